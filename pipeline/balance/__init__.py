@@ -1,0 +1,1 @@
+"""Balancing: counts, thresholds, probabilities and the draw."""

@@ -1,0 +1,114 @@
+"""Entry counts: for every entry the number of pairs whose match set has it (MetaCLIP, section 3.3).
+
+Counts are combined over a whole task, so that a task emits a row per entry it saw and not a row per match.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+# A list's matches are held as ids until there are this many times fewer than its entries would take as a dense array.
+DENSE_SHARE = 8
+
+
+class EntryCounter:
+    """Counts the matches of batches by list: ids while they are few, then a dense array of the list's length."""
+
+    def __init__(self, sizes: dict[str, int]):
+        """``sizes``: the number of entries of each list."""
+        self.sizes = sizes
+        self.pairs: dict[str, int] = {}
+        self._ids: dict[str, list[np.ndarray]] = {}
+        self._held: dict[str, int] = {}
+        self._dense: dict[str, np.ndarray] = {}
+
+    def add(self, lists: pa.Array, entries: pa.ListArray) -> None:
+        """Counts a batch: the list of each row, and its entries."""
+        coded = lists.dictionary_encode()
+        codes = coded.indices.to_numpy(zero_copy_only=False)
+        offsets = entries.offsets.to_numpy()
+        ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
+        of_match = np.repeat(codes, np.diff(offsets))
+        for code, name in enumerate(coded.dictionary.to_pylist()):
+            self.pairs[name] = self.pairs.get(name, 0) + int((codes == code).sum())
+            self._add(name, ids[of_match == code] if len(coded.dictionary) > 1 else ids)
+
+    def _add(self, name: str, ids: np.ndarray) -> None:
+        if name not in self._dense and self._held.get(name, 0) + len(ids) < self.sizes[name] // DENSE_SHARE:
+            self._ids.setdefault(name, []).append(ids)
+            self._held[name] = self._held.get(name, 0) + len(ids)
+            return
+        if name not in self._dense:
+            self._dense[name] = np.zeros(self.sizes[name], np.int64)
+            ids = np.concatenate([*self._ids.pop(name, []), ids])
+        self._dense[name] += np.bincount(ids, minlength=self.sizes[name])
+
+    def result(self) -> pa.RecordBatch:
+        """(entry_list, entry_id, count) of the entries seen; entry_id -1 has the number of the list's pairs."""
+        names, ids, counts = [], [], []
+        for name, pairs in sorted(self.pairs.items()):
+            if name in self._dense:
+                seen = np.flatnonzero(self._dense[name])
+                found = self._dense[name][seen]
+            else:
+                held = self._ids.get(name) or [np.zeros(0, np.int32)]
+                seen, found = np.unique(np.concatenate(held), return_counts=True)
+            names += [name] * (len(seen) + 1)
+            ids += [np.array([-1]), seen]
+            counts += [np.array([pairs]), found]
+        together = [np.concatenate(part) if part else np.zeros(0, np.int64) for part in (ids, counts)]
+        return pa.record_batch(
+            {
+                "entry_list": pa.array(names, pa.string()),
+                "entry_id": pa.array(together[0].astype(np.int32)),
+                "count": pa.array(together[1].astype(np.int64)),
+            }
+        )
+
+
+class ListCounts:
+    """The counts of all lists in one flat array: the entries of the lists, sorted by name, one after the other."""
+
+    def __init__(self, sizes: dict[str, int]):
+        """All counts zero; ``sizes`` is the number of entries of each list."""
+        self.sizes = dict(sorted(sizes.items()))
+        self.starts, total = {}, 0
+        for name, size in self.sizes.items():
+            self.starts[name] = total
+            total += size
+        self.counts = np.zeros(total, np.int64)
+        self.pairs = dict.fromkeys(self.sizes, 0)
+
+    @classmethod
+    def of(cls, sizes: dict[str, int], counted: pa.Table) -> "ListCounts":
+        """The counts of a table (entry_list, entry_id, count) as ``EntryCounter.result`` and its sums give it."""
+        result = cls(sizes)
+        lists = counted["entry_list"].combine_chunks().dictionary_encode()
+        starts = np.array([result.starts[name] for name in lists.dictionary.to_pylist()], np.int64)
+        codes = lists.indices.to_numpy(zero_copy_only=False)
+        ids, counts = counted["entry_id"].to_numpy(), counted["count"].to_numpy()
+        entry = ids >= 0
+        if entry.any():
+            result.counts[starts[codes[entry]] + ids[entry]] = counts[entry]
+        for row in np.flatnonzero(~entry):
+            result.pairs[lists.dictionary[codes[row]].as_py()] = int(counts[row])
+        return result
+
+    def entry_at(self, index: int) -> tuple[str, int]:
+        """The list and entry id of a flat index."""
+        name = max((name for name in self.starts if self.starts[name] <= index), key=lambda name: self.starts[name])
+        return name, index - self.starts[name]
+
+    def of_list(self, name: str) -> np.ndarray:
+        """The counts of one list, by entry id."""
+        return self.counts[self.starts[name] : self.starts[name] + self.sizes[name]]
+
+
+def flat_ids(lists: pa.Array, entries: pa.ListArray, starts: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The entries of a batch as indices into the flat array of all lists, and the rows' offsets into them."""
+    coded = lists.dictionary_encode()
+    row_start = np.array([starts[name] for name in coded.dictionary.to_pylist()], np.int64)
+    offsets = entries.offsets.to_numpy().astype(np.int64)
+    ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
+    offsets = offsets - offsets[0]
+    of_row = row_start[coded.indices.to_numpy(zero_copy_only=False)] if len(row_start) else np.zeros(0, np.int64)
+    return ids + np.repeat(of_row, np.diff(offsets)), offsets

@@ -1,0 +1,135 @@
+"""The stage ``balance``: counts, thresholds and the draw; ``matched`` less the removed duplicates to ``curated``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import tables
+from pipeline.balance.counts import ListCounts
+from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, what_if
+from pipeline.balance.spark import (
+    cap_cutoffs,
+    choose,
+    chosen_texts,
+    count_entries,
+    expected_sizes,
+    only_chosen,
+    survivors,
+)
+from pipeline.balance.thresholds import entry_limits, followed, leader, probabilities, tail_share, thresholds
+from pipeline.report.distribution import distribution
+from pipeline.run import Outcome, Run
+from pipeline.tables import Account
+
+ROWS_PER_FILE = 1_000_000
+WHAT_IF_POINTS = 20
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What balancing starts from: the surviving pairs, one text an image (or None for all), and the counts."""
+
+    rows: Any
+    chosen: Any | None
+    counts: ListCounts
+
+    def candidates(self) -> Any:
+        """The pairs that may be drawn."""
+        return self.rows if self.chosen is None else only_chosen(self.rows, self.chosen)
+
+
+def open_pool(run: Run) -> Pool:
+    """The pool of finished tables ``matched`` and ``clusters``."""
+    rows = survivors(run.table("matched"), run.table("clusters"))
+    chosen = None
+    if run.recipe.balance.texts_per_image == "one":
+        chosen = run.cut(chosen_texts(rows, run.recipe.seed), "chosen")
+    return Pool(rows, chosen, count_entries(rows, run.list_sizes))
+
+
+def run(run: Run) -> Outcome:
+    """Writes ``entry_counts``, ``thresholds`` and ``curated``."""
+    recipe, pool = run.recipe, open_pool(run)
+    counts, mode = pool.counts, recipe.balance.mode
+    t = find_thresholds(pool, recipe.balance)
+    probability = probabilities(counts, t)
+    tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "entry_counts")
+    tables.write_arrow(thresholds_table(counts, t), run.output, "thresholds")
+
+    cutoffs = None
+    if mode == "cap":
+        candidates = pool.candidates()
+        capped = counts if pool.chosen is None else count_entries(candidates, run.list_sizes)
+        cutoffs = cap_cutoffs(candidates, capped, entry_limits(counts, t))
+    drawn = choose(pool.rows, mode, counts, probability, cutoffs, pool.chosen)
+    dropped = tables.write_accounted(tables.keep_only_reasons(drawn), run.output, "drawn")
+    kept = dropped.pop(None)
+    drawn = tables.read(run.session, tables.staging(run.output, "drawn"))
+    files = recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE))
+    tables.write_sorted(drawn, run.output, "curated", files)
+
+    curated = count_entries(tables.read(run.session, tables.staging(run.output, "curated")), run.list_sizes)
+    notes = {
+        "mode": mode,
+        "t": t,
+        "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
+        "distribution": distribution(counts, curated, run.entry_lists, t),
+    }
+    if mode == "sample":
+        notes["expected"] = expected_sizes(pool.candidates(), counts, np.array([list(t.values())]))[0]
+    return Account(sum(counts.pairs.values()), kept, dict(sorted(dropped.items()))), notes
+
+
+def find_thresholds(pool: Pool, balance) -> dict[str, float]:
+    """The ``t`` of every list: given, from the tail share, or the one whose expected size is nearest to ``size``."""
+    counts = pool.counts
+    if balance.size is None:
+        return thresholds(counts, balance)
+    most = int(counts.of_list(leader(counts)).max(initial=0)) + 1
+    candidates = pool.candidates()
+    t = t_of_size(balance.size, most, lambda ts: expected_sizes(candidates, counts, grid_thresholds(counts, ts)))
+    return followed(counts, {leader(counts): t})
+
+
+def explore(run: Run, ts: list[float] | None = None) -> list[WhatIf]:
+    """What each ``t`` (a range up to the largest count by default) would give, in one pass over the matches."""
+    pool = open_pool(run)
+    counts = pool.counts
+    most = int(counts.of_list(leader(counts)).max(initial=0)) + 1
+    grid = np.array(sorted(ts)) if ts else log_grid(1, most, WHAT_IF_POINTS)
+    candidates = pool.candidates()
+    return what_if(counts, grid, lambda ts: expected_sizes(candidates, counts, grid_thresholds(counts, ts)))
+
+
+def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray) -> pa.Table:
+    """The table ``entry_counts``: every entry of every list, in order."""
+    sizes = list(counts.sizes.values())
+    ids = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
+    names = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(len(sizes)), sizes)), pa.array(list(counts.sizes)))
+    columns = {
+        "entry_list": names.cast(pa.string()),
+        "entry_id": pa.array(ids),
+        "entry": pa.concat_arrays([run.entry_lists[name] for name in counts.sizes]),
+        "count": pa.array(counts.counts),
+        "probability": pa.array(probability),
+    }
+    return pa.table(columns, schema=tables.ENTRY_COUNTS)
+
+
+def thresholds_table(counts: ListCounts, t: dict[str, float]) -> pa.Table:
+    """The table ``thresholds``: a row a list."""
+    rows = [
+        {
+            "entry_list": name,
+            "t": t[name],
+            "tail_share": tail_share(counts.of_list(name), t[name]),
+            "pairs": counts.pairs[name],
+            "matches": int(counts.of_list(name).sum()),
+            "entries": size,
+            "entries_matched": int((counts.of_list(name) > 0).sum()),
+        }
+        for name, size in counts.sizes.items()
+    ]
+    return pa.Table.from_pylist(rows, tables.THRESHOLDS)

@@ -1,0 +1,72 @@
+"""Thresholds: how many pairs an entry may expect to keep, ``t``, for every list.
+
+A ``t`` is given, or comes from a tail share p, the share of all matches that lies with entries of fewer than ``t``
+matches. Lists that are not named follow English's p (Chuang et al. 2025, "Meta CLIP 2", section 3.2).
+"""
+
+import numpy as np
+
+from pipeline.balance.counts import ListCounts
+from pipeline.recipe import Balance
+
+LEADER = "en"
+
+
+def tail_share(counts: np.ndarray, t: float) -> float:
+    """The share of matches of entries with fewer than ``t`` of them; 0 where there is none."""
+    total = counts.sum()
+    return float(counts[counts < t].sum() / total) if total else 0.0
+
+
+def t_of_tail_share(counts: np.ndarray, share: float) -> float:
+    """The ``t`` of a list whose tail share is nearest to ``share``: the first such count, ascending, at least 1."""
+    ascending = np.sort(counts)
+    total = ascending.sum()
+    if not total:
+        return 1.0
+    nearest = int(np.argmin(np.abs(np.cumsum(ascending) / total - share)))
+    return float(max(1, ascending[nearest]))
+
+
+def thresholds(counts: ListCounts, balance: Balance) -> dict[str, float]:
+    """The ``t`` of every list by the recipe's ``t`` or ``tail_share`` (``size`` is turned into a ``t`` before)."""
+    if balance.tail_share is not None:
+        return {name: t_of_tail_share(counts.of_list(name), balance.tail_share) for name in counts.sizes}
+    if isinstance(balance.t, dict):
+        return followed(counts, balance.t)
+    return followed(counts, {leader(counts): float(balance.t)})
+
+
+def leader(counts: ListCounts) -> str:
+    """The list that a single ``t`` is for: English, or the only one."""
+    return LEADER if LEADER in counts.sizes else next(iter(counts.sizes))
+
+
+def followed(counts: ListCounts, given: dict[str, float]) -> dict[str, float]:
+    """The given thresholds, and for each list without one that of the leader's tail share."""
+    missing = [name for name in counts.sizes if name not in given]
+    if not missing:
+        return {name: float(given[name]) for name in counts.sizes}
+    first = leader(counts)
+    share = tail_share(counts.of_list(first), given[first])
+    return {
+        name: float(given[name]) if name in given else t_of_tail_share(counts.of_list(name), share)
+        for name in counts.sizes
+    }
+
+
+def entry_limits(counts: ListCounts, t: dict[str, float]) -> np.ndarray:
+    """The ``t`` of every entry's list, flat."""
+    return np.repeat([t[name] for name in counts.sizes], list(counts.sizes.values()))
+
+
+def probabilities(counts: ListCounts, t: dict[str, float]) -> np.ndarray:
+    """``min(1, t / count)`` of every entry, flat; 1 for an entry that nothing matched."""
+    return np.minimum(1.0, entry_limits(counts, t) / np.maximum(counts.counts, 1))
+
+
+def keep_probability(probability: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """``1 - prod(1 - probability)`` over each row's entries (flat ids and offsets; a row has at least one)."""
+    if len(offsets) < 2:
+        return np.zeros(0)
+    return 1.0 - np.multiply.reduceat(1.0 - probability[ids], offsets[:-1])

@@ -1,0 +1,251 @@
+"""The main path: the stages of a recipe in order, what is done and what is skipped.
+
+``curate`` looks at the whole configuration before anything starts, then runs each stage whose record in the output does
+not fit the recipe, the input and the stage before it. A stage that ran takes the place of its former tables and of all
+later ones. The manifest is written last.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import record, storage, tables
+from pipeline.balance import stage as balance
+from pipeline.dedupe import stage as dedupe
+from pipeline.entries.lists import EntryList, load_lists
+from pipeline.errors import PipelineError, UsageError
+from pipeline.ingest import stage as ingest
+from pipeline.ingest.plan import Plan, plan
+from pipeline.language.identify import load_model, model_file
+from pipeline.match import stage as match
+from pipeline.progress import console, running, summary_table
+from pipeline.recipe import Recipe, local_path, to_yaml
+from pipeline.record import Record, fingerprint
+from pipeline.report.readme import readme
+from pipeline.run import Outcome, Run
+from pipeline.session import open_session
+from pipeline.shards import stage as shards
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: its tables, the function that makes them, and what it shows while it runs."""
+
+    tables: tuple[str, ...]
+    run: Callable[[Run], Outcome]
+    title: str
+
+
+STAGES = {
+    "ingest": Stage(("pairs",), ingest.run, "Reading the pool"),
+    "match": Stage(("matched",), match.run, "Matching texts with entries"),
+    "dedupe": Stage(("clusters",), dedupe.run, "Looking for near-duplicates"),
+    "balance": Stage(("entry_counts", "thresholds", "curated"), balance.run, "Balancing"),
+    "shards": Stage(("shards",), shards.run, "Writing shards"),
+}
+OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distribution.png", "what-if.json", "what-if.png",
+        "failure.txt", record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in s.tables)}  # fmt: skip
+
+
+def stages_of(recipe: Recipe) -> list[str]:
+    """The stages that a recipe has: shards only where pictures are at hand."""
+    return [name for name in STAGES if name != "shards" or recipe.images.root is not None]
+
+
+@dataclass
+class _Job:
+    """The arguments of ``curate`` and what was found before anything started."""
+
+    recipe: Recipe
+    output: str
+    source: str
+    plan: Plan | None
+    lists: dict[str, EntryList] | None
+
+
+def curate(
+    recipe: Recipe,
+    output: str,
+    stages: list[str] | None = None,
+    source: str | None = None,
+    force: bool = False,
+    strict: bool = False,
+) -> dict[str, Any]:
+    """Runs the stages of a recipe (all by default) into ``output`` and returns the summary that it wrote there.
+
+    ``source``: the output folder with the tables of the stages before (``output`` by default). ``strict``: fail on a
+    damaged input file instead of going on without it. Raises ``UsageError`` before any work where the configuration or
+    the input is wrong, ``PipelineError`` where a stage fails.
+    """
+    started = time.monotonic()
+    wanted = stages or stages_of(recipe)
+    job = _prepare(recipe, output, source or output, wanted, force, strict)
+    done: list[dict[str, Any]] = []
+    for name in wanted:
+        print_of = _fingerprint(job, name)
+        former = record.load(output, name)
+        fits = former is not None and former.fingerprint == print_of and not force
+        if fits and all(storage.exists(storage.join(output, table)) for table in STAGES[name].tables):
+            done.append(former.summary(skipped=True))
+            continue
+        done.append(_run_stage(job, name, print_of, strict).summary(skipped=False))
+    return _finish(job, wanted, done, time.monotonic() - started)
+
+
+def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force: bool, strict: bool) -> _Job:
+    """Looks at everything that can be wrong with the configuration, and writes the recipe into the output."""
+    check_output(output, recipe, force)
+    planned = lists = None
+    if "ingest" in wanted:
+        planned = plan(recipe.input, recipe.language.identify == "column")
+        if recipe.language.identify == "fasttext":
+            load_model(str(model_file(recipe.language.model)))
+        damaged = [split for split in planned.splits if split.damage]
+        if strict and damaged:
+            raise PipelineError(f"--strict: {damaged[0].path}: {damaged[0].damage}")
+    if "match" in wanted:
+        lists = load_lists(recipe)
+    if "shards" in wanted:
+        _check_images(recipe)
+    for name in wanted:
+        before = _stage_before(name)
+        if before and before not in wanted and record.load(source, before) is None:
+            missing = ", ".join(STAGES[before].tables)
+            raise UsageError(f"--input {source}: no finished {missing}; run jobs/{before}.py first")
+    try:
+        storage.make_folder(output)
+        storage.write_bytes(storage.join(output, "recipe.yaml"), to_yaml(recipe).encode())
+    except OSError as error:
+        raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
+    return _Job(recipe, output, source, planned, lists)
+
+
+def check_output(output: str, recipe: Recipe, force: bool) -> None:
+    """Refuses a folder that holds something else, or (without ``--force``) the output of another recipe."""
+    try:
+        here = storage.names(output)
+    except OSError:
+        raise UsageError(f"--output {output}: not a folder") from None
+    if foreign := [name for name in here if name not in OURS and not name.startswith(".")]:
+        raise UsageError(f"--output {output}: holds {foreign[0]!r}, which is not of this project; give an empty folder")
+    if "recipe.yaml" in here and not force:
+        text = storage.read_bytes(storage.join(output, "recipe.yaml")).decode("utf-8", "replace")
+        name = next((line[6:].strip() for line in text.splitlines() if line.startswith("name: ")), "?")
+        if name != recipe.name:
+            raise UsageError(
+                f"--output {output}: holds the output of recipe {name!r}, not {recipe.name!r}; "
+                "give another folder, or --force to replace it"
+            )
+
+
+def _check_images(recipe: Recipe) -> None:
+    root = recipe.images.root
+    if root is None:
+        raise UsageError("images.root: missing; shards need the folder of the pictures, and images.prefix")
+    if not storage.exists(root if "://" in root else str(local_path(root))):
+        raise UsageError(f"images.root: {root}: no such folder")
+
+
+def _stage_before(name: str) -> str | None:
+    names = list(STAGES)
+    return names[names.index(name) - 1] if name != names[0] else None
+
+
+def _fingerprint(job: _Job, name: str) -> str:
+    """What the tables of a stage depend on: its part of the recipe, its input, and the stage before."""
+    recipe, before = job.recipe.model_dump(), _stage_before(name)
+    own = {
+        "ingest": lambda: [recipe["input"], recipe["language"], job.plan.files],
+        "match": lambda: [recipe["seed"], recipe["match"], recipe["language"]["identify"] == "none",
+                          {key: found.entries.to_pylist() for key, found in job.lists.items()}],
+        "dedupe": lambda: [recipe["dedupe"] if recipe["dedupe"]["scope"] != "none" else None],
+        "balance": lambda: [recipe["seed"], recipe["balance"]],
+        "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"]],
+    }[name]()  # fmt: skip
+    former = (record.load(job.output, before) or record.load(job.source, before)) if before else None
+    return fingerprint(name, own, former.fingerprint if former else None)
+
+
+def _run_stage(job: _Job, name: str, print_of: str, strict: bool) -> Record:
+    stage, output, started = STAGES[name], job.output, time.monotonic()
+    session = open_session()
+    with running(stage.title, session):
+        account, notes = stage.run(Run(job.recipe, output, job.source, session, job.plan, job.lists))
+        if strict and notes.get("damaged_files"):
+            first = notes["damaged_files"][0]
+            raise PipelineError(f"--strict: {first['file']}: {first['error']}")
+        if not account.balanced():
+            raise PipelineError(
+                f"{name}: {account.rows_in:,} rows in, but {account.rows_out:,} out and {account.dropped} dropped: "
+                "rows are lost or doubled; this is a bug, please report it"
+            )
+        if name == "ingest" and account.rows_in == 0:
+            raise UsageError(f"--input: no rows in {len(job.plan.files)} file(s); the first is {job.plan.files[0][0]}")
+        _forget_later(output, name)
+        tables.commit(output, *stage.tables)
+        files = tables.describe_files(session, output, list(stage.tables))
+    storage.remove(storage.join(output, tables.STAGING))
+    finished = Record(
+        name, print_of, account.rows_in, account.rows_out, account.dropped, time.monotonic() - started, files, notes
+    )
+    record.save(output, finished)
+    return finished
+
+
+def _forget_later(output: str, name: str) -> None:
+    """Removes the manifest, and the records and tables of this and all later stages: they are of another run."""
+    storage.remove(storage.join(output, "manifest.json"))
+    names = list(STAGES)
+    for later in names[names.index(name) :]:
+        record.remove(output, later)
+        for table in STAGES[later].tables if later != name else ():
+            storage.remove(storage.join(output, table))
+
+
+def _finish(job: _Job, wanted: list[str], done: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Writes README, plot, summary and, where all stages of the recipe are finished, the manifest; shows the table."""
+    output, recipe = job.output, job.recipe
+    records = {name: found for name in stages_of(recipe) if (found := record.load(output, name))}
+    summary = {"recipe": recipe.name, "output": output, "seconds": round(seconds, 3), "stages": done}
+    changed = not all(stage["skipped"] for stage in done)
+    if changed:
+        if "balance" in records:
+            from pipeline.report.plots import distribution_plot
+
+            figures = records["balance"].notes["distribution"]
+            storage.write_bytes(storage.join(output, "distribution.png"), distribution_plot(figures, recipe.name))
+        lines = [found.summary(skipped=False) for found in records.values()]
+        storage.write_bytes(storage.join(output, "README.md"), readme(recipe, lines, "balance" in records).encode())
+        storage.write_json(storage.join(output, "summary.json"), summary)
+    if len(records) == len(stages_of(recipe)) and (changed or not storage.exists(storage.join(output, "manifest.json"))):
+        files = [file for found in records.values() for file in found.files]
+        storage.write_json(storage.join(output, "manifest.json"), {"name": recipe.name, "files": files})
+    console.print(summary_table(done))
+    for stage in done:
+        for damaged in stage.get("damaged_files", []):
+            console.print(f"damaged: {damaged['file']}: {damaged['error']}", markup=False)
+    if not changed:
+        console.print(f"Nothing to do: {output} is up to date with the recipe and its input; --force (FORCE=1) redoes it.")
+    console.print(f"Results: {output}", markup=False)
+    return summary
+
+
+def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | None, dead_links: float) -> None:
+    """Shows what a range of ``t`` would give, and writes it as ``what-if.json`` and ``what-if.png`` into ``output``."""
+    from pipeline.report import what_if
+    from pipeline.report.plots import what_if_plot
+
+    source = source or output
+    check_output(output, recipe, force=False)
+    if record.load(source, "dedupe") is None:
+        raise UsageError(f"--input {source}: no finished clusters; run jobs/dedupe.py first")
+    session = open_session()
+    with running("Looking at thresholds", session):
+        lines = what_if.figures(balance.explore(Run(recipe, output, source, session), ts), dead_links)
+    storage.make_folder(output)
+    storage.write_json(storage.join(output, "what-if.json"), {"dead_links": dead_links, "lines": lines})
+    storage.write_bytes(storage.join(output, "what-if.png"), what_if_plot(lines, dead_links))
+    storage.remove(storage.join(output, tables.STAGING))
+    console.print(what_if.table(lines, dead_links))
+    console.print(f"Results: {storage.join(output, 'what-if.json')}, what-if.png", markup=False)

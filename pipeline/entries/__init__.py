@@ -1,0 +1,1 @@
+"""Entry lists, MetaCLIP's metadata: the texts that captions are matched against."""

@@ -1,0 +1,126 @@
+"""Loads entry lists: text (plain, gz, zst), a JSON array, or Parquet with an ``entry`` column.
+
+The id of an entry is its place in order of first occurrence; blank ones and repeats are counted and take no id.
+"""
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from pipeline.errors import UsageError
+from pipeline.recipe import Recipe, local_path
+
+SUFFIXES = (".txt", ".txt.gz", ".txt.zst", ".json", ".parquet")
+
+
+@dataclass(frozen=True)
+class EntryList:
+    """A list's name, its entries (a string array; the index is the entry id), and what was left out of the file."""
+
+    name: str
+    entries: pa.Array
+    blank: int
+    repeated: int
+
+
+def load_lists(recipe: Recipe) -> dict[str, EntryList]:
+    """Every entry list of a recipe by name, sorted by name. ``UsageError`` where a file is missing or is no list."""
+    files = recipe.entries
+    if isinstance(files, str):
+        files = _lists_in_folder(files)
+        if recipe.language.identify == "none" and len(files) != 1:
+            raise UsageError(f"entries: language.identify none needs exactly one list, found {len(files)}")
+    loaded = {}
+    for name, path in sorted(files.items()):
+        if not local_path(path).is_file():
+            raise UsageError(
+                f"entries.{name}: {path} not found; give your entry list with --set entries.{name}=FILE "
+                f"({', '.join(SUFFIXES)}; one entry a line)"
+            )
+        loaded[name] = load_list(name, local_path(path))
+    return loaded
+
+
+def load_list(name: str, path: Path) -> EntryList:
+    """The list in a file. Raises ``UsageError`` naming the file where it cannot be read as a list, or is empty."""
+    texts = _read(path)
+    given = pa.array(texts, pa.string())
+    kept = given.filter(pa.array([bool(text.strip()) for text in texts], pa.bool_()))
+    entries = kept.unique()
+    if len(entries) == 0:
+        raise UsageError(f"entries.{name}: {path} holds no entry")
+    return EntryList(name, entries, blank=len(given) - len(kept), repeated=len(kept) - len(entries))
+
+
+def _lists_in_folder(folder: str) -> dict[str, str]:
+    """Language to file of a folder of lists named ``LANGUAGE.suffix``."""
+    path = local_path(folder)
+    found: dict[str, str] = {}
+    for file in sorted(path.iterdir()) if path.is_dir() else []:
+        suffix = next((s for s in SUFFIXES if file.name.endswith(s)), None)
+        name = file.name.removesuffix(suffix) if suffix else ""
+        if suffix and name in found:
+            raise UsageError(f"entries: two lists {name} in {folder}: {Path(found[name]).name}, {file.name}")
+        if suffix:
+            found[name] = str(file)
+    if not found:
+        raise UsageError(
+            f"entries: no entry list in {folder}; put yours there as LANGUAGE.txt (also {', '.join(SUFFIXES[1:])}), "
+            "or give --set entries=FOLDER"
+        )
+    return found
+
+
+def _read(path: Path) -> list[str]:
+    """The texts of a list file, in order."""
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    try:
+        content = _decompress(path)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise UsageError(f"entries: {path}: {error}") from None
+    if path.suffix == ".json":
+        return _read_json(path, content)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"entries: {path}: line {line} is not UTF-8") from None
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+
+
+def _decompress(path: Path) -> bytes:
+    if path.suffix == ".gz":
+        with gzip.open(path) as file:
+            return file.read()
+    if path.suffix == ".zst":
+        with zstandard.open(path, "rb") as file:
+            return file.read()
+    return path.read_bytes()
+
+
+def _read_json(path: Path, content: bytes) -> list[str]:
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"entries: {path}: not JSON: {error}") from None
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise UsageError(f"entries: {path}: a JSON array of strings is allowed")
+    return value
+
+
+def _read_parquet(path: Path) -> list[str]:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"entries: {path}: not Parquet: {str(error).splitlines()[0]}") from None
+    if "entry" not in file.schema_arrow.names:
+        raise UsageError(f"entries: {path}: no column entry; it has {', '.join(file.schema_arrow.names)}")
+    texts = file.read(["entry"])["entry"].to_pylist()
+    return ["" if text is None else text for text in texts]

@@ -1,0 +1,1 @@
+"""Matching: which entries occur in a text."""

@@ -1,0 +1,56 @@
+"""The stage ``match``: ``pairs`` to ``matched``, with the entry lists that its ids are of."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage, tables
+from pipeline.entries.lists import EntryList
+from pipeline.match.engine import build_file
+from pipeline.match.spark import matched
+from pipeline.record import fingerprint
+from pipeline.run import LISTS, Outcome, Run
+from pipeline.tables import Account
+
+
+def run(run: Run) -> Outcome:
+    """Writes ``matched``. The notes say how large the lists are and what was left out of their files."""
+    recipe, pairs = run.recipe, run.table("pairs")
+    with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
+        files = {}
+        for name, entry_list in run.lists.items():
+            # The session keeps files by name, for as long as it lives.
+            content = fingerprint(recipe.match.form, entry_list.entries.to_pylist())
+            file = Path(folder) / f"{name}-{content[:16]}.{recipe.match.engine}"
+            build_file(entry_list.entries, recipe.match.form, recipe.match.engine, file)
+            run.session.sparkContext.addFile(str(file))
+            files[name] = file.name
+        one_list = recipe.language.identify == "none"
+        rows = matched(pairs, list(files), files, recipe.match.engine, recipe.seed, one_list)
+        counts = tables.write_accounted(tables.keep_only_reasons(rows), run.output, "matched")
+    _write_lists(run)
+    notes = {
+        "entries": {
+            name: {"entries": len(found.entries), "blank": found.blank, "repeated": found.repeated}
+            for name, found in run.lists.items()
+        }
+    }
+    kept = counts.pop(None)
+    return Account(tables.count_rows(run.folder("pairs")), kept, dict(sorted(counts.items()))), notes
+
+
+def _write_lists(run: Run) -> None:
+    folder = storage.join(tables.staging(run.output, "matched"), LISTS)
+    storage.make_folder(folder)
+    for name, found in run.lists.items():
+        sink = pa.BufferOutputStream()
+        pq.write_table(_as_table(found), sink, compression="zstd")
+        storage.write_bytes(storage.join(folder, f"{name}.parquet"), sink.getvalue().to_pybytes())
+
+
+def _as_table(found: EntryList) -> pa.Table:
+    ids = pa.array(np.arange(len(found.entries), dtype=np.int32))
+    return pa.table({"entry_id": ids, "entry": found.entries})

@@ -1,0 +1,32 @@
+"""The README of a finished output: what is in it, how it came about, whose the data are."""
+
+from typing import Any
+
+from pipeline.recipe import Recipe
+
+TABLES = {
+    "pairs": "every distinct (URL, text) pair of the pool that passed the checks",
+    "matched": "the pairs that match at least one entry, with the ids of their entries and their draw",
+    "clusters": "pairs whose text is nearly that of others, and which of them stay",
+    "entry_counts": "every entry with the number of pairs that match it and its probability",
+    "thresholds": "the threshold t of every entry list",
+    "curated": "the curated pairs, with the probability by which each was kept",
+    "shards": "the curated pairs with their pictures, as webdataset tars",
+}
+
+
+def readme(recipe: Recipe, stages: list[dict[str, Any]], with_plot: bool) -> str:
+    """The text of ``README.md``, by the recipe and the stages' summaries."""
+    lines = [f"# {recipe.name}", "", "A training set for CLIP models, curated the MetaCLIP way.", ""]
+    if recipe.credit:
+        lines += ["## Credit and licence", "", recipe.credit.strip(), ""]
+    if with_plot:
+        lines += ["![matches by entry, before and after](distribution.png)", ""]
+    lines += ["## What was done", "", "| stage | in | dropped | out |", "|---|---:|---|---:|"]
+    for stage in stages:
+        dropped = ", ".join(f"{rows:,} {reason}" for reason, rows in stage["dropped"].items()) or "none"
+        lines.append(f"| {stage['stage']} | {stage['in']:,} | {dropped} | {stage['out']:,} |")
+    lines += ["", "The recipe is in `recipe.yaml`, the figures are in `summary.json`.", "", "## What is here", ""]
+    lines += ["| folder | what |", "|---|---|", *[f"| `{name}/` | {what} |" for name, what in TABLES.items()]]
+    lines += ["", "`manifest.json` lists every file with its rows and SHA-256.", ""]
+    return "\n".join(lines)

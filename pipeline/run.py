@@ -1,0 +1,67 @@
+"""One run of some stages: what each of them gets."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+from pipeline import storage, tables
+from pipeline.entries.lists import EntryList
+from pipeline.ingest.plan import Plan
+from pipeline.recipe import Recipe
+from pipeline.tables import Account
+
+LISTS = "_lists"  # in `matched`: the entry lists that its ids are of
+
+# What a stage returns: the account of its rows, and notes for summary and README.
+Outcome = tuple[Account, dict[str, Any]]
+
+
+@dataclass
+class Run:
+    """The recipe, the output folder, the folder with the tables of the stages before, and the session.
+
+    ``plan`` is there for ``ingest`` and ``lists`` for ``match``: both are looked at before any stage starts.
+    """
+
+    recipe: Recipe
+    output: str
+    source: str
+    session: SparkSession
+    plan: Plan | None = None
+    lists: dict[str, EntryList] | None = None
+
+    def folder(self, name: str) -> str:
+        """The folder of a finished table: in the output, else in the source."""
+        here = storage.join(self.output, name)
+        return here if storage.exists(here) else storage.join(self.source, name)
+
+    def table(self, name: str) -> DataFrame:
+        """A finished table."""
+        return tables.read(self.session, self.folder(name))
+
+    def cut(self, rows: DataFrame, name: str) -> DataFrame:
+        """Writes rows to staging and reads them back."""
+        return tables.write(rows, self.output, name)
+
+    @cached_property
+    def entry_lists(self) -> dict[str, pa.Array]:
+        """The entry lists that the ids in ``matched`` are of, by name."""
+        folder = storage.join(self.folder("matched"), LISTS)
+        return {
+            name.removesuffix(".parquet"): _entries(storage.read_bytes(storage.join(folder, name)))
+            for name in storage.names(folder)
+            if name.endswith(".parquet")
+        }
+
+    @property
+    def list_sizes(self) -> dict[str, int]:
+        """The number of entries of each list."""
+        return {name: len(entries) for name, entries in self.entry_lists.items()}
+
+
+def _entries(content: bytes) -> pa.Array:
+    return pq.read_table(pa.BufferReader(content))["entry"].combine_chunks()

@@ -1,0 +1,1 @@
+"""Shards: curated pairs with their pictures as webdataset tar files."""

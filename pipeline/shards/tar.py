@@ -1,0 +1,123 @@
+"""Writes one shard: ``{:05d}.tar`` of samples, its Parquet index, and ``_stats.json``.
+
+The layout is img2dataset's and webdataset's (``key.png``, ``key.txt``, ``key.json``, members of one key together), with
+fixed times and owners, so that a shard's bytes depend on its samples alone. The index has, for each member, the offset of
+its content in the tar and its size.
+"""
+
+import hashlib
+import io
+import tarfile
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.shards.pictures import Picture, load_picture
+
+INDEX = pa.schema(
+    {
+        "key": pa.string(),
+        "pair_id": pa.int64(),
+        "keep_probability": pa.float64(),
+        "extension": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "sha256": pa.string(),
+        "image_offset": pa.int64(),
+        "image_size": pa.int64(),
+        "txt_offset": pa.int64(),
+        "txt_size": pa.int64(),
+        "json_offset": pa.int64(),
+        "json_size": pa.int64(),
+    }
+)
+JSON_FIELDS = ("source_uid", "url", "text", "language", "entry_list", "entries", "keep_probability", "draw")
+
+
+def shard_name(number: int) -> str:
+    """``00000`` and so on."""
+    return f"{number:05d}"
+
+
+def sample_key(pair_id: int) -> str:
+    """The key and uid of a sample: its pair_id as 16 unsigned hex digits."""
+    return f"{pair_id % (1 << 64):016x}"
+
+
+def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], root: str, prefix: str) -> dict[str, Any]:
+    """Writes the shard of the rows (curated pairs in key order) and returns its line for the set's manifest.
+
+    A pair whose picture cannot be had is left out and counted by reason. Files appear complete or not at all. The
+    memory is that of one sample; the tar goes to disk as it grows.
+    """
+    name = shard_name(number)
+    filesystem, path = storage.open_filesystem(storage.join(folder, name))
+    dropped: Counter = Counter()
+    index: list[dict[str, Any]] = []
+    with filesystem.open_output_stream(f"{path}.tar.part", compression=None) as raw:
+        out = _Hashed(raw)
+        with tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
+            for row in rows:
+                picture = load_picture(row["url"], root, prefix)
+                if isinstance(picture, Picture):
+                    index.append(_add_sample(tar, row, picture))
+                else:
+                    dropped[picture] += 1
+    filesystem.move(f"{path}.tar.part", f"{path}.tar")
+    table = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(index, INDEX), table, compression="zstd")
+    storage.write_bytes(storage.join(folder, f"{name}.parquet"), table.getvalue())
+    line = {
+        "shard": f"{name}.tar",
+        "samples": len(index),
+        "bytes": out.size,
+        "sha256": out.digest.hexdigest(),
+        "dropped": dict(sorted(dropped.items())),
+    }
+    storage.write_json(storage.join(folder, f"{name}_stats.json"), line)
+    return line
+
+
+def _add_sample(tar: tarfile.TarFile, row: dict[str, Any], picture: Picture) -> dict[str, Any]:
+    key = sample_key(row["pair_id"])
+    sha256 = hashlib.sha256(picture.content).hexdigest()
+    meta = {"uid": key} | {name: row[name] for name in JSON_FIELDS}
+    meta |= {"width": picture.width, "height": picture.height, "sha256": sha256}
+    members = {picture.extension: picture.content, "json": orjson.dumps(meta), "txt": row["text"].encode()}
+    line = {
+        "key": key,
+        "pair_id": row["pair_id"],
+        "keep_probability": row["keep_probability"],
+        "extension": picture.extension,
+        "width": picture.width,
+        "height": picture.height,
+        "sha256": sha256,
+    }
+    for extension, content in sorted(members.items()):
+        member = tarfile.TarInfo(f"{key}.{extension}")
+        member.size, member.mode = len(content), 0o644
+        tar.addfile(member, io.BytesIO(content))
+        which = extension if extension in ("txt", "json") else "image"
+        # A member's content ends at the tar's offset, padded to blocks of 512 bytes.
+        line[f"{which}_offset"] = tar.offset - -(-len(content) // 512) * 512
+        line[f"{which}_size"] = len(content)
+    return line
+
+
+class _Hashed:
+    """A stream that hashes and counts what is written to it."""
+
+    def __init__(self, out: pa.NativeFile):
+        self.out, self.digest, self.size = out, hashlib.sha256(), 0
+
+    def write(self, content: bytes) -> int:
+        """Writes on."""
+        self.digest.update(content)
+        self.size += len(content)
+        self.out.write(content)
+        return len(content)

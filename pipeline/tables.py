@@ -1,0 +1,242 @@
+"""The tables between the stages: their schemas, accounted and atomic writing, reading.
+
+Every table is a folder of Parquet files. A stage writes to ``.staging/`` of the output folder and moves the finished
+table into its place, so that a table is there complete or not at all.
+
+Rows are accounted for by what tasks write: a stage's DataFrame holds kept and dropped rows, told apart by the column
+``dropped`` (null, or the reason). ``write_accounted`` writes both, partitioned by that column, counts the committed
+rows and moves the kept ones into place. An accumulator would count a retried task twice; a row cannot.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from pipeline import storage
+
+LONG, INT, DOUBLE, STRING, BOOLEAN = LongType(), IntegerType(), DoubleType(), StringType(), BooleanType()
+
+
+def extended(schema: StructType, **columns: DataType) -> StructType:
+    """The schema with more columns at its end (``StructType.add`` would change the one it is called on)."""
+    return StructType([*schema.fields, *(StructField(name, kind) for name, kind in columns.items())])
+
+
+PAIRS = extended(
+    StructType(),
+    pair_id=LONG,
+    image_id=STRING,
+    url=STRING,
+    text=STRING,
+    text_source=STRING,
+    page_url=STRING,
+    page_language=STRING,
+    language=STRING,
+    language_score=DOUBLE,
+    width=INT,
+    height=INT,
+    source_uid=STRING,
+    copies=LONG,
+)
+ENTRIES = ArrayType(INT)
+MATCHED = extended(PAIRS, entry_list=STRING, entries=ENTRIES, draw=DOUBLE)
+CURATED = extended(MATCHED, keep_probability=DOUBLE)
+CLUSTERS = extended(StructType(), pair_id=LONG, cluster_id=LONG, kept=BOOLEAN)
+ENTRY_COUNTS = pa.schema(
+    {"entry_list": pa.string(), "entry_id": pa.int32(), "entry": pa.string(), "count": pa.int64(), "probability": pa.float64()}
+)
+THRESHOLDS = pa.schema(
+    {
+        "entry_list": pa.string(),
+        "t": pa.float64(),
+        "tail_share": pa.float64(),
+        "pairs": pa.int64(),
+        "matches": pa.int64(),
+        "entries": pa.int64(),
+        "entries_matched": pa.int64(),
+    }
+)
+
+STAGING = ".staging"
+# Parquet's row groups by size, small enough that writers never have to shrink them for want of memory: the bytes of a
+# file are the same on any machine.
+ROW_GROUP_BYTES = 32 << 20
+_KEPT = "dropped=__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass
+class Account:
+    """The rows of a stage: in = out + the sum of ``dropped`` by reason."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def balanced(self) -> bool:
+        """Whether every row is accounted for."""
+        return self.rows_in == self.rows_out + sum(self.dropped.values())
+
+
+def staging(output: str, name: str) -> str:
+    """The folder in which a table named ``name`` is written before it moves into its place."""
+    return storage.join(output, STAGING, name)
+
+
+def read(spark: SparkSession, folder: str) -> DataFrame:
+    """The table in a folder."""
+    return spark.read.parquet(folder)
+
+
+def read_arrow(folder: str, columns: list[str] | None = None) -> pa.Table:
+    """A table as one Arrow table; for tables of entries and lists, not of pairs."""
+    return _dataset(folder).to_table(columns=columns)
+
+
+def count_rows(folder: str) -> int:
+    """The rows of a table, from its footers."""
+    return _dataset(folder).count_rows()
+
+
+def file_rows(path: str) -> int:
+    """The rows of one Parquet file, from its footer."""
+    filesystem, inner = storage.open_filesystem(path)
+    with filesystem.open_input_file(inner) as file:
+        return pq.read_metadata(file).num_rows
+
+
+def _dataset(folder: str) -> pads.Dataset:
+    filesystem, path = storage.open_filesystem(folder)
+    return pads.dataset(path, filesystem=filesystem, format="parquet", exclude_invalid_files=False)
+
+
+def keep_only_reasons(rows: DataFrame, also: tuple[str, ...] = ()) -> DataFrame:
+    """Empties the columns of dropped rows (but ``also``), so that what is thrown away costs nothing to write."""
+    columns = [
+        F.col(c) if c == "dropped" or c in also else F.when(F.col("dropped").isNull(), F.col(c)).alias(c)
+        for c in rows.columns
+    ]
+    return rows.select(*columns)
+
+
+def write_accounted(rows: DataFrame, output: str, name: str) -> dict[str | None, int]:
+    """Writes the kept rows of a DataFrame with a ``dropped`` column to staging and returns rows by reason.
+
+    The reason None is for kept rows. ``commit`` then moves the table into its place. A dropped row of ``ingest``
+    stands for as many input rows as its ``copies`` says.
+    """
+    target, everything = staging(output, name), staging(output, f"{name}-accounted")
+    rows.write.mode("overwrite").partitionBy("dropped").parquet(everything)
+    spark = rows.sparkSession
+    schema = StructType([f for f in rows.schema if f.name != "dropped"])
+    kept = storage.join(everything, _KEPT)
+    if storage.exists(kept):
+        storage.replace(kept, target)
+    else:
+        storage.remove(target)
+        spark.createDataFrame([], schema).coalesce(1).write.parquet(target)
+    counts: dict[str | None, int] = {None: count_rows(target)}
+    for folder in storage.names(everything):
+        if folder.startswith("dropped="):
+            counts[folder.removeprefix("dropped=")] = count_rows(storage.join(everything, folder))
+    return counts
+
+
+def dropped_rows(spark: SparkSession, output: str, name: str, schema: StructType) -> DataFrame:
+    """The dropped rows that ``write_accounted`` left in staging, with their reason in ``dropped``."""
+    everything = staging(output, f"{name}-accounted")
+    if not any(n.startswith("dropped=") for n in storage.names(everything)):
+        return spark.createDataFrame([], extended(schema, dropped=STRING))
+    return spark.read.option("basePath", everything).parquet(everything)
+
+
+def write(rows: DataFrame, output: str, name: str) -> DataFrame:
+    """Writes a DataFrame to staging and returns it read back: its lineage is cut there."""
+    target = staging(output, name)
+    rows.write.mode("overwrite").parquet(target)
+    return rows.sparkSession.read.schema(rows.schema).parquet(target)
+
+
+def write_sorted(rows: DataFrame, output: str, name: str, files: int) -> None:
+    """Writes pairs to staging so that the bytes depend on the rows alone.
+
+    Hash-partitioned by ``pair_id`` into ``files`` files, sorted by it, named ``part-00000.parquet`` and so on.
+    """
+    temporary, target = staging(output, f"{name}-parts"), staging(output, name)
+    (
+        rows.repartition(files, "pair_id")
+        .sortWithinPartitions("pair_id")
+        .write.mode("overwrite")
+        .option("compression", "zstd")
+        .option("parquet.block.size", ROW_GROUP_BYTES)
+        .parquet(temporary)
+    )
+    storage.remove(target)
+    storage.make_folder(target)
+    for written in storage.names(temporary):
+        if written.endswith(".parquet"):  # part-00003-<random>.zstd.parquet
+            storage.replace(storage.join(temporary, written), storage.join(target, f"{written[:10]}.parquet"))
+
+
+def write_arrow(table: pa.Table, output: str, name: str) -> None:
+    """Writes an Arrow table of entries or lists to staging as one file."""
+    folder = staging(output, name)
+    storage.remove(folder)
+    storage.make_folder(folder)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    storage.write_bytes(storage.join(folder, "part-00000.parquet"), sink.getvalue().to_pybytes())
+
+
+def commit(output: str, *names: str) -> None:
+    """Moves finished tables from staging into their place."""
+    for name in names:
+        storage.replace(staging(output, name), storage.join(output, name))
+
+
+def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list[dict]:
+    """For the manifest: path (below the output), bytes, rows (of Parquet) and SHA-256 of all files in finished folders.
+
+    The tasks read the files, one at a time.
+    """
+    found = [file for folder in folders for file in storage.list_files(storage.join(output, folder))]
+    if not found:
+        return []
+    root = storage.open_filesystem(output)[1].rstrip("/") + "/"
+    sent = spark.sparkContext.broadcast([path for path, _, _ in found])
+
+    def describe(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            paths = [sent.value[i] for i in batch.column(0).to_pylist()]
+            rows = [file_rows(path) if path.endswith(".parquet") else None for path in paths]
+            below = [storage.open_filesystem(path)[1].removeprefix(root) for path in paths]
+            yield pa.record_batch(
+                {
+                    "path": pa.array(below, pa.string()),
+                    "rows": pa.array(rows, pa.int64()),
+                    "sha256": pa.array([storage.sha256(path) for path in paths], pa.string()),
+                    "bytes": pa.array([found_size[path] for path in paths], pa.int64()),
+                }
+            )
+
+    found_size = {path: size for path, size, _ in found}
+    files = spark.range(0, len(found), 1, min(len(found), 1000)).mapInArrow(
+        describe, "path string, rows bigint, sha256 string, bytes bigint"
+    )
+    lines = files.toArrow().sort_by("path").to_pylist()
+    return [{k: v for k, v in line.items() if v is not None} for line in lines]
