@@ -27,9 +27,15 @@ def main(
     set: SetOption = None,
     force: ForceOption = False,
     strict: StrictOption = False,
-    what_if: Annotated[bool, typer.Option("--what-if", help="Show what a range of t would give; write no table.")] = False,
-    t: Annotated[list[float] | None, typer.Option(help="A t for --what-if (again for more) instead of a range.")] = None,
-    dead_links: Annotated[float, typer.Option(min=0, max=1, help="Share of dead links to take off in --what-if.")] = 0.0,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Show what a range of t would give; write no table.")
+    ] = False,
+    t: Annotated[
+        list[float] | None, typer.Option(help="A t for --what-if (again for more) instead of a range.")
+    ] = None,
+    dead_links: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of dead links to take off in --what-if.")
+    ] = 0.0,
 ) -> None:
     """Balances, or explores."""
     from pipeline.curate import curate, explore

@@ -19,7 +19,7 @@ from pipeline.ingest import stage as ingest
 from pipeline.ingest.plan import Plan, plan
 from pipeline.language.identify import load_model, model_file
 from pipeline.match import stage as match
-from pipeline.progress import console, running, summary_table
+from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe, local_path, to_yaml
 from pipeline.record import Record, fingerprint
 from pipeline.report.readme import readme
@@ -168,8 +168,10 @@ def _fingerprint(job: _Job, name: str) -> str:
 
 
 def _run_stage(job: _Job, name: str, print_of: str, strict: bool) -> Record:
-    stage, output, started = STAGES[name], job.output, time.monotonic()
-    session = open_session()
+    stage, output = STAGES[name], job.output
+    with running("Starting Spark"):
+        session = open_session()
+    started = time.monotonic()
     with running(stage.title, session):
         account, notes = stage.run(Run(job.recipe, output, job.source, session, job.plan, job.lists))
         if strict and notes.get("damaged_files"):
@@ -218,16 +220,18 @@ def _finish(job: _Job, wanted: list[str], done: list[dict[str, Any]], seconds: f
         lines = [found.summary(skipped=False) for found in records.values()]
         storage.write_bytes(storage.join(output, "README.md"), readme(recipe, lines, "balance" in records).encode())
         storage.write_json(storage.join(output, "summary.json"), summary)
-    if len(records) == len(stages_of(recipe)) and (changed or not storage.exists(storage.join(output, "manifest.json"))):
+    if len(records) == len(stages_of(recipe)) and (
+        changed or not storage.exists(storage.join(output, "manifest.json"))
+    ):
         files = [file for found in records.values() for file in found.files]
         storage.write_json(storage.join(output, "manifest.json"), {"name": recipe.name, "files": files})
-    console.print(summary_table(done))
+    results.print(summary_table(done))
     for stage in done:
         for damaged in stage.get("damaged_files", []):
-            console.print(f"damaged: {damaged['file']}: {damaged['error']}", markup=False)
+            say(f"damaged: {damaged['file']}: {damaged['error']}")
     if not changed:
-        console.print(f"Nothing to do: {output} is up to date with the recipe and its input; --force (FORCE=1) redoes it.")
-    console.print(f"Results: {output}", markup=False)
+        say(f"Nothing to do: {output} is up to date with the recipe and its input; --force (FORCE=1) redoes it.")
+    say(f"Results: {output}")
     return summary
 
 
@@ -247,5 +251,5 @@ def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | N
     storage.write_json(storage.join(output, "what-if.json"), {"dead_links": dead_links, "lines": lines})
     storage.write_bytes(storage.join(output, "what-if.png"), what_if_plot(lines, dead_links))
     storage.remove(storage.join(output, tables.STAGING))
-    console.print(what_if.table(lines, dead_links))
-    console.print(f"Results: {storage.join(output, 'what-if.json')}, what-if.png", markup=False)
+    results.print(what_if.table(lines, dead_links))
+    say(f"Results: {storage.join(output, 'what-if.json')}, what-if.png")

@@ -87,8 +87,11 @@ def write_spark_env() -> Path | None:
     if file.exists() and MARK not in file.read_text():
         return None
     on_path = shutil.which("java")
-    shell_finds_it = java_version(Path(os.environ["JAVA_HOME"]) / "bin" / "java") if "JAVA_HOME" in os.environ else (
-        java_version(on_path) if on_path else None)
+    shell_finds_it = (
+        java_version(Path(os.environ["JAVA_HOME"]) / "bin" / "java")
+        if "JAVA_HOME" in os.environ
+        else (java_version(on_path) if on_path else None)
+    )
     if (shell_finds_it or 0) >= OLDEST:
         file.unlink(missing_ok=True)
         return None

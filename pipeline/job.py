@@ -81,7 +81,12 @@ def run(app: typer.Typer) -> None:
 def cause(error: BaseException) -> str:
     """The first line that says what went wrong; of a Spark failure that of the innermost Python error or Java cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    python = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception")) and not line.startswith(("at ", "Caused", "org.", "py4j"))]
+    python = [
+        line
+        for line in lines
+        if line.split(":")[0].endswith(("Error", "Exception"))
+        and not line.startswith(("at ", "Caused", "org.", "py4j"))
+    ]
     caused = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     said = (python or caused or lines or [""])[-1 if python or caused else 0]
     return f"{type(error).__name__}: {said}"[:500]

@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+# Progress and errors go to stderr, results to stdout.
 console = Console(stderr=True, highlight=False)
+results = Console(highlight=False)
 POLL_SECONDS = 0.5
 
 
@@ -21,10 +23,16 @@ POLL_SECONDS = 0.5
 def running(title: str, spark=None) -> Iterator[None]:
     """Shows that a stage runs, with what its tasks have done so far."""
     if not console.is_terminal:
-        console.print(f"{title} …")
+        if spark is not None:
+            console.print(f"{title} …")
         yield
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[done]}"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[done]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=None, done="")
         stop = threading.Event()
@@ -43,7 +51,10 @@ def _watch(progress: Progress, task: int, spark, stop: threading.Event) -> None:
         try:
             active = spark.sparkContext._jsc.sc().statusStore().activeStages()
             stages = [active.apply(i) for i in range(active.size())]
-            rows = sum(max(s.inputRecords(), s.outputRecords(), s.shuffleWriteRecords(), s.shuffleReadRecords()) for s in stages)
+            rows = sum(
+                max(s.inputRecords(), s.outputRecords(), s.shuffleWriteRecords(), s.shuffleReadRecords())
+                for s in stages
+            )
             done, tasks = (sum(getattr(s, name)() for s in stages) for name in ("numCompleteTasks", "numTasks"))
             seconds = sum(_running_seconds(s) for s in stages[:1])
         except Exception:  # A display must never stop the work: the store may be gone at the end of a session.
@@ -57,10 +68,21 @@ def _running_seconds(stage) -> float:
     return time.time() - started.get().getTime() / 1000 if started.isDefined() else 0.0
 
 
+def say(line: str) -> None:
+    """Prints a line of results as it is, however long."""
+    results.print(line, markup=False, soft_wrap=True)
+
+
 def summary_table(stages: list[dict]) -> Table:
     """The table of a run: rows in, dropped by reason, out, seconds, for every stage."""
     table = Table(title=None, header_style="bold", pad_edge=False)
-    for heading, justify in (("stage", "left"), ("in", "right"), ("dropped", "left"), ("out", "right"), ("seconds", "right")):
+    for heading, justify in (
+        ("stage", "left"),
+        ("in", "right"),
+        ("dropped", "left"),
+        ("out", "right"),
+        ("seconds", "right"),
+    ):
         table.add_column(heading, justify=justify)
     for stage in stages:
         dropped = [f"{rows:,} {reason}" for reason, rows in stage["dropped"].items()]

@@ -59,7 +59,13 @@ MATCHED = extended(PAIRS, entry_list=STRING, entries=ENTRIES, draw=DOUBLE)
 CURATED = extended(MATCHED, keep_probability=DOUBLE)
 CLUSTERS = extended(StructType(), pair_id=LONG, cluster_id=LONG, kept=BOOLEAN)
 ENTRY_COUNTS = pa.schema(
-    {"entry_list": pa.string(), "entry_id": pa.int32(), "entry": pa.string(), "count": pa.int64(), "probability": pa.float64()}
+    {
+        "entry_list": pa.string(),
+        "entry_id": pa.int32(),
+        "entry": pa.string(),
+        "count": pa.int64(),
+        "probability": pa.float64(),
+    }
 )
 THRESHOLDS = pa.schema(
     {

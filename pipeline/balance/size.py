@@ -80,7 +80,9 @@ def what_if(counts: ListCounts, ts: np.ndarray, expected: Expected) -> list[What
             t=float(t),
             size=float(size),
             tail_share=tail_share(counts.of_list(first), t),
-            entries_at_cap=int(sum((counts.of_list(name) > limit).sum() for name, limit in zip(names, row, strict=True))),
+            entries_at_cap=int(
+                sum((counts.of_list(name) > limit).sum() for name, limit in zip(names, row, strict=True))
+            ),
             thresholds=dict(zip(names, map(float, row), strict=True)),
         )
         for t, size, row in zip(ts, sizes, limits, strict=True)

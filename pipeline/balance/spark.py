@@ -108,7 +108,12 @@ def _matches(batch: pa.RecordBatch, starts: dict[str, int]) -> tuple[np.ndarray,
 
 
 def choose(
-    rows: DataFrame, mode: str, counts: ListCounts, probability: np.ndarray, cutoffs: Cutoffs | None, chosen: DataFrame | None
+    rows: DataFrame,
+    mode: str,
+    counts: ListCounts,
+    probability: np.ndarray,
+    cutoffs: Cutoffs | None,
+    chosen: DataFrame | None,
 ) -> DataFrame:
     """The rows with ``keep_probability`` and ``dropped`` by the recipe's mode: sample, cap or none.
 

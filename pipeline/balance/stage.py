@@ -71,11 +71,12 @@ def run(run: Run) -> Outcome:
     tables.write_sorted(drawn, run.output, "curated", files)
 
     curated = count_entries(tables.read(run.session, tables.staging(run.output, "curated")), run.list_sizes)
+    matched = count_entries(run.table("matched"), run.list_sizes)
     notes = {
         "mode": mode,
         "t": t,
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
-        "distribution": distribution(counts, curated, run.entry_lists, t),
+        "distribution": distribution(matched, counts, curated, run.entry_lists, t),
     }
     if mode == "sample":
         notes["expected"] = expected_sizes(pool.candidates(), counts, np.array([list(t.values())]))[0]
@@ -107,7 +108,9 @@ def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray) ->
     """The table ``entry_counts``: every entry of every list, in order."""
     sizes = list(counts.sizes.values())
     ids = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
-    names = pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(len(sizes)), sizes)), pa.array(list(counts.sizes)))
+    names = pa.DictionaryArray.from_arrays(
+        pa.array(np.repeat(np.arange(len(sizes)), sizes)), pa.array(list(counts.sizes))
+    )
     columns = {
         "entry_list": names.cast(pa.string()),
         "entry_id": pa.array(ids),

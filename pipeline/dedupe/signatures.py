@@ -58,7 +58,9 @@ def band_hashes(signature: np.ndarray, bands: int, rows: int, scopes: np.ndarray
     but for collisions, which only cost a comparison.
     """
     cut = signature[:, : bands * rows].reshape(len(signature), bands, rows).astype(np.uint64)
-    hashed = scopes.astype(np.uint64)[:, None] ^ (np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    hashed = scopes.astype(np.uint64)[:, None] ^ (
+        np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    )
     for row in range(rows):
         hashed = (hashed ^ cut[:, :, row]) * np.uint64(0xFF51AFD7ED558CCD)
         hashed ^= hashed >> np.uint64(32)

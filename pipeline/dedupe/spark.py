@@ -106,7 +106,9 @@ def connect(edges: DataFrame, cut: Cut) -> DataFrame:
     Alternates large-star and small-star (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") until a
     round changes nothing; every edge then leads to the smallest id.
     """
-    edges = cut(edges.select(F.greatest("a", "b").alias("u"), F.least("a", "b").alias("v")).where("u != v").distinct(), "edges")
+    edges = cut(
+        edges.select(F.greatest("a", "b").alias("u"), F.least("a", "b").alias("v")).where("u != v").distinct(), "edges"
+    )
     before = None
     for turn in range(64):
         edges = cut(edges.transform(large_star).transform(small_star), f"edges-{turn % 2}")
@@ -160,14 +162,21 @@ def remaining(matched: DataFrame, clusters: DataFrame) -> int:
 def removed_by_words(removed: DataFrame) -> dict[str, int]:
     """The removed pairs by the number of words in their text: 1 to 9 each, then by tens (``10-19``), then ``100+``."""
     words = F.size(F.split(F.trim("text"), r"\s+"))
-    tens = F.concat((F.floor(words / 10) * 10).cast("string"), F.lit("-"), (F.floor(words / 10) * 10 + 9).cast("string"))
+    tens = F.concat(
+        (F.floor(words / 10) * 10).cast("string"), F.lit("-"), (F.floor(words / 10) * 10 + 9).cast("string")
+    )
     group = F.when(words < 10, words.cast("string")).when(words < 100, tens).otherwise(F.lit("100+"))
     counted = removed.groupBy(group.alias("words")).count().toArrow().to_pylist()
-    return {line["words"]: line["count"] for line in sorted(counted, key=lambda line: int(line["words"].rstrip("+").split("-")[0]))}
+    return {
+        line["words"]: line["count"]
+        for line in sorted(counted, key=lambda line: int(line["words"].rstrip("+").split("-")[0]))
+    }
 
 
 def entries_of(removed: DataFrame, most: int) -> list[tuple[str, int, int]]:
     """The entries that the removed pairs match most often: (entry_list, entry_id, pairs), the most frequent first."""
-    counted = removed.select("entry_list", F.explode("entries").alias("entry_id")).groupBy("entry_list", "entry_id").count()
+    counted = (
+        removed.select("entry_list", F.explode("entries").alias("entry_id")).groupBy("entry_list", "entry_id").count()
+    )
     top = counted.orderBy(F.desc("count"), "entry_list", "entry_id").limit(most).toArrow().to_pylist()
     return [(line["entry_list"], line["entry_id"], line["count"]) for line in top]

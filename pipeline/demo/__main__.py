@@ -7,7 +7,7 @@ import typer
 
 from pipeline.demo.pool import build_pool
 from pipeline.job import new_app, run
-from pipeline.progress import console
+from pipeline.progress import say
 
 app = new_app()
 
@@ -19,7 +19,7 @@ def main(
 ) -> None:
     """Builds the pool and says what is in it."""
     counts = build_pool(folder, force)
-    console.print(
+    say(
         f"Demo pool: {counts['pairs']:,} pairs of {counts['named']:,} pictures "
         f"({counts['unnamed']:,} of {counts['pictures']:,} pictures have no name and are left out)"
     )

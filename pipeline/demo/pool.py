@@ -41,7 +41,9 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     named = [code for code, found in names.items() if found]
     render_all({code: pictures[code] for code in named}, folder / "images")
     rows = [(URL_PREFIX + f"{code}.png", text, language, code) for code in named for language, text in names[code]]
-    table = pa.table(dict(zip(("url", "text", "language", "source_uid"), map(list, zip(*rows, strict=True)), strict=True)))
+    table = pa.table(
+        dict(zip(("url", "text", "language", "source_uid"), map(list, zip(*rows, strict=True)), strict=True))
+    )
     pq.write_table(table, folder / "pairs.parquet")
     write_entries(rows, folder / "entries")
     counts = {"pictures": len(pictures), "named": len(named), "unnamed": len(pictures) - len(named), "pairs": len(rows)}

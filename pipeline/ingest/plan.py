@@ -156,9 +156,15 @@ def _check_columns(split: Split, schema: pa.Schema, preset: Preset) -> None:
             )
         kind = schema.field(column).type
         if name in ("url", "text", "language") and not _is_text(kind):
-            raise UsageError(f"input.columns: {split.path}: column {column!r} for {name} is {kind}; a string is allowed")
-        if name in ("width", "height") and not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            raise UsageError(f"input.columns: {split.path}: column {column!r} for {name} is {kind}; a number is allowed")
+            raise UsageError(
+                f"input.columns: {split.path}: column {column!r} for {name} is {kind}; a string is allowed"
+            )
+        if name in ("width", "height") and not (
+            _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        ):
+            raise UsageError(
+                f"input.columns: {split.path}: column {column!r} for {name} is {kind}; a number is allowed"
+            )
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -190,7 +190,9 @@ def _number(column: pa.Array) -> pa.Array:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         texts, _ = _utf8(_bytes(column))
         trimmed = pc.utf8_trim_whitespace(texts)
-        column = pc.if_else(pc.match_substring_regex(trimmed, r"^[0-9]{1,9}(\.[0-9]*)?$"), trimmed, None).cast(pa.float64())
+        column = pc.if_else(pc.match_substring_regex(trimmed, r"^[0-9]{1,9}(\.[0-9]*)?$"), trimmed, None).cast(
+            pa.float64()
+        )
     numbers = column.cast(pa.float64(), safe=False)
     inside = pc.and_(pc.greater_equal(numbers, 0), pc.less(numbers, 2**31))
     return pc.if_else(inside, numbers, None).cast(pa.int32(), safe=False)

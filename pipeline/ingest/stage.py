@@ -18,9 +18,9 @@ def run(run: Run) -> Outcome:
         spark.sparkContext.addFile(str(file))
         model = file.name
     rows = pairs(spark, run.plan, recipe.input, recipe.language, model)
-    kept = tables.write_accounted(
-        tables.keep_only_reasons(rows, also=("copies", "source_uid")), run.output, "pairs"
-    )[None]
+    kept = tables.write_accounted(tables.keep_only_reasons(rows, also=("copies", "source_uid")), run.output, "pairs")[
+        None
+    ]
     written = tables.read(spark, tables.staging(run.output, "pairs"))
     dropped, damaged, read = {}, [], 0
     for line in reasons(tables.dropped_rows(spark, run.output, "pairs", written.schema)):

@@ -15,7 +15,9 @@ OTHER = "other"
 DRAW_SHIFT, DRAW_UNIT = 11, 2.0**-53
 
 
-def matched(pairs: DataFrame, lists: list[str], files: dict[str, str], engine: str, seed: int, one_list: bool) -> DataFrame:
+def matched(
+    pairs: DataFrame, lists: list[str], files: dict[str, str], engine: str, seed: int, one_list: bool
+) -> DataFrame:
     """The pairs with ``entry_list``, ``entries`` and ``draw``, and ``dropped``: ``no_entry_list`` or ``no_match``.
 
     ``files``: for each list the name, among the session's files, of its saved matcher. ``one_list``: there is exactly

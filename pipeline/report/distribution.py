@@ -9,29 +9,27 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.balance.counts import ListCounts
+from pipeline.balance.thresholds import leader
 
 POINTS, HEADS = 300, 20
 
 
 def distribution(
-    before: ListCounts, after: ListCounts, lists: dict[str, pa.Array], t: dict[str, float]
+    pool: ListCounts, deduped: ListCounts, curated: ListCounts, lists: dict[str, pa.Array], t: dict[str, float]
 ) -> dict[str, Any]:
-    """Counts by rank (``POINTS`` ranks, evenly spaced in ratio) and the ``HEADS`` entries of most matches, both ways.
+    """Counts by rank (``POINTS`` ranks, evenly spaced in ratio) of the matched pool, less duplicates, and curated.
 
-    The ranks are those of all lists' entries together, each side sorted by itself.
+    The ranks are those of all lists' entries together, each side sorted by itself. ``heads`` are the ``HEADS`` entries
+    of most matches in the leading list.
     """
-    matched = int((before.counts > 0).sum())
+    sides = {"pool": pool, "deduped": deduped, "curated": curated}
+    matched = int((pool.counts > 0).sum())
     ranks = np.unique(np.round(np.geomspace(1, max(matched, 1), POINTS)).astype(int)) if matched else np.zeros(0, int)
-    first, second = (-np.sort(-counts.counts) for counts in (before, after))
-    heads = []
-    for at in np.argsort(-before.counts, kind="stable")[:HEADS]:
-        name, entry_id = before.entry_at(int(at))
-        counted = {"before": int(before.counts[at]), "after": int(after.counts[at])}
-        heads.append({"entry_list": name, "entry": lists[name][entry_id].as_py(), **counted})
-    return {
-        "ranks": ranks.tolist(),
-        "before": first[ranks - 1].tolist(),
-        "after": second[ranks - 1].tolist(),
-        "heads": heads,
-        "t": t,
-    }
+    first = leader(pool)
+    heads = [
+        {"entry": lists[first][int(at)].as_py(), **{side: int(c.of_list(first)[at]) for side, c in sides.items()}}
+        for at in np.argsort(-pool.of_list(first), kind="stable")[:HEADS]
+        if pool.of_list(first)[at]
+    ]
+    by_rank = {side: (-np.sort(-c.counts))[ranks - 1].tolist() for side, c in sides.items()}
+    return {"ranks": ranks.tolist(), **by_rank, "list": first, "heads": heads, "t": t}

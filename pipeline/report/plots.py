@@ -11,27 +11,29 @@ from matplotlib import font_manager
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-BEFORE, AFTER, LIMIT = "#9aa5b1", "#1f6feb", "#d1242f"
+BEFORE, BETWEEN, AFTER, LIMIT = "#9aa5b1", "#8cc4ff", "#1f6feb", "#d1242f"
+SIDES = (("pool", BEFORE, "matched pool"), ("deduped", BETWEEN, "less near-duplicates"), ("curated", AFTER, "curated"))
 
 
 def distribution_plot(figures: dict[str, Any], title: str) -> bytes:
-    """A PNG of the figures of ``distribution``: matches by rank of entry, and the entries of most matches, before and after."""
+    """A PNG of the figures of ``distribution``: matches by rank of entry, and the entries of most matches."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(3, 2), layout="constrained")
-    left.loglog(figures["ranks"], np.maximum(figures["before"], 0.5), color=BEFORE, lw=2.2, label="pool")
-    left.loglog(figures["ranks"], np.maximum(figures["after"], 0.5), color=AFTER, lw=2.2, label="curated")
+    for side, color, label in SIDES:
+        left.loglog(figures["ranks"], np.maximum(figures[side], 0.5), color=color, lw=2, label=label)
     limits = sorted(set(figures["t"].values()))
-    if len(limits) == 1:
-        left.axhline(limits[0], color=LIMIT, ls="--", lw=1, label=f"t = {limits[0]:,.0f}")
-    elif limits:
-        left.axhspan(limits[0], limits[-1], color=LIMIT, alpha=0.12, lw=0, label=f"t = {limits[0]:,.0f} to {limits[-1]:,.0f}")
+    if limits:
+        label = f"t = {limits[0]:,.0f}" + (f" to {limits[-1]:,.0f}" if len(limits) > 1 else "")
+        left.fill_between(
+            figures["ranks"], limits[0] * 0.97, limits[-1] * 1.03, color=LIMIT, alpha=0.3, lw=0, label=label
+        )
     left.set(xlabel="entries by rank", ylabel="pairs that match", title=title)
     left.legend(frameon=False)
     heads = figures["heads"][::-1]
     places = np.arange(len(heads))
-    right.barh(places + 0.2, [head["before"] for head in heads], 0.4, color=BEFORE)
-    right.barh(places - 0.2, [head["after"] for head in heads], 0.4, color=AFTER)
-    right.set_yticks(places, [_label(head) for head in heads], fontsize=8)
-    right.set(title="entries of most matches", xlabel="pairs that match")
+    for place, (side, color, _) in zip((0.27, 0, -0.27), SIDES, strict=True):
+        right.barh(places + place, [head[side] for head in heads], 0.27, color=color)
+    right.set_yticks(places, [_label(head["entry"]) for head in heads], fontsize=8)
+    right.set(title=f"entries of most matches ({figures['list']})", xlabel="pairs that match")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     return as_png(figure)
@@ -62,10 +64,9 @@ def as_png(figure) -> bytes:
     return out.getvalue()
 
 
-def _label(head: dict[str, Any]) -> str:
-    """The list and the entry; the plot's font has no glyphs of many scripts, so those are told by number of characters."""
-    entry = head["entry"] if head["entry"].isascii() or _has_glyphs(head["entry"]) else f"({len(head['entry'])} characters)"
-    return f"{head['entry_list']}: {entry[:28]}".replace("$", r"\$")
+def _label(entry: str) -> str:
+    """The entry; the plot's font has no glyphs of some scripts, so such a one is told by its number of characters."""
+    return (entry[:28] if _has_glyphs(entry) else f"({len(entry)} characters)").replace("$", r"\$")
 
 
 def _has_glyphs(text: str) -> bool:

@@ -22,7 +22,12 @@ def table(lines: list[dict[str, Any]], dead_links: float) -> Table:
     for heading in headings:
         result.add_column(heading, justify="right")
     for line in lines:
-        cells = [f"{line['t']:,.0f}", f"{line['size']:,.0f}", f"{line['tail_share']:.4f}", f"{line['entries_at_cap']:,}"]
+        cells = [
+            f"{line['t']:,.0f}",
+            f"{line['size']:,.0f}",
+            f"{line['tail_share']:.4f}",
+            f"{line['entries_at_cap']:,}",
+        ]
         if dead_links:
             cells.insert(2, f"{line['fetched']:,.0f}")
         result.add_row(*cells)

