@@ -1,0 +1,87 @@
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.ingest.plan import plan
+from pipeline.recipe import Input
+
+
+def parquet(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path, row_group_size=2)
+    return path
+
+
+def planned(paths, language_column=False, **options):
+    return plan(Input(paths=[str(p) for p in paths], **options), language_column)
+
+
+def test_parquet_is_split_by_row_group_and_hidden_files_are_left_out(tmp_path):
+    parquet(tmp_path / "in" / "a.parquet", url=["u"] * 5, text=["t"] * 5)
+    (tmp_path / "in" / "_SUCCESS").write_text("")
+    (tmp_path / "in" / ".a.parquet.crc").write_text("x")
+    for pattern in (tmp_path / "in", tmp_path / "in" / "*.parquet", tmp_path / "*" / "a.*"):
+        assert [(s.start, s.end) for s in planned([pattern]).splits] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_a_header_names_the_columns(tmp_path):
+    (tmp_path / "a.csv").write_text('url,"te,xt",text\n')
+    (tmp_path / "b.tsv.gz").write_bytes(gzip.compress(b"url\ttext\r\n"))
+    splits = planned([tmp_path]).splits
+    assert [s.columns for s in splits] == [("url", "te,xt", "text"), ("url", "text")]
+    assert [s.data_start for s in splits] == [17, 10]
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "said"),
+    [
+        (lambda d: d / "none.parquet", {}, "none.parquet: no such file"),
+        (lambda d: d / "*.parquet", {}, "no such file"),
+        (lambda d: parquet(d / "a.parquet", URL=["u"], text=["t"]), {}, "no column 'url' for url; it has URL, text"),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=[1]), {}, "column 'text' for text is int64; a string"),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], width=[[1]]), {}, "column 'width' for width is list"),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"preset": "laion"}, "no column 'URL' for url"),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"columns": {"width": "w"}}, "no column 'w' for width"),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"pass_through": ["x"]}, "no column 'x' in the input"),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"pass_through": ["draw"]}, "'draw' is a column of ours"),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], x=[[1]]), {"pass_through": ["x"]}, "plain values"),
+        (lambda d: parquet(d / "a.dat", url=["u"], text=["t"]), {}, "allowed: parquet, csv, tsv, jsonl"),
+    ],
+)
+def test_wrong_configurations_are_one_line(tmp_path, make, options, said):
+    with pytest.raises(UsageError, match=said.replace("*", r"\*")) as error:
+        planned([make(tmp_path)], **options)
+    assert "\n" not in str(error.value)
+
+
+def test_no_input_and_a_missing_language_column(tmp_path):
+    with pytest.raises(UsageError, match="--input: missing"):
+        planned([])
+    with pytest.raises(UsageError, match="no column 'language'"):
+        planned([parquet(tmp_path / "a.parquet", url=["u"], text=["t"])], language_column=True)
+
+
+@pytest.mark.parametrize(("preset", "row"), [("cc3m", "a caption\thttp://x/1.jpg\n"), ("cc12m", "http://x/1.jpg\ta caption\n")])
+def test_presets_without_header(tmp_path, preset, row):
+    (tmp_path / "a.tsv").write_text(row)
+    assert planned([tmp_path / "a.tsv"], preset=preset).splits[0].data_start == 0
+    other = {"cc3m": "cc12m", "cc12m": "cc3m"}[preset]
+    with pytest.raises(UsageError, match="the first row has no URL in column"):
+        planned([tmp_path / "a.tsv"], preset=other)
+    (tmp_path / "h.tsv").write_text("caption\turl\n" + row)
+    with pytest.raises(UsageError, match="without header"):
+        planned([tmp_path / "h.tsv"], preset=preset)
+
+
+def test_a_damaged_file_among_good_ones(tmp_path):
+    good = parquet(tmp_path / "a.parquet", url=["u"] * 9, text=["t"] * 9)
+    (tmp_path / "b.parquet").write_bytes(good.read_bytes()[:-20])
+    (tmp_path / "c.csv.gz").write_bytes(b"not gzip")
+    damaged = {s.path.rsplit("/", 1)[1]: s.damage for s in planned([tmp_path]).splits if s.damage}
+    assert set(damaged) == {"b.parquet", "c.csv.gz"}
+    good.unlink()
+    with pytest.raises(PipelineError, match="no file can be read"):
+        planned([tmp_path])

@@ -1,0 +1,124 @@
+"""Reading a split: every row once, kept or with its reason."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.ingest.plan import plan
+from pipeline.ingest.read import read_split
+from pipeline.recipe import Input
+
+TEXTS = [
+    (b"http://x/1", b"good"),
+    (None, b"no url"),
+    (b"", b"no url"),
+    (b"http://x/2", None),
+    (b"http://x/3", b" \t\n "),
+    (b"http://x/4", b"nul \0 here"),
+    (b"http://x/5\0", b"nul in url"),
+    (b"http://x/6", b"\xff\xfe not utf-8"),
+    (b"http://x/\xff", b"url not utf-8"),
+    (b"no url at all", b"text"),
+    (b"data:image/png;base64,x", b"text"),
+    (b"http://x/7", b"x" * 10_000_000),
+    (b"http://x/8", "ünïcode 猫".encode()),
+]
+REASONS = [
+    None, "missing_url", "missing_url", "empty_text", "empty_text", "nul", "nul", "invalid_utf8", "invalid_utf8",
+    "bad_url", "bad_url", "text_too_long", None,
+]  # fmt: skip
+
+COUNTED = ("rows_read", "malformed_row", "truncated", "unreadable")
+
+
+def read(path, max_text_bytes=1 << 20, multiline=True, language_column=False, **options):
+    found = plan(Input(paths=[str(path)], **options), language_column)
+    batches = [b for split in found.splits for b in read_split(split, found, max_text_bytes, multiline)]
+    rows = pa.Table.from_batches(batches).to_pylist()
+    data = [r for r in rows if r["dropped"] not in COUNTED]
+    total = {}
+    for r in rows:
+        if r["dropped"] in COUNTED:
+            total[r["dropped"]] = total.get(r["dropped"], 0) + r["copies"]
+    assert total.pop("rows_read") == len(data) + sum(total.values())
+    return data, total
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.binary())])
+def test_reasons_of_parquet_rows(tmp_path, kind):
+    urls, texts = (pa.array(column, pa.binary()) for column in zip(*TEXTS, strict=True))
+
+    def of_kind(column):
+        if pa.types.is_dictionary(kind):
+            return column.dictionary_encode()
+        if kind in (pa.string(), pa.large_string()):  # unchecked, as a careless writer does it
+            wide = column.cast(pa.large_binary()) if kind == pa.large_string() else column
+            return pa.Array.from_buffers(kind, len(wide), wide.buffers())
+        return column.cast(kind)
+
+    pq.write_table(pa.table({"url": of_kind(urls), "text": of_kind(texts)}), tmp_path / "a.parquet", row_group_size=4)
+    rows, counted = read(tmp_path / "a.parquet")
+    assert [r["dropped"] for r in rows] == REASONS
+    assert counted == {}
+    assert rows[0]["url"] == "http://x/1"
+    assert rows[-1]["text"] == "ünïcode 猫"
+
+
+def test_language_column_is_checked(tmp_path):
+    given = ["en", "zh-Hant", "no", "", None, "English", "e", "pt_BR", "EN"]
+    table = pa.table({"url": ["http://x/1"] * len(given), "text": ["t"] * len(given), "language": given})
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows, _ = read(tmp_path / "a.parquet", language_column=True)
+    assert [r["dropped"] for r in rows] == [None] * 5 + ["bad_language"] * 2 + [None, "bad_language"]
+    assert rows[3]["language"] is None
+
+
+def test_numbers_and_passed_columns(tmp_path):
+    table = pa.table(
+        {
+            "URL": ["http://x/1"] * 4,
+            "TEXT": ["t"] * 4,
+            "WIDTH": [1.0, None, float("nan"), 3e12],
+            "HEIGHT": pa.array([1, 2, 3, -4], pa.int64()),
+            "SAMPLE_ID": pa.array([5, 6, 7, 8], pa.int64()),
+            "similarity": [0.1, 0.2, 0.3, None],
+            "tag": pa.array(["a", "b", None, "a"]).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows, _ = read(tmp_path / "a.parquet", preset="laion", pass_through=["similarity", "tag"])
+    assert [r["width"] for r in rows] == [1, None, None, None]
+    assert [r["height"] for r in rows] == [1, 2, 3, None]
+    assert [r["source_uid"] for r in rows] == ["5", "6", "7", "8"]
+    assert [r["similarity"] for r in rows] == [0.1, 0.2, 0.3, None]
+    assert [r["tag"] for r in rows] == ["a", "b", None, "a"]
+
+
+def test_files_may_differ_in_types_and_columns(tmp_path):
+    pq.write_table(pa.table({"url": ["http://x/1"], "text": ["t"], "width": [7], "score": [1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"url": ["http://x/2"], "text": ["t"], "width": ["8.0"], "score": ["x"]}), tmp_path / "b.parquet")
+    pq.write_table(pa.table({"text": ["t"], "url": ["http://x/3"]}), tmp_path / "c.parquet")
+    rows, _ = read(tmp_path, pass_through=["score"])
+    assert [(r["width"], r["score"]) for r in rows] == [(7, 1), (8, None), (None, None)]
+
+
+def test_text_formats_agree(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'text,url,width\n"a, ""b""\nc",http://x/1,7\nbad row\nNA,http://x/2,\n')
+    (tmp_path / "a.tsv").write_bytes(b'text\turl\twidth\n"a\thttp://x/1\t7\nbad row\nNA\thttp://x/2\t\n')
+    (tmp_path / "a.jsonl").write_bytes(b'{"text":"a","url":"http://x/1","width":7}\nbad\n{"text":"NA","url":"http://x/2"}\n')
+    for name, first in [("a.csv", 'a, "b"\nc'), ("a.tsv", '"a'), ("a.jsonl", "a")]:
+        rows, counted = read(tmp_path / name)
+        assert [(r["text"], r["url"], r["width"]) for r in rows] == [(first, "http://x/1", 7), ("NA", "http://x/2", None)]
+        assert counted == {"malformed_row": 1}
+
+
+def test_damage_in_the_middle_of_a_parquet_file(tmp_path):
+    table = pa.table({"url": [f"http://x/{i}" for i in range(4000)], "text": [f"text {i * 7919}" for i in range(4000)]})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=1000, compression="zstd")
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    start = pq.read_metadata(tmp_path / "a.parquet").row_group(2).column(1).data_page_offset
+    content[start : start + 400] = b"\xff" * 400
+    (tmp_path / "a.parquet").write_bytes(content)
+    rows, counted = read(tmp_path / "a.parquet")
+    assert counted == {"unreadable": 1000}
+    assert len(rows) == 3000

@@ -1,0 +1,111 @@
+import pytest
+import yaml
+
+from pipeline.errors import UsageError
+from pipeline.recipe import bundled_recipes, load_recipe, to_yaml, validate
+
+MINIMAL = "name: x\nentries: {en: list.txt}\nbalance: {t: 20}\n"
+
+
+def write(tmp_path, text):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_bundled_recipes_load_and_survive_a_round_trip():
+    assert bundled_recipes() == ["demo", "metaclip-2.5b", "metaclip-400m", "metaclip2-worldwide"]
+    for name in bundled_recipes():
+        recipe = load_recipe(name)
+        assert recipe.name == name
+        assert validate(yaml.safe_load(to_yaml(recipe)), name) == recipe
+    assert load_recipe("metaclip-400m").balance.t == 20_000
+    assert load_recipe("metaclip-2.5b").balance.t == 170_000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("balnce: {t: 1}\n", r"balnce: no such key; allowed: name, seed, input"),
+        ("match: {fom: x}\n", r"match.fom: no such key; allowed: form, engine"),
+        ("match: {form: metaclip3}\n", r"match.form: found 'metaclip3'; allowed: 'metaclip1' or 'metaclip2'"),
+        ("seed: one\n", r"seed: found 'one'; .*integer"),
+        ("dedupe: {threshold: 1.5}\n", r"dedupe.threshold: found 1.5; .*less than or equal to 1"),
+        ("dedupe: {threshold: '0.5'}\n", r"dedupe.threshold: found '0.5'"),
+        ("dedupe: {keep_per_cluster: 0}\n", r"keep_per_cluster: found 0; .*greater than or equal to 1"),
+        ("shards: {samples: 1.5}\n", r"shards.samples: found 1.5"),
+        ("shards: 7\n", r"shards: found 7"),
+        ("input: {preset: lion}\n", r"input.preset: found 'lion'; allowed: 'laion'"),
+        ("input: {columns: {txt: a}}\n", r"input.columns"),
+        ("images: {root: x}\n", r"images: root and prefix go together"),
+        ("language: {identify: none, keep: [en]}\n", r"language.keep"),
+        ("seed: [\n", r"not valid YAML in line"),
+        ("name: y\n", r"key 'name' twice"),
+    ],
+)
+def test_what_is_not_allowed_is_one_line(tmp_path, change, said):
+    with pytest.raises(UsageError, match=said) as error:
+        load_recipe(write(tmp_path, MINIMAL + change))
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("balance", "said"),
+    [
+        ("{}", "exactly one of t, tail_share, size is allowed, found none"),
+        ("{t: 1, size: 5}", "found t, size"),
+        ("{t: 0}", "balance.t"),
+        ("{t: -3}", "balance.t"),
+        ("{t: abc}", "balance.t"),
+        ("{t: .inf}", "balance.t"),
+        ("{tail_share: 2}", "balance.tail_share"),
+        ("{t: {de: 5}}", "no list 'de'; allowed: en"),
+        ("{size: 100, mode: cap}", "found mode cap"),
+        ("{t: 1, mode: none_}", "allowed: 'sample', 'cap' or 'none'"),
+    ],
+)
+def test_thresholds_that_are_not_allowed(tmp_path, balance, said):
+    with pytest.raises(UsageError, match=said):
+        load_recipe(write(tmp_path, f"name: x\nentries: {{en: list.txt}}\nbalance: {balance}\n"))
+
+
+def test_norwegian_is_no_boolean(tmp_path):
+    recipe = load_recipe(
+        write(tmp_path, "name: x\nentries: {no: no.txt, en: en.txt}\nbalance: {t: {no: 2e1, en: 5}}\nlanguage: {keep: [no, on, y]}\n")
+    )
+    assert dict(recipe.entries) == {"no": "no.txt", "en": "en.txt"}
+    assert recipe.balance.t == {"no": 20, "en": 5}
+    assert recipe.language.keep == ["no", "on", "y"]
+    assert validate(yaml.safe_load(to_yaml(recipe)), "x") == recipe
+
+
+def test_a_single_t_needs_a_leader(tmp_path):
+    with pytest.raises(UsageError, match="a list en"):
+        load_recipe(write(tmp_path, "name: x\nentries: {de: a, fr: b}\nbalance: {t: 5}\n"))
+    with pytest.raises(UsageError, match="follow that of en"):
+        load_recipe(write(tmp_path, "name: x\nentries: {de: a, fr: b}\nbalance: {t: {de: 5}}\n"))
+    with pytest.raises(UsageError, match="exactly one list, found 2"):
+        load_recipe(write(tmp_path, "name: x\nentries: {en: a, fr: b}\nbalance: {t: 5}\nlanguage: {identify: none}\n"))
+
+
+def test_overrides(tmp_path):
+    file = write(tmp_path, MINIMAL)
+    recipe = load_recipe(file, ["balance.size=1000", "entries.no=x.txt", "input.format=csv", "language.keep=[en, no]"], ["in/*"])
+    assert (recipe.balance.t, recipe.balance.size) == (None, 1000)
+    assert recipe.entries["no"] == "x.txt"
+    assert recipe.input.paths == ["in/*"]
+    assert recipe.language.keep == ["en", "no"]
+    for wrong, said in [("balance.t", "allowed is dotted.key=value"), ("a.b=1", "a: no such key"), ("name.x=1", "name: found 'x'")]:
+        with pytest.raises(UsageError, match=said):
+            load_recipe(file, [wrong])
+
+
+def test_no_such_recipe(tmp_path):
+    with pytest.raises(UsageError, match="bundled recipes: demo, metaclip-2.5b"):
+        load_recipe("metaclip-400")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        (tmp_path / "bad.yaml").write_bytes(b"name: \xff")
+        load_recipe(str(tmp_path / "bad.yaml"))
+    with pytest.raises(UsageError, match="a mapping of keys"):
+        load_recipe(write(tmp_path, "- a\n"))
