@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.balance.counts import ListCounts
+from pipeline.balance.size import t_of_size
+from pipeline.balance.thresholds import (
+    followed,
+    keep_probability,
+    probabilities,
+    t_of_tail_share,
+    tail_share,
+    thresholds,
+)
+from pipeline.recipe import Balance
+
+
+def counts(**lists):
+    found = ListCounts({name: len(values) for name, values in lists.items()})
+    for name, values in lists.items():
+        found.of_list(name)[:] = values
+    return found
+
+
+def test_tail_share():
+    values = np.array([0, 1, 2, 3, 4])
+    assert tail_share(values, 3) == 0.3
+    assert tail_share(values, 1) == 0
+    assert tail_share(values, 5) == 1
+    assert tail_share(np.zeros(3, np.int64), 5) == 0
+
+
+@given(values=st.lists(st.integers(0, 50), min_size=1, max_size=20), share=st.floats(0, 1))
+def test_t_of_tail_share_by_the_rule(values, share):
+    ascending, total, best = sorted(values), sum(values), None
+    if total:
+        shares = [sum(ascending[: i + 1]) / total for i in range(len(values))]
+        distance = min(abs(s - share) for s in shares)
+        best = ascending[next(i for i, s in enumerate(shares) if abs(s - share) == distance)]
+    assert t_of_tail_share(np.array(values), share) == max(1, best or 0)
+
+
+def test_unnamed_lists_follow_english():
+    found = counts(en=[10, 20, 70], de=[1, 2, 3, 4], fr=[0, 0])
+    assert thresholds(found, Balance(t=20.0)) == {"de": 1, "en": 20, "fr": 1}
+    assert thresholds(found, Balance(t={"en": 71.0, "de": 7.0})) == {"de": 7, "en": 71, "fr": 1}
+    assert thresholds(found, Balance(tail_share=0.3)) == {"de": 2, "en": 20, "fr": 1}
+    assert followed(counts(xx=[5, 6]), {"xx": 5.5}) == {"xx": 5.5}
+
+
+def test_probability_and_keep():
+    found = counts(en=[10, 20, 0], de=[4])
+    probability = probabilities(found, {"en": 5, "de": 4})
+    assert probability.tolist() == [1.0, 0.5, 0.25, 1.0]
+    keep = keep_probability(probability, np.array([1, 2, 2, 3]), np.array([0, 2, 3, 4]))
+    assert keep.tolist() == [1 - 0.5 * 0.75, 0.25, 1.0]
+    assert keep_probability(probability, np.zeros(0, int), np.array([0])).tolist() == []
+
+
+@pytest.mark.parametrize("most", [1, 2, 47, 48, 49, 1000, 3_000_000])
+def test_t_of_size_is_the_nearest(most):
+    def expected(ts):
+        return np.sqrt(ts) * 100
+
+    every = np.arange(1, min(most, 5000) + 1)
+    for wanted in (1, 99, 150, 333, 1000, 4242):
+        t = t_of_size(wanted, most, expected)
+        best = every[np.argmin(np.abs(expected(every) - wanted))]
+        if best < 5000:
+            assert t == best

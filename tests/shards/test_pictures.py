@@ -1,0 +1,69 @@
+import io
+
+import pytest
+from PIL import Image
+
+from pipeline.shards.pictures import Picture, load_picture, picture_path
+
+PREFIX = "https://p.test/a/"
+
+
+def png(**options) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (5, 4), (1, 2, 3)).save(out, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("url", "below"),
+    [
+        ("x.png", "x.png"),
+        ("b/c/x.png?size=3#f", "b/c/x.png"),
+        ("b/../x.png", "x.png"),
+        ("%61%20b.png", "a b.png"),
+        ("/x.png", "x.png"),
+        ("../x.png", None),
+        ("b/../../x.png", None),
+        ("%2e%2e/x.png", None),
+        ("..%2fx.png", None),
+        ("/../../etc/passwd", None),
+        ("..\\x.png", None),
+        ("x%00.png", None),
+        ("..", None),
+        ("", None),
+        ("?x", None),
+    ],
+)
+def test_only_files_below_the_root(url, below):
+    assert picture_path(PREFIX + url, "/root", PREFIX) == (None if below is None else f"/root/{below}")
+
+
+def test_pictures_and_reasons(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret.png").write_bytes(png(format="PNG"))
+    for name, content in {
+        "a.png": png(format="PNG"),
+        "b.bin": png(format="JPEG"),
+        "c.webp": png(format="WEBP"),
+        "d.gif": png(format="GIF"),
+        "e.png": b"",
+        "f.png": png(format="PNG")[:-20],
+        "g.png": b"<svg/>",
+    }.items():
+        (root / name).write_bytes(content)
+    (root / "folder").mkdir()
+
+    def load(url):
+        found = load_picture(url, str(root), PREFIX)
+        return (found.extension, found.width, found.height) if isinstance(found, Picture) else found
+
+    assert load(PREFIX + "a.png") == ("png", 5, 4)
+    assert load(PREFIX + "b.bin") == ("jpg", 5, 4)
+    assert load(PREFIX + "c.webp") == ("webp", 5, 4)
+    assert [load(PREFIX + name) for name in ("d.gif", "e.png", "f.png", "g.png")] == ["unreadable_image"] * 4
+    assert load(PREFIX + "none.png") == "missing_image"
+    assert load(PREFIX + "folder") == "missing_image"
+    assert load(PREFIX + "../secret.png") == "outside_root"
+    for url in (f"file://{root}/a.png", "https://other.test/a.png", str(root / "a.png")):
+        assert load(url) == "not_local"
