@@ -23,7 +23,7 @@ from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe, local_path, to_yaml
 from pipeline.record import Record, fingerprint
 from pipeline.report.readme import readme
-from pipeline.run import Outcome, Run
+from pipeline.run import LISTS, Outcome, Run
 from pipeline.session import open_session
 from pipeline.shards import stage as shards
 
@@ -35,11 +35,12 @@ class Stage:
     tables: tuple[str, ...]
     run: Callable[[Run], Outcome]
     title: str
+    beside: tuple[str, ...] = ()  # folders of files that belong to a table and are hidden from its readers
 
 
 STAGES = {
     "ingest": Stage(("pairs",), ingest.run, "Reading the pool"),
-    "match": Stage(("matched",), match.run, "Matching texts with entries"),
+    "match": Stage(("matched",), match.run, "Matching texts with entries", (f"matched/{LISTS}",)),
     "dedupe": Stage(("clusters",), dedupe.run, "Looking for near-duplicates"),
     "balance": Stage(("entry_counts", "thresholds", "curated"), balance.run, "Balancing"),
     "shards": Stage(("shards",), shards.run, "Writing shards"),
@@ -186,7 +187,7 @@ def _run_stage(job: _Job, name: str, print_of: str, strict: bool) -> Record:
             raise UsageError(f"--input: no rows in {len(job.plan.files)} file(s); the first is {job.plan.files[0][0]}")
         _forget_later(output, name)
         tables.commit(output, *stage.tables)
-        files = tables.describe_files(session, output, list(stage.tables))
+        files = tables.describe_files(session, output, [*stage.tables, *stage.beside])
     storage.remove(storage.join(output, tables.STAGING))
     finished = Record(
         name, print_of, account.rows_in, account.rows_out, account.dropped, time.monotonic() - started, files, notes

@@ -50,14 +50,14 @@ def write_pool(folder: Path, files: int = 1, count: int = 1500, shuffle: int | N
 
 
 def write_pictures(folder: Path, count: int = 1700) -> Path:
-    """A picture for most URLs of the pool; some are missing, one is broken."""
+    """A picture for most URLs of the pool; some are missing, some broken."""
     folder.mkdir(parents=True)
     for i in range(count):
         if i % 50 == 7:
             continue
         out = io.BytesIO()
         Image.new("RGB", (8, 6), (i % 256, i // 7 % 256, 90)).save(out, "PNG")
-        content = out.getvalue() if i != 11 else b"no picture"
+        content = out.getvalue() if i % 50 != 11 else b"no picture"
         (folder / f"{i:05d}.png").write_bytes(content)
     return folder
 

@@ -1,6 +1,7 @@
 """The stage ``match``: ``pairs`` to ``matched``, with the entry lists that its ids are of."""
 
 import tempfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from pipeline import storage, tables
 from pipeline.entries.lists import EntryList
 from pipeline.match.engine import build_file
 from pipeline.match.spark import matched
-from pipeline.record import fingerprint
 from pipeline.run import LISTS, Outcome, Run
 from pipeline.tables import Account
 
@@ -22,9 +22,8 @@ def run(run: Run) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
         files = {}
         for name, entry_list in run.lists.items():
-            # The session keeps files by name, for as long as it lives.
-            content = fingerprint(recipe.match.form, entry_list.entries.to_pylist())
-            file = Path(folder) / f"{name}-{content[:16]}.{recipe.match.engine}"
+            # The session keeps files by name for as long as it lives, and a saved automaton differs every time.
+            file = Path(folder) / f"{name}-{uuid.uuid4().hex}.{recipe.match.engine}"
             build_file(entry_list.entries, recipe.match.form, recipe.match.engine, file)
             run.session.sparkContext.addFile(str(file))
             files[name] = file.name

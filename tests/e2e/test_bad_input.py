@@ -1,0 +1,104 @@
+"""Bad input is counted by reason and never kills a job; wrong usage ends at once with one line."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import PipelineError, UsageError
+from tests.e2e.conftest import run, stage, table
+from tests.pool import PREFIX, rows
+
+
+def damaged_pool(folder):
+    """A good Parquet file, a truncated one, a truncated gzip, an empty file, and rows of every kind of bad."""
+    folder.mkdir()
+    found = rows(300)
+    columns = dict(zip(("url", "text", "language"), map(list, zip(*found, strict=True)), strict=True))
+    pq.write_table(pa.table(columns), folder / "good.parquet")
+    (folder / "cut.parquet").write_bytes((folder / "good.parquet").read_bytes()[:-100])
+    lines = "url\ttext\tlanguage\n" + "".join(f"{PREFIX}{i}.png\ta cat of number {i * i}\ten\n" for i in range(2000))
+    (folder / "cut.tsv.gz").write_bytes(gzip.compress(lines.encode())[:-200])
+    (folder / "empty.tsv").write_bytes(b"")
+    bad = [
+        b"\ta cat\ten", b"http://x/1\t\ten", b"http://x/1\t \ten", b"http://x/1\t\xff\ten", b"http://x/1\t\0\ten", b"x\ta cat\ten",
+        b"http://x/1\ta cat\tEnglish", b"one column", b"http://x/1\t" + b"cat " * 2_500_000 + b"\ten", b"http://x/1\ta cat\ten",
+    ]  # fmt: skip
+    (folder / "bad.tsv").write_bytes(b"url\ttext\tlanguage\n" + b"\n".join(bad) + b"\n")
+    return folder
+
+
+def test_the_job_goes_on_and_names_the_files(work, tmp_path, spark, capsys):
+    folder = damaged_pool(tmp_path / "in")
+    run(work / "recipe.yaml", tmp_path / "out", inputs=[str(folder)])
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    ingest = stage(summary, "ingest")
+    named = {line["file"].rsplit("/", 1)[1]: line["reason"] for line in ingest["damaged_files"]}
+    assert named == {"cut.parquet": "unreadable", "cut.tsv.gz": "truncated"}
+    want = {"missing_url": 1, "empty_text": 2, "invalid_utf8": 1, "nul": 1, "bad_url": 1, "bad_language": 1,
+            "malformed_row": 1, "text_too_long": 1, "truncated": 1}  # fmt: skip
+    assert {k: v for k, v in ingest["dropped"].items() if k != "duplicate"} == want
+    kept = [text for text in table(tmp_path / "out", "pairs")["text"].to_pylist() if "of number" in text]
+    assert 1000 < len(kept) < 2000
+    assert set(kept) == {f"a cat of number {i * i}" for i in range(len(kept))}
+    said = capsys.readouterr().out
+    assert "cut.parquet" in said
+    assert "cut.tsv.gz" in said
+
+
+def test_strict_fails_instead(work, tmp_path, spark):
+    folder = damaged_pool(tmp_path / "in")
+    with pytest.raises(PipelineError, match=r"--strict: .*cut.parquet") as error:
+        run(work / "recipe.yaml", tmp_path / "out", inputs=[str(folder)], strict=True)
+    assert error.value.exit_code == 1
+    (folder / "cut.parquet").unlink()
+    with pytest.raises(PipelineError, match=r"--strict: .*cut.tsv.gz"):
+        run(work / "recipe.yaml", tmp_path / "out", inputs=[str(folder)], strict=True)
+    assert not (tmp_path / "out" / "pairs").exists()
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"url\ttext\tlanguage\n", b"\n\n"])
+def test_empty_input(work, tmp_path, spark, content):
+    (tmp_path / "in.tsv").write_bytes(content)
+    with pytest.raises(UsageError, match=r"--input: no rows in 1 file\(s\)"):
+        run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in.tsv")])
+
+
+def test_a_pool_that_matches_nothing(work, tmp_path, spark):
+    (tmp_path / "in.tsv").write_text("url\ttext\tlanguage\nhttp://x/1\tqqq\ten\nhttp://x/2\twww\tfr\n")
+    summary = run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in.tsv")])
+    assert stage(summary, "match")["dropped"] == {"no_entry_list": 1, "no_match": 1}
+    assert table(tmp_path / "out", "curated").num_rows == 0
+    assert json.loads((tmp_path / "out" / "shards" / "sizes.json").read_text()) == {}
+
+
+def test_every_row_bad(work, tmp_path, spark):
+    (tmp_path / "in.tsv").write_text("url\ttext\tlanguage\nno url\tcat\ten\n")
+    summary = run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in.tsv")])
+    assert stage(summary, "ingest")["dropped"] == {"bad_url": 1}
+    assert stage(summary, "shards")["out"] == 0
+
+
+def test_outputs_that_are_refused(work, tmp_path, finished):
+    other = tmp_path / "other.yaml"
+    other.write_text((work / "recipe.yaml").read_text().replace("name: test", "name: other"))
+    with pytest.raises(UsageError, match="holds the output of recipe 'test', not 'other'"):
+        run(other, finished)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("")
+    for force in (False, True):
+        with pytest.raises(UsageError, match=r"holds 'chapter1.tex', which is not of this project"):
+            run(work / "recipe.yaml", tmp_path / "thesis", force=force)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--output"):
+        run(work / "recipe.yaml", tmp_path / "file")
+    with pytest.raises(UsageError, match="cannot be written"):
+        run(work / "recipe.yaml", tmp_path / "file" / "below")
+
+
+def test_missing_pictures_folder(work, tmp_path):
+    with pytest.raises(UsageError, match=r"images.root: .*none: no such folder"):
+        run(work / "recipe.yaml", tmp_path / "out", f"images.root={tmp_path}/none")
