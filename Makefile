@@ -17,7 +17,7 @@ OPTIONS = --recipe $(call quote,$(RECIPE)) \
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "  %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "  %-12s %s\n", $$1, $$2}'
 
 venv: ## set up .venv: the package, its dependencies, and a Java where the machine has none
 	@VENV=$(VENV) sh scripts/venv.sh demo

@@ -46,7 +46,7 @@ STAGES = {
     "shards": Stage(("shards",), shards.run, "Writing shards"),
 }
 OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distribution.png", "what-if.json", "what-if.png",
-        "failure.txt", record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in s.tables)}  # fmt: skip
+        record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in s.tables)}  # fmt: skip
 
 
 def stages_of(recipe: Recipe) -> list[str]:

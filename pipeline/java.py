@@ -79,7 +79,7 @@ def use_java() -> Path:
 
 
 def write_spark_env() -> Path | None:
-    """Makes this environment's ``spark-submit`` use the Java that ``use_java`` would; returns the file, if one is needed."""
+    """Makes this environment's ``spark-submit`` use the Java of ``use_java``; returns the file, if one is needed."""
     spark = importlib.util.find_spec("pyspark")
     if spark is None or spark.origin is None:
         return None

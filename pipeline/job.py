@@ -1,6 +1,8 @@
 """The command line of every job: arguments in, exit code out. A job is ``curate`` held to some stages."""
 
+import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +16,8 @@ from pipeline.recipe import Recipe, load_recipe
 RecipeOption = Annotated[str, typer.Option(help="A bundled recipe's name, or a YAML file.")]
 InputOption = Annotated[
     list[str] | None,
-    typer.Option(help="File, folder or glob pattern of the pool (again for more); for a later stage the folder with the tables of the stage before."),
-]  # fmt: skip
+    typer.Option(help="The pool: file, folder or glob pattern (again for more). A later stage: the output before it."),
+]
 OutputOption = Annotated[str | None, typer.Option(help="Where the tables go; output/<recipe name> by default.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override: dotted.key=value (again for more).")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Redo what is there already.")]
@@ -72,7 +74,7 @@ def run(app: typer.Typer) -> None:
     except PipelineError as error:
         fail(str(error), error.exit_code)
     except Exception as error:
-        details = Path("failure.txt")
+        details = Path(tempfile.gettempdir()) / f"metaclip-failure-{os.getpid()}.txt"
         details.write_text(traceback.format_exc(), encoding="utf-8")
         fail(f"{cause(error)} (details: {details})", 1)
     sys.exit(code if isinstance(code, int) else 0)

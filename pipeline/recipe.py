@@ -1,8 +1,9 @@
 """What a run does: the recipe, its keys and their allowed values, loading and overriding.
 
 A recipe is YAML. ``load_recipe`` reads a bundled one by name or any file, applies ``--set dotted.key=value`` overrides,
-validates, and raises ``UsageError`` with one line that names the key, what was found and what is allowed. Relative paths in
-a recipe are looked up in the working directory, then in the project's folder. ``docs/recipes.md`` explains every key.
+validates, and raises ``UsageError`` with one line that names the key, what was found and what is allowed. Relative
+paths in a recipe are looked up in the working directory, then in the project's folder. ``docs/recipes.md`` explains
+every key.
 """
 
 import re

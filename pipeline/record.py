@@ -14,7 +14,7 @@ VERSION = 1
 
 @dataclass
 class Record:
-    """A finished stage: rows in = out + sum of ``dropped``; ``files`` of its tables; ``notes`` for summary and README."""
+    """A finished stage: rows in = out + sum of ``dropped``; its tables' files; ``notes`` for summary and README."""
 
     stage: str
     fingerprint: str

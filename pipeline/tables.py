@@ -183,7 +183,7 @@ def write(rows: DataFrame, output: str, name: str) -> DataFrame:
 def write_sorted(rows: DataFrame, output: str, name: str, files: int) -> None:
     """Writes pairs to staging so that the bytes of the files depend on the rows alone.
 
-    Hash-partitioned by ``pair_id`` into ``files`` files, sorted by it, named ``part-00000.parquet`` and so on. Each task
+    Hash-partitioned by ``pair_id`` into ``files`` files, sorted, named ``part-00000.parquet`` and so on. Each task
     writes its file with Arrow: Spark's own writer lists a column's encodings in an order that differs between JVMs.
     """
     folder = staging(output, name)

@@ -36,7 +36,7 @@ say_no_python() {
 explain() {
   if grep -qi 'no space left' "$log"; then
     fail "the disk is full: free about 3 GB, then run make again"
-  elif grep -qiE 'NewConnectionError|Name or service|Temporary failure|Connection refused|Network is unreachable|timed out|ProxyError|SSLError' "$log"; then
+  elif grep -qiE 'NewConnectionError|Name or service|Temporary failure|Connection refused|Network is unreachable|timed out|ProxyError|SSLError|from versions: none' "$log"; then
     fail "no network: the packages could not be fetched ($(wc -l <"$log") lines of pip's words in $log)"
   else
     fail "$1: $(grep -i 'error' "$log" | tail -n 1 | cut -c1-200) (all of it: $log)"

@@ -31,7 +31,13 @@ def rows(count: int = 1500, seed: int = 0) -> list[tuple[str, str, str]]:
         text = ("" if language == "zh" else " ").join(picked) + rng.choice(["", "", ".", "!", "\n", ", yes"])
         found.append((f"{PREFIX}{rng.randrange(count // 3):05d}.png", text, language))
         if rng.random() < 0.1:  # boilerplate: long and nearly the same
-            found.append((f"{PREFIX}{i:05d}.png", f"stock photo of a {rng.choice(['red', 'blue'])} house near the old river", "en"))
+            found.append(
+                (
+                    f"{PREFIX}{i:05d}.png",
+                    f"stock photo of a {rng.choice(['red', 'blue'])} house near the old river",
+                    "en",
+                )
+            )
         if rng.random() < 0.1:
             found.append(found[rng.randrange(len(found))])
     return found

@@ -72,7 +72,10 @@ def test_thresholds_that_are_not_allowed(tmp_path, balance, said):
 
 def test_norwegian_is_no_boolean(tmp_path):
     recipe = load_recipe(
-        write(tmp_path, "name: x\nentries: {no: no.txt, en: en.txt}\nbalance: {t: {no: 2e1, en: 5}}\nlanguage: {keep: [no, on, y]}\n")
+        write(
+            tmp_path,
+            "name: x\nentries: {no: no.txt, en: en.txt}\nbalance: {t: {no: 2e1, en: 5}}\nlanguage: {keep: [no, on, y]}\n",
+        )
     )
     assert dict(recipe.entries) == {"no": "no.txt", "en": "en.txt"}
     assert recipe.balance.t == {"no": 20, "en": 5}
@@ -91,12 +94,18 @@ def test_a_single_t_needs_a_leader(tmp_path):
 
 def test_overrides(tmp_path):
     file = write(tmp_path, MINIMAL)
-    recipe = load_recipe(file, ["balance.size=1000", "entries.no=x.txt", "input.format=csv", "language.keep=[en, no]"], ["in/*"])
+    recipe = load_recipe(
+        file, ["balance.size=1000", "entries.no=x.txt", "input.format=csv", "language.keep=[en, no]"], ["in/*"]
+    )
     assert (recipe.balance.t, recipe.balance.size) == (None, 1000)
     assert recipe.entries["no"] == "x.txt"
     assert recipe.input.paths == ["in/*"]
     assert recipe.language.keep == ["en", "no"]
-    for wrong, said in [("balance.t", "allowed is dotted.key=value"), ("a.b=1", "a: no such key"), ("name.x=1", "name: found 'x'")]:
+    for wrong, said in [
+        ("balance.t", "allowed is dotted.key=value"),
+        ("a.b=1", "a: no such key"),
+        ("name.x=1", "name: found 'x'"),
+    ]:
         with pytest.raises(UsageError, match=said):
             load_recipe(file, [wrong])
 

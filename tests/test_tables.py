@@ -31,7 +31,9 @@ def test_row_groups_of_nothing_and_of_long_texts(monkeypatch):
 
 @pytest.mark.parametrize("files", [1, 3])
 def test_write_sorted(spark, tmp_path, files):
-    rows = spark.createDataFrame([(i * 7919 % 1000 - 500, f"text {i}") for i in range(1000)], "pair_id bigint, text string")
+    rows = spark.createDataFrame(
+        [(i * 7919 % 1000 - 500, f"text {i}") for i in range(1000)], "pair_id bigint, text string"
+    )
     found = []
     for name, partitions in (("a", 1), ("b", 7)):
         tables.write_sorted(rows.repartition(partitions, "text"), str(tmp_path), name, files)
@@ -50,10 +52,16 @@ def test_write_sorted_of_nothing(spark, tmp_path):
 
 
 def test_write_accounted(spark, tmp_path):
-    rows = spark.createDataFrame([(1, None), (2, "bad"), (3, None), (4, "worse"), (5, "bad")], "id bigint, dropped string")
+    rows = spark.createDataFrame(
+        [(1, None), (2, "bad"), (3, None), (4, "worse"), (5, "bad")], "id bigint, dropped string"
+    )
     assert tables.write_accounted(rows, str(tmp_path), "t") == {None: 2, "bad": 2, "worse": 1}
     tables.commit(str(tmp_path), "t")
     assert sorted(tables.read_arrow(str(tmp_path / "t"))["id"].to_pylist()) == [1, 3]
-    assert tables.write_accounted(rows.where("dropped is not null"), str(tmp_path), "u") == {None: 0, "bad": 2, "worse": 1}
+    assert tables.write_accounted(rows.where("dropped is not null"), str(tmp_path), "u") == {
+        None: 0,
+        "bad": 2,
+        "worse": 1,
+    }
     assert tables.write_accounted(rows.where("false"), str(tmp_path), "u") == {None: 0}
     assert tables.read(spark, tables.staging(str(tmp_path), "u")).columns == ["id"]

@@ -38,7 +38,7 @@ class Cutoffs:
 
     @classmethod
     def start(cls, counts: np.ndarray, limits: np.ndarray) -> "Cutoffs":
-        """The search for every entry with more pairs than its limit; the others keep all (a cut-off beyond all keys)."""
+        """The search for each entry with more pairs than its limit; the others keep all (a cut-off beyond all keys)."""
         left = np.floor(limits).astype(np.int64)
         over = counts > left
         high = np.where(over, np.uint64(0), np.uint64(1 << DRAW_BITS))
@@ -49,7 +49,7 @@ class Cutoffs:
         return len(self.open) == 0 or self.bits >= DRAW_BITS + ID_BITS
 
     def histogram(self, ids: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray:
-        """Of matches (flat entry ids, key by match) those in the open intervals, counted: int64 (open entries, BINS)."""
+        """Counts the matches (flat entry ids, their keys) in the open intervals: int64 (open entries, BINS)."""
         place = np.full(len(self.high), -1, np.int64)
         place[self.open] = np.arange(len(self.open))
         at = place[ids]

@@ -18,7 +18,7 @@ Expected = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class WhatIf:
-    """What a ``t`` would give: expected pairs, the leader's tail share, entries over their threshold, all thresholds."""
+    """What a ``t`` gives: expected pairs, the leader's tail share, entries over their threshold, every threshold."""
 
     t: float
     size: float

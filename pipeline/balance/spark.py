@@ -27,7 +27,7 @@ def survivors(matched: DataFrame, clusters: DataFrame) -> DataFrame:
 
 
 def count_entries(rows: DataFrame, sizes: dict[str, int]) -> ListCounts:
-    """The counts of all entries over the rows (entry_list, entries); ``sizes`` is the number of entries of each list."""
+    """The counts of all entries over the rows (entry_list, entries); ``sizes``: the number of entries of each list."""
 
     def count_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         counter = EntryCounter(sizes)
@@ -43,7 +43,7 @@ def count_entries(rows: DataFrame, sizes: dict[str, int]) -> ListCounts:
 
 
 def chosen_texts(rows: DataFrame, seed: int) -> DataFrame:
-    """The pair_id of one text of each image: that of smallest unsigned ``xxhash64(seed + 1, pair_id)``, ties by pair_id.
+    """The pair_id of one text an image: that of smallest unsigned ``xxhash64(seed + 1, pair_id)``, ties by pair_id.
 
     MetaCLIP 2's random choice of one text an image, the same on every run.
     """

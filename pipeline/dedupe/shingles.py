@@ -23,7 +23,7 @@ def shingles(normal: str, size: int) -> set[str]:
 
 
 def long_enough(normal: str, min_words: int) -> bool:
-    """Whether a normalised text has ``min_words`` words, or two characters for each where it is written without spaces."""
+    """Whether a normalised text has ``min_words`` words, or twice as many characters in scripts without spaces."""
     if min_words == 0:
         return True
     words = normal.split()

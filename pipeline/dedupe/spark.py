@@ -40,7 +40,7 @@ def clusters(matched: DataFrame, options: Dedupe, cut: Cut) -> DataFrame:
 
 
 def sketch(matched: DataFrame, options: Dedupe) -> DataFrame:
-    """For each text long enough to compare: pair_id, a digest of text and scope, its band hashes, the normalised text."""
+    """For each text long enough: pair_id, a digest of text and scope, its band hashes, the normalised text."""
     bands, rows = bands_and_rows(options.threshold, options.permutations)
 
     def sketch_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""``python -m pipeline.demo``: builds the demo's pool in ``output/demo-pool``, where the recipe ``demo`` looks for it."""
+"""``python -m pipeline.demo``: builds the demo's pool in ``output/demo-pool``, where its recipe looks for it."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,7 @@
 """What to read: the input's files, their format and columns, cut into splits of about equal size.
 
 Looks at footers and first lines only. A wrong configuration (no such path, no such column, a column of a wrong type)
-raises ``UsageError``; a file that cannot be opened is one damaged file among good ones and becomes a split that says so.
+raises ``UsageError``; a file that cannot be opened is a damaged one among good ones and becomes a split that says so.
 """
 
 import csv
@@ -44,7 +44,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """The splits of an input, where the fields come from, the pass-through columns, and (path, bytes, mtime) of its files."""
+    """The splits of an input, where fields come from, the pass-through columns, (path, bytes, mtime) of its files."""
 
     splits: tuple[Split, ...]
     preset: Preset
@@ -130,7 +130,8 @@ def _open_delimited(split: Split, preset: Preset) -> tuple[Split, pa.Schema]:
         if values and (len(values) != len(names) or "://" not in values[where]):
             raise UsageError(
                 f"input.preset: {split.path}: the first row has no URL in column {where + 1} "
-                f"(found {values[where] if where < len(values) else values[0]!r:.60}); allowed: {', '.join(names)} without header"
+                f"(found {(values[where] if where < len(values) else values[0])[:60]!r}); "
+                f"allowed: {', '.join(names)} without header"
             )
     return replace(split, columns=columns, data_start=data_start), pa.schema({name: pa.string() for name in columns})
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.ingest.plan import Plan, Split
-from pipeline.ingest.text import Damage, Rows, delimited_batches, gzip_chunks, json_batches, plain_chunks
+from pipeline.ingest.text import Rows, delimited_batches, gzip_chunks, json_batches, plain_chunks
 
 ROWS_READ = "rows_read"
 TRUNCATED, UNREADABLE = "truncated", "unreadable"

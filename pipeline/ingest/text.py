@@ -152,7 +152,7 @@ class Rows(Iterator[bytes]):
 def delimited_batches(
     source: Rows, columns: tuple[str, ...], tsv: bool, multiline: bool, bad: Counter
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of bytes columns of a CSV or TSV source; a row with another number of columns counts as malformed in ``bad``.
+    """Batches of bytes columns of a CSV or TSV source; rows with another number of columns are counted in ``bad``.
 
     TSV has no quoting; CSV has, with line ends inside quotes where ``multiline``.
     """

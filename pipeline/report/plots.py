@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import font_manager
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 BEFORE, BETWEEN, AFTER, LIMIT = "#9aa5b1", "#8cc4ff", "#1f6feb", "#d1242f"
 SIDES = (("pool", BEFORE, "matched pool"), ("deduped", BETWEEN, "less near-duplicates"), ("curated", AFTER, "curated"))

@@ -38,7 +38,7 @@ def numbered(curated: DataFrame, samples: int) -> DataFrame:
 
 
 def write_shards(curated: DataFrame, pairs: int, samples: int, folder: str, root: str, prefix: str) -> DataFrame:
-    """Writes the shards of the curated pairs into ``folder`` from the tasks; a row for each shard says what is in it."""
+    """Writes the shards of the curated pairs into ``folder`` from the tasks; a row a shard says what is in it."""
     columns = ["shard", "pair_id", *JSON_FIELDS]
 
     def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

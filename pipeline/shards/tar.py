@@ -1,8 +1,8 @@
 """Writes one shard: ``{:05d}.tar`` of samples, its Parquet index, and ``_stats.json``.
 
 The layout is img2dataset's and webdataset's (``key.png``, ``key.txt``, ``key.json``, members of one key together), with
-fixed times and owners, so that a shard's bytes depend on its samples alone. The index has, for each member, the offset of
-its content in the tar and its size.
+fixed times and owners, so that a shard's bytes depend on its samples alone. The index has, for each member, the offset
+of its content in the tar and its size.
 """
 
 import hashlib

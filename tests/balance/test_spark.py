@@ -43,7 +43,9 @@ def pool(seed=0, rows=4000):
 
 @pytest.fixture(scope="module")
 def matched(spark):
-    return spark.createDataFrame(pool(), "pair_id bigint, image_id string, entry_list string, entries array<int>").cache()
+    return spark.createDataFrame(
+        pool(), "pair_id bigint, image_id string, entry_list string, entries array<int>"
+    ).cache()
 
 
 def drawn(matched, seed, t, mode="sample", one=False):
@@ -60,7 +62,11 @@ def drawn(matched, seed, t, mode="sample", one=False):
 
 
 def kept_ids(table):
-    return {i for i, reason in zip(table["pair_id"].to_pylist(), table["dropped"].to_pylist(), strict=True) if reason is None}
+    return {
+        i
+        for i, reason in zip(table["pair_id"].to_pylist(), table["dropped"].to_pylist(), strict=True)
+        if reason is None
+    }
 
 
 @pytest.mark.parametrize("seed", [0, 1, -5, 2**62])
@@ -116,12 +122,14 @@ def test_one_text_an_image(matched):
 
 @pytest.mark.parametrize("one", [False, True])
 def test_cap_keeps_the_smallest_draws_of_each_entry(matched, one):
-    table, counts, limits = drawn(matched, 9, 15, mode="cap", one=one)
+    table, _, limits = drawn(matched, 9, 15, mode="cap", one=one)
     rows = [r for r in table.to_pylist() if r["dropped"] != "other_text_of_image"]
     want = set()
     for name in SIZES:
         for entry in range(SIZES[name]):
-            of_entry = sorted((r["draw"], r["pair_id"]) for r in rows if r["entry_list"] == name and entry in r["entries"])
+            of_entry = sorted(
+                (r["draw"], r["pair_id"]) for r in rows if r["entry_list"] == name and entry in r["entries"]
+            )
             want.update(pair_id for _, pair_id in of_entry[: int(limits[name])])
     assert kept_ids(table) == want
     assert table["keep_probability"].null_count == table.num_rows
@@ -135,7 +143,9 @@ def test_none_keeps_all_with_their_probability(matched):
 
 def test_survivors(spark, matched):
     removed = [p[0] for p in pool()[:5]]
-    clusters = spark.createDataFrame([(i, i, k >= 2) for k, i in enumerate(removed)], "pair_id bigint, cluster_id bigint, kept boolean")
+    clusters = spark.createDataFrame(
+        [(i, i, k >= 2) for k, i in enumerate(removed)], "pair_id bigint, cluster_id bigint, kept boolean"
+    )
     left = {r.pair_id for r in survivors(matched, clusters).select("pair_id").collect()}
     assert left == {p[0] for p in pool()} - set(removed[:2])
 

@@ -12,7 +12,11 @@ from pipeline.dedupe.signatures import SEED, band_hashes, bands_and_rows, signat
 
 
 @settings(max_examples=60, deadline=None)
-@given(texts=st.lists(st.text(max_size=40).map(normalise), max_size=5), permutations=st.sampled_from([16, 128]), size=st.integers(1, 7))
+@given(
+    texts=st.lists(st.text(max_size=40).map(normalise), max_size=5),
+    permutations=st.sampled_from([16, 128]),
+    size=st.integers(1, 7),
+)
 def test_signatures_are_datasketchs(texts, permutations, size):
     found = signatures(texts, permutations, size)
     assert found.shape == (len(texts), permutations)

@@ -103,7 +103,10 @@ def test_clusters_against_all_pairs(spark, cut, scope):
 
 
 def test_equal_texts_are_one_cluster_however_many(spark, cut):
-    rows = [(i, "x", "the same boilerplate text again" if i % 2 else "THE same  boilerplate text again") for i in range(5000)]
+    rows = [
+        (i, "x", "the same boilerplate text again" if i % 2 else "THE same  boilerplate text again")
+        for i in range(5000)
+    ]
     found = clusters(spark.createDataFrame(rows, "pair_id bigint, image_id string, text string"), Dedupe(), cut)
     lines = found.toArrow().to_pylist()
     assert len(lines) == 5000

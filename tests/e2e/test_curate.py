@@ -100,7 +100,12 @@ def test_a_changed_recipe_redoes_what_it_changes(finished, work, tmp_path, share
     assert skipped(run(work / "recipe.yaml", copy, "balance.t=5")) == ["ingest", "match", "dedupe"]
     check(shared, copy)
     assert table(copy, "curated").num_rows < table(finished, "curated").num_rows
-    assert skipped(run(work / "recipe.yaml", copy, "balance.t=5", "shards.samples=50")) == ["ingest", "match", "dedupe", "balance"]
+    assert skipped(run(work / "recipe.yaml", copy, "balance.t=5", "shards.samples=50")) == [
+        "ingest",
+        "match",
+        "dedupe",
+        "balance",
+    ]
     assert skipped(run(work / "recipe.yaml", copy, "dedupe.keep_per_cluster=2")) == ["ingest", "match"]
     check(shared, copy)
     assert skipped(run(work / "recipe.yaml", copy)) == ["ingest", "match"]
@@ -156,7 +161,9 @@ def test_each_stage_alone_in_folders_of_its_own(finished, work, tmp_path):
 
 
 def test_without_pictures_it_ends_with_the_tables(work, tmp_path):
-    text = "".join(line for line in (work / "recipe.yaml").read_text().splitlines(True) if not line.startswith("images"))
+    text = "".join(
+        line for line in (work / "recipe.yaml").read_text().splitlines(True) if not line.startswith("images")
+    )
     (tmp_path / "recipe.yaml").write_text(text)
     summary = run(tmp_path / "recipe.yaml", tmp_path / "out")
     assert summary["stages"][-1]["stage"] == "balance"
@@ -176,7 +183,9 @@ def test_one_list_without_language(work, tmp_path, shared):
 
 
 def test_other_serves_the_rest(work, tmp_path, shared):
-    lists = ", ".join(f"{name}: {work}/entries/{file}.txt" for name, file in [("en", "en"), ("zh", "zh"), ("other", "de")])
+    lists = ", ".join(
+        f"{name}: {work}/entries/{file}.txt" for name, file in [("en", "en"), ("zh", "zh"), ("other", "de")]
+    )
     text = (work / "recipe.yaml").read_text().replace(f"entries: {work}/entries", f"entries: {{{lists}}}")
     (tmp_path / "recipe.yaml").write_text(text)
     summary = run(tmp_path / "recipe.yaml", tmp_path / "out")
@@ -192,7 +201,9 @@ def test_pass_through_columns_reach_the_curated_table(work, tmp_path, spark):
     table_in = pa.table({"url": [f"{PREFIX}{i:05d}.png" for i in range(20)], "text": [f"cat {i}" for i in range(20)],
                          "language": ["en"] * 20, "punsafe": [i / 20 for i in range(20)], "n": pa.array(range(20), pa.uint8())})  # fmt: skip
     pq.write_table(table_in, tmp_path / "in.parquet")
-    run(work / "recipe.yaml", tmp_path / "out", "input.pass_through=[punsafe, n]", inputs=[str(tmp_path / "in.parquet")])
+    run(
+        work / "recipe.yaml", tmp_path / "out", "input.pass_through=[punsafe, n]", inputs=[str(tmp_path / "in.parquet")]
+    )
     curated = table(tmp_path / "out", "curated")
     for line in curated.to_pylist():
         assert line["punsafe"] == int(line["text"].split()[1]) / 20

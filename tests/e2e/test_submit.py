@@ -30,7 +30,9 @@ def environment(**more: str) -> dict[str, str]:
 def submit(job: str, *arguments: str, master: str | None = None, **more: str) -> subprocess.CompletedProcess:
     start = [str(BIN / "spark-submit"), *(["--master", master] if master else [])] if master else [sys.executable]
     command = [*start, str(PROJECT / "jobs" / f"{job}.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), cwd=PROJECT, check=False, timeout=300)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment(**more), cwd=PROJECT, check=False, timeout=300
+    )
 
 
 def failed(done: subprocess.CompletedProcess, code: int) -> str:
@@ -56,7 +58,16 @@ def base(tmp_path_factory):
 
 def test_the_same_bytes_from_64_files_in_another_order_on_two_cores(base):
     pool = write_pool(base / "many", files=64, shuffle=5)
-    done = submit("curate", "--recipe", str(base / "recipe.yaml"), "--input", str(pool), "--output", str(base / "two"), master="local[2]")
+    done = submit(
+        "curate",
+        "--recipe",
+        str(base / "recipe.yaml"),
+        "--input",
+        str(pool),
+        "--output",
+        str(base / "two"),
+        master="local[2]",
+    )
     assert done.returncode == 0, done.stderr
     found = digests(base / "two", "curated", "shards")
     assert len(found) > 10
@@ -84,9 +95,15 @@ def cluster(tmp_path):
     processes = []
     for command in commands:
         with open(tmp_path / f"{len(processes)}.log", "w") as log:
-            processes.append(subprocess.Popen([str(SPARK / "bin" / "spark-class"), *command], stdout=log, stderr=log, env=environment(**java)))
+            processes.append(
+                subprocess.Popen(
+                    [str(SPARK / "bin" / "spark-class"), *command], stdout=log, stderr=log, env=environment(**java)
+                )
+            )
         until = time.monotonic() + 60
-        while time.monotonic() < until and not re.search("Registering worker|I have been elected", (tmp_path / "0.log").read_text()):
+        while time.monotonic() < until and not re.search(
+            "Registering worker|I have been elected", (tmp_path / "0.log").read_text()
+        ):
             time.sleep(0.2)
     yield url
     for process in reversed(processes):
@@ -108,9 +125,18 @@ def test_the_same_bytes_on_a_standalone_cluster(base, cluster):
 def test_killed_at_any_point_and_run_again(base):
     """kill -9 of the driver with its JVM and workers, ten times, each a little later; then to the end."""
     output, rng = base / "killed", random.Random(0)
-    command = [sys.executable, str(PROJECT / "jobs" / "curate.py"), "--recipe", str(base / "recipe.yaml"), "--output", str(output)]
+    command = [
+        sys.executable,
+        str(PROJECT / "jobs" / "curate.py"),
+        "--recipe",
+        str(base / "recipe.yaml"),
+        "--output",
+        str(output),
+    ]
     for attempt in range(10):
-        process = subprocess.Popen(command, cwd=PROJECT, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(4 + 1.5 * attempt * rng.random())
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -126,13 +152,21 @@ def test_an_embedded_session_listens_on_loopback_alone(tmp_path):
         "s = open_session('local[2]')\n"
         "s.range(9).mapInArrow(lambda b: b, 'id bigint').count()\nprint('up', flush=True)\ntime.sleep(60)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        start_new_session=True,
+    )
     try:
         assert process.stdout.readline() == b"up\n"
         session = os.getsid(process.pid)
         pids = [p for p in os.listdir("/proc") if p.isdigit() and _session_of(int(p)) == session]
         inodes = {link for pid in pids for link in _socket_inodes(pid)}
-        listening = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+        listening = [
+            line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+        ]
         addresses = [row[1].split(":")[0] for row in listening if row[3] == "0A" and row[9] in inodes]
         assert len(addresses) >= 2
         assert set(addresses) <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
@@ -174,19 +208,43 @@ def test_wrong_usage_is_one_line_and_exit_code_2(base, tmp_path):
         (["--recipe", "metaclip2-worldwide", "--input", str(base / "one")], "no entry list in metadata"),
     ]:
         assert said in failed(submit("curate", *arguments), 2)
-    assert "no finished clusters; run jobs/dedupe.py first" in failed(submit("balance", "--recipe", recipe, "--output", str(tmp_path / "o")), 2)
+    assert "no finished clusters; run jobs/dedupe.py first" in failed(
+        submit("balance", "--recipe", recipe, "--output", str(tmp_path / "o")), 2
+    )
     assert "--dead-links" in failed(submit("balance", "--recipe", recipe, "--what-if", "--dead-links", "2"), 2)
 
 
 def test_a_failure_is_one_line_and_exit_code_1(base, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.parquet").write_bytes(b"PAR1")
-    said = failed(submit("curate", "--recipe", str(base / "recipe.yaml"), "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")), 1)
+    said = failed(
+        submit(
+            "curate",
+            "--recipe",
+            str(base / "recipe.yaml"),
+            "--input",
+            str(tmp_path / "in"),
+            "--output",
+            str(tmp_path / "out"),
+        ),
+        1,
+    )
     assert "no file can be read" in said
 
 
 def test_what_if_shows_a_table_and_a_plot(base, tmp_path):
-    done = submit("balance", "--recipe", str(base / "recipe.yaml"), "--input", str(base / "base"), "--output", str(tmp_path / "w"), "--what-if", "--dead-links", "0.25")
+    done = submit(
+        "balance",
+        "--recipe",
+        str(base / "recipe.yaml"),
+        "--input",
+        str(base / "base"),
+        "--output",
+        str(tmp_path / "w"),
+        "--what-if",
+        "--dead-links",
+        "0.25",
+    )
     assert done.returncode == 0, done.stderr
     assert "less 25% dead links" in done.stdout
     assert (tmp_path / "w" / "what-if.png").read_bytes().startswith(b"\x89PNG")

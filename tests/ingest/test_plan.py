@@ -42,11 +42,27 @@ def test_a_header_names_the_columns(tmp_path):
         (lambda d: d / "*.parquet", {}, "no such file"),
         (lambda d: parquet(d / "a.parquet", URL=["u"], text=["t"]), {}, "no column 'url' for url; it has URL, text"),
         (lambda d: parquet(d / "a.parquet", url=["u"], text=[1]), {}, "column 'text' for text is int64; a string"),
-        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], width=[[1]]), {}, "column 'width' for width is list"),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], width=[[1]]),
+            {},
+            "column 'width' for width is list",
+        ),
         (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"preset": "laion"}, "no column 'URL' for url"),
-        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"columns": {"width": "w"}}, "no column 'w' for width"),
-        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"pass_through": ["x"]}, "no column 'x' in the input"),
-        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"pass_through": ["draw"]}, "'draw' is a column of ours"),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]),
+            {"columns": {"width": "w"}},
+            "no column 'w' for width",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]),
+            {"pass_through": ["x"]},
+            "no column 'x' in the input",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]),
+            {"pass_through": ["draw"]},
+            "'draw' is a column of ours",
+        ),
         (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], x=[[1]]), {"pass_through": ["x"]}, "plain values"),
         (lambda d: parquet(d / "a.dat", url=["u"], text=["t"]), {}, "allowed: parquet, csv, tsv, jsonl"),
     ],
@@ -64,7 +80,9 @@ def test_no_input_and_a_missing_language_column(tmp_path):
         planned([parquet(tmp_path / "a.parquet", url=["u"], text=["t"])], language_column=True)
 
 
-@pytest.mark.parametrize(("preset", "row"), [("cc3m", "a caption\thttp://x/1.jpg\n"), ("cc12m", "http://x/1.jpg\ta caption\n")])
+@pytest.mark.parametrize(
+    ("preset", "row"), [("cc3m", "a caption\thttp://x/1.jpg\n"), ("cc12m", "http://x/1.jpg\ta caption\n")]
+)
 def test_presets_without_header(tmp_path, preset, row):
     (tmp_path / "a.tsv").write_text(row)
     assert planned([tmp_path / "a.tsv"], preset=preset).splits[0].data_start == 0

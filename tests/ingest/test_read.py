@@ -44,7 +44,9 @@ def read(path, max_text_bytes=1 << 20, multiline=True, language_column=False, **
     return data, total
 
 
-@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.binary())])
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.large_binary(), pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.binary())]
+)
 def test_reasons_of_parquet_rows(tmp_path, kind):
     urls, texts = (pa.array(column, pa.binary()) for column in zip(*TEXTS, strict=True))
 
@@ -96,7 +98,9 @@ def test_numbers_and_passed_columns(tmp_path):
 
 def test_files_may_differ_in_types_and_columns(tmp_path):
     pq.write_table(pa.table({"url": ["http://x/1"], "text": ["t"], "width": [7], "score": [1]}), tmp_path / "a.parquet")
-    pq.write_table(pa.table({"url": ["http://x/2"], "text": ["t"], "width": ["8.0"], "score": ["x"]}), tmp_path / "b.parquet")
+    pq.write_table(
+        pa.table({"url": ["http://x/2"], "text": ["t"], "width": ["8.0"], "score": ["x"]}), tmp_path / "b.parquet"
+    )
     pq.write_table(pa.table({"text": ["t"], "url": ["http://x/3"]}), tmp_path / "c.parquet")
     rows, _ = read(tmp_path, pass_through=["score"])
     assert [(r["width"], r["score"]) for r in rows] == [(7, 1), (8, None), (None, None)]
@@ -105,10 +109,15 @@ def test_files_may_differ_in_types_and_columns(tmp_path):
 def test_text_formats_agree(tmp_path):
     (tmp_path / "a.csv").write_bytes(b'text,url,width\n"a, ""b""\nc",http://x/1,7\nbad row\nNA,http://x/2,\n')
     (tmp_path / "a.tsv").write_bytes(b'text\turl\twidth\n"a\thttp://x/1\t7\nbad row\nNA\thttp://x/2\t\n')
-    (tmp_path / "a.jsonl").write_bytes(b'{"text":"a","url":"http://x/1","width":7}\nbad\n{"text":"NA","url":"http://x/2"}\n')
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"text":"a","url":"http://x/1","width":7}\nbad\n{"text":"NA","url":"http://x/2"}\n'
+    )
     for name, first in [("a.csv", 'a, "b"\nc'), ("a.tsv", '"a'), ("a.jsonl", "a")]:
         rows, counted = read(tmp_path / name)
-        assert [(r["text"], r["url"], r["width"]) for r in rows] == [(first, "http://x/1", 7), ("NA", "http://x/2", None)]
+        assert [(r["text"], r["url"], r["width"]) for r in rows] == [
+            (first, "http://x/1", 7),
+            ("NA", "http://x/2", None),
+        ]
         assert counted == {"malformed_row": 1}
 
 

@@ -56,7 +56,9 @@ def test_the_smallest_of_equal_rows_survives(spark):
 def test_an_equal_id_of_other_content_is_counted(spark):
     from pyspark.sql import functions as F
 
-    rows = frame(spark, ("http://x/b", "t"), ("http://x/a", "t"), ("http://x/a", "t"), ("http://x/c", "t")).transform(add_ids)
+    rows = frame(spark, ("http://x/b", "t"), ("http://x/a", "t"), ("http://x/a", "t"), ("http://x/c", "t")).transform(
+        add_ids
+    )
     rows = rows.withColumn("pair_id", F.lit(5).cast("bigint"))
     found = {r.dropped: r for r in rows.transform(drop_repeats, []).collect()}
     assert found[None].url == "http://x/a"
@@ -82,5 +84,7 @@ def test_languages(spark):
 
 
 def test_no_rows(spark):
-    assert frame(spark, ("u", "t")).where("false").transform(add_ids).transform(drop_repeats, []).toArrow().num_rows == 0
+    assert (
+        frame(spark, ("u", "t")).where("false").transform(add_ids).transform(drop_repeats, []).toArrow().num_rows == 0
+    )
     assert isinstance(frame(spark, ("u", "t")).toArrow(), pa.Table)

@@ -68,7 +68,7 @@ def rows_of(content: bytes, columns=("a", "b"), tsv=True, multiline=True):
 
 
 def test_tsv_has_no_quoting_and_keeps_bad_bytes():
-    content = b'"quoted\tx\n\'\xff\t\x00\nonly one\n\n a \t b\nx\ty\tz\n'
+    content = b"\"quoted\tx\n'\xff\t\x00\nonly one\n\n a \t b\nx\ty\tz\n"
     assert rows_of(content) == ([(b'"quoted', b"x"), (b"'\xff", b"\x00"), (b" a ", b" b")], 2)
 
 

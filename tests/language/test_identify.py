@@ -6,7 +6,14 @@ from pipeline.language.identify import identify, load_model, model_file
 
 
 def test_lid_176_knows_languages_and_takes_any_text():
-    texts = ["The cat sits on the mat.", "Die Katze sitzt auf der Matte.\nSie schläft.", "猫が座っています", None, "", "a\0b"]
+    texts = [
+        "The cat sits on the mat.",
+        "Die Katze sitzt auf der Matte.\nSie schläft.",
+        "猫が座っています",
+        None,
+        "",
+        "a\0b",
+    ]
     languages, scores = identify(pa.array(texts, pa.string()), str(model_file("lid.176")))
     assert languages.to_pylist()[:4] == ["en", "de", "ja", None]
     assert all(s is None or 0 <= s <= 1 for s in scores.to_pylist())

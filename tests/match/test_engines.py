@@ -85,7 +85,9 @@ def test_real_captions(shared, engine, form):
         want = set()
         for at, c in enumerate(spaced):
             if c in starts:
-                want.update(forms[s] for e in range(at + 1, min(len(spaced), at + longest) + 1) if (s := spaced[at:e]) in forms)
+                want.update(
+                    forms[s] for e in range(at + 1, min(len(spaced), at + longest) + 1) if (s := spaced[at:e]) in forms
+                )
         assert ids == sorted(want), text
     # And the plain loop itself on a few.
     for text, ids in list(zip(texts, found, strict=True))[:3]:

@@ -49,7 +49,9 @@ def test_a_shard(tmp_path):
         assert meta["uid"] == line["key"] == f"{line['pair_id'] % 2**64:016x}"
         assert meta["text"] == sample["txt"].decode()
         assert meta["sha256"] == line["sha256"] == hashlib.sha256(sample["png"]).hexdigest()
-        assert {"uid", "source_uid", "url", "text", "language", "entries", "keep_probability", "draw", "sha256"} <= set(meta)
+        assert {"uid", "source_uid", "url", "text", "language", "entries", "keep_probability", "draw", "sha256"} <= set(
+            meta
+        )
         for member, which in (("png", "image"), ("txt", "txt"), ("json", "json")):
             start = line[f"{which}_offset"]
             assert tar[start : start + line[f"{which}_size"]] == sample[member]

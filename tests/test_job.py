@@ -1,0 +1,63 @@
+import os
+
+import pytest
+import typer
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.job import cause, new_app, run
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("a: b"), 2),
+        (PipelineError("a: b"), 1),
+        (None, 0),
+        (KeyboardInterrupt(), None),
+        (ZeroDivisionError("a: b"), 1),
+    ],
+)
+def test_exit_codes(capsys, monkeypatch, error, code):
+    app = new_app()
+
+    @app.command()
+    def main() -> None:
+        if error:
+            raise error
+
+    monkeypatch.setattr("sys.argv", ["job"])
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    said = capsys.readouterr().err
+    assert ended.value.code == code if code is not None else ended.value.code not in (0, None)
+    if code:
+        assert said.startswith("error: ")
+        assert "a: b" in said
+        assert said.count("\n") == 1
+
+
+def test_a_wrong_option_is_one_line(capsys, monkeypatch):
+    app = new_app()
+
+    @app.command()
+    def main(n: int = 1) -> None:
+        typer.echo(n)
+
+    for arguments in (["--n", "x"], ["--nn"], ["y"]):
+        monkeypatch.setattr("sys.argv", ["job", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run(app)
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_cause_of_a_failed_task(spark):
+    def fail(batches):
+        raise OSError(f"picture store {os.sep} is gone")
+        yield
+
+    with pytest.raises(Exception, match="gone") as error:
+        spark.range(3).mapInArrow(fail, "id bigint").count()
+    said = cause(error.value)
+    assert f"OSError: picture store {os.sep} is gone" in said
+    assert "\n" not in said
