@@ -30,20 +30,21 @@ from pipeline.shards import stage as shards
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its tables, the function that makes them, and what it shows while it runs."""
+    """A stage: its tables, the stages whose tables it reads, its function, and what it shows while it runs."""
 
     tables: tuple[str, ...]
+    after: tuple[str, ...]
     run: Callable[[Run], Outcome]
     title: str
     beside: tuple[str, ...] = ()  # folders of files that belong to a table and are hidden from its readers
 
 
 STAGES = {
-    "ingest": Stage(("pairs",), ingest.run, "Reading the pool"),
-    "match": Stage(("matched",), match.run, "Matching texts with entries", (f"matched/{LISTS}",)),
-    "dedupe": Stage(("clusters",), dedupe.run, "Looking for near-duplicates"),
-    "balance": Stage(("entry_counts", "thresholds", "curated"), balance.run, "Balancing"),
-    "shards": Stage(("shards",), shards.run, "Writing shards"),
+    "ingest": Stage(("pairs",), (), ingest.run, "Reading the pool"),
+    "match": Stage(("matched",), ("ingest",), match.run, "Matching texts with entries", (f"matched/{LISTS}",)),
+    "dedupe": Stage(("clusters",), ("match",), dedupe.run, "Looking for near-duplicates"),
+    "balance": Stage(("entry_counts", "thresholds", "curated"), ("match", "dedupe"), balance.run, "Balancing"),
+    "shards": Stage(("shards",), ("balance",), shards.run, "Writing shards"),
 }
 OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distribution.png", "what-if.json", "what-if.png",
         record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in s.tables)}  # fmt: skip
@@ -81,7 +82,8 @@ def curate(
     """
     started = time.monotonic()
     wanted = stages or stages_of(recipe)
-    job = _prepare(recipe, output, source or output, wanted, force, strict)
+    given, output = output, storage.absolute(output)
+    job = _prepare(recipe, output, storage.absolute(source) if source else output, wanted, force, strict)
     done: list[dict[str, Any]] = []
     for name in wanted:
         print_of = _fingerprint(job, name)
@@ -91,7 +93,7 @@ def curate(
             done.append(former.summary(skipped=True))
             continue
         done.append(_run_stage(job, name, print_of, strict).summary(skipped=False))
-    return _finish(job, wanted, done, time.monotonic() - started)
+    return _finish(job, given, done, time.monotonic() - started)
 
 
 def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force: bool, strict: bool) -> _Job:
@@ -110,10 +112,10 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
     if "shards" in wanted:
         _check_images(recipe)
     for name in wanted:
-        before = _stage_before(name)
-        if before and before not in wanted and record.load(source, before) is None:
-            missing = ", ".join(STAGES[before].tables)
-            raise UsageError(f"--input {source}: no finished {missing}; run jobs/{before}.py first")
+        for before in STAGES[name].after:
+            if before not in wanted and _record(source, output, before) is None:
+                missing = ", ".join(STAGES[before].tables)
+                raise UsageError(f"--input {source}: no finished {missing}; run jobs/{before}.py first")
     try:
         storage.make_folder(output)
         storage.write_bytes(storage.join(output, "recipe.yaml"), to_yaml(recipe).encode())
@@ -148,14 +150,14 @@ def _check_images(recipe: Recipe) -> None:
         raise UsageError(f"images.root: {root}: no such folder")
 
 
-def _stage_before(name: str) -> str | None:
-    names = list(STAGES)
-    return names[names.index(name) - 1] if name != names[0] else None
+def _record(source: str, output: str, name: str) -> Record | None:
+    """The record of a stage whose tables are read: in the source, else in the output, as ``Run.folder``."""
+    return record.load(source, name) or record.load(output, name)
 
 
 def _fingerprint(job: _Job, name: str) -> str:
     """What the tables of a stage depend on: its part of the recipe, its input, and the stage before."""
-    recipe, before = job.recipe.model_dump(), _stage_before(name)
+    recipe = job.recipe.model_dump()
     own = {
         "ingest": lambda: [recipe["input"], recipe["language"], job.plan.files],
         "match": lambda: [recipe["seed"], recipe["match"], recipe["language"]["identify"] == "none",
@@ -164,8 +166,9 @@ def _fingerprint(job: _Job, name: str) -> str:
         "balance": lambda: [recipe["seed"], recipe["balance"]],
         "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"]],
     }[name]()  # fmt: skip
-    former = (record.load(job.output, before) or record.load(job.source, before)) if before else None
-    return fingerprint(name, own, former.fingerprint if former else None)
+    return fingerprint(
+        name, own, *[_record(job.source, job.output, before).fingerprint for before in STAGES[name].after]
+    )
 
 
 def _run_stage(job: _Job, name: str, print_of: str, strict: bool) -> Record:
@@ -206,11 +209,11 @@ def _forget_later(output: str, name: str) -> None:
             storage.remove(storage.join(output, table))
 
 
-def _finish(job: _Job, wanted: list[str], done: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+def _finish(job: _Job, given: str, done: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Writes README, plot, summary and, where all stages of the recipe are finished, the manifest; shows the table."""
     output, recipe = job.output, job.recipe
     records = {name: found for name in stages_of(recipe) if (found := record.load(output, name))}
-    summary = {"recipe": recipe.name, "output": output, "seconds": round(seconds, 3), "stages": done}
+    summary = {"recipe": recipe.name, "output": given, "seconds": round(seconds, 3), "stages": done}
     changed = not all(stage["skipped"] for stage in done)
     if changed:
         if "balance" in records:
@@ -221,8 +224,10 @@ def _finish(job: _Job, wanted: list[str], done: list[dict[str, Any]], seconds: f
         lines = [found.summary(skipped=False) for found in records.values()]
         storage.write_bytes(storage.join(output, "README.md"), readme(recipe, lines, "balance" in records).encode())
         storage.write_json(storage.join(output, "summary.json"), summary)
-    if len(records) == len(stages_of(recipe)) and (
-        changed or not storage.exists(storage.join(output, "manifest.json"))
+    if (
+        job.source == output
+        and len(records) == len(stages_of(recipe))
+        and (changed or not storage.exists(storage.join(output, "manifest.json")))
     ):
         files = [file for found in records.values() for file in found.files]
         storage.write_json(storage.join(output, "manifest.json"), {"name": recipe.name, "files": files})
@@ -231,8 +236,8 @@ def _finish(job: _Job, wanted: list[str], done: list[dict[str, Any]], seconds: f
         for damaged in stage.get("damaged_files", []):
             say(f"damaged: {damaged['file']}: {damaged['error']}")
     if not changed:
-        say(f"Nothing to do: {output} is up to date with the recipe and its input; --force (FORCE=1) redoes it.")
-    say(f"Results: {output}")
+        say(f"Nothing to do: {given} is up to date with the recipe and its input; --force (FORCE=1) redoes it.")
+    say(f"Results: {given}")
     return summary
 
 
@@ -241,7 +246,8 @@ def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | N
     from pipeline.report import what_if
     from pipeline.report.plots import what_if_plot
 
-    source = source or output
+    given, output = output, storage.absolute(output)
+    source = storage.absolute(source) if source else output
     check_output(output, recipe, force=False)
     if record.load(source, "dedupe") is None:
         raise UsageError(f"--input {source}: no finished clusters; run jobs/dedupe.py first")
@@ -253,4 +259,4 @@ def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | N
     storage.write_bytes(storage.join(output, "what-if.png"), what_if_plot(lines, dead_links))
     storage.remove(storage.join(output, tables.STAGING))
     results.print(what_if.table(lines, dead_links))
-    say(f"Results: {storage.join(output, 'what-if.json')}, what-if.png")
+    say(f"Results: {storage.join(given, 'what-if.json')}, what-if.png")

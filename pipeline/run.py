@@ -35,9 +35,9 @@ class Run:
     lists: dict[str, EntryList] | None = None
 
     def folder(self, name: str) -> str:
-        """The folder of a finished table: in the output, else in the source."""
-        here = storage.join(self.output, name)
-        return here if storage.exists(here) else storage.join(self.source, name)
+        """The folder of a finished table: in the source, else in the output."""
+        there = storage.join(self.source, name)
+        return there if storage.exists(there) else storage.join(self.output, name)
 
     def table(self, name: str) -> DataFrame:
         """A finished table."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import posixpath
 import uuid
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -25,6 +26,16 @@ def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
     if "://" not in path:
         return pafs.LocalFileSystem(), posixpath.abspath(path)
     return pafs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1))
+
+
+def absolute(path: str) -> str:
+    """The path from the root, or the URL, so that tasks elsewhere find the same file."""
+    return path if "://" in path else open_filesystem(path)[1]
+
+
+def spark_url(path: str) -> str:
+    """The URL by which Spark finds what Arrow finds: a plain path is a file, whatever a cluster's default store is."""
+    return path if "://" in path else PurePosixPath(absolute(path)).as_uri()
 
 
 def list_files(pattern: str) -> list[tuple[str, int, int]]:

@@ -108,7 +108,7 @@ def staging(output: str, name: str) -> str:
 
 def read(spark: SparkSession, folder: str) -> DataFrame:
     """The table in a folder."""
-    return spark.read.parquet(folder)
+    return spark.read.parquet(storage.spark_url(folder))
 
 
 def read_arrow(folder: str, columns: list[str] | None = None) -> pa.Table:
@@ -149,7 +149,7 @@ def write_accounted(rows: DataFrame, output: str, name: str) -> dict[str | None,
     stands for as many input rows as its ``copies`` says.
     """
     target, everything = staging(output, name), staging(output, f"{name}-accounted")
-    rows.write.mode("overwrite").partitionBy("dropped").parquet(everything)
+    rows.write.mode("overwrite").partitionBy("dropped").parquet(storage.spark_url(everything))
     spark = rows.sparkSession
     schema = StructType([f for f in rows.schema if f.name != "dropped"])
     kept = storage.join(everything, _KEPT)
@@ -157,7 +157,7 @@ def write_accounted(rows: DataFrame, output: str, name: str) -> dict[str | None,
         storage.replace(kept, target)
     else:
         storage.remove(target)
-        spark.createDataFrame([], schema).coalesce(1).write.parquet(target)
+        spark.createDataFrame([], schema).coalesce(1).write.parquet(storage.spark_url(target))
     counts: dict[str | None, int] = {None: count_rows(target)}
     for folder in storage.names(everything):
         if folder.startswith("dropped="):
@@ -170,14 +170,14 @@ def dropped_rows(spark: SparkSession, output: str, name: str, schema: StructType
     everything = staging(output, f"{name}-accounted")
     if not any(n.startswith("dropped=") for n in storage.names(everything)):
         return spark.createDataFrame([], extended(schema, dropped=STRING))
-    return spark.read.option("basePath", everything).parquet(everything)
+    return spark.read.parquet(storage.spark_url(everything))
 
 
 def write(rows: DataFrame, output: str, name: str) -> DataFrame:
     """Writes a DataFrame to staging and returns it read back: its lineage is cut there."""
     target = staging(output, name)
-    rows.write.mode("overwrite").parquet(target)
-    return rows.sparkSession.read.schema(rows.schema).parquet(target)
+    rows.write.mode("overwrite").parquet(storage.spark_url(target))
+    return rows.sparkSession.read.schema(rows.schema).parquet(storage.spark_url(target))
 
 
 def write_sorted(rows: DataFrame, output: str, name: str, files: int) -> None:

@@ -61,3 +61,12 @@ def test_the_cause_of_a_failed_task(spark):
     said = cause(error.value)
     assert f"OSError: picture store {os.sep} is gone" in said
     assert "\n" not in said
+
+
+def test_relative_paths_are_made_absolute_for_tasks_elsewhere(tmp_path, monkeypatch):
+    from pipeline import storage
+
+    monkeypatch.chdir(tmp_path)
+    assert storage.absolute("a/b") == f"{tmp_path}/a/b"
+    assert storage.spark_url("a b") == f"file://{tmp_path}/a%20b"
+    assert storage.absolute("s3a://bucket/x") == storage.spark_url("s3a://bucket/x") == "s3a://bucket/x"

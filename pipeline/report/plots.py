@@ -52,7 +52,8 @@ def what_if_plot(lines: list[dict[str, Any]], dead_links: float) -> bytes:
     share.semilogx(ts, [line["tail_share"] for line in lines], color=BEFORE, lw=2, label="tail share")
     share.set(ylabel="tail share", ylim=(0, 1.02))
     handles = [*size.get_legend_handles_labels()[0], *share.get_legend_handles_labels()[0]]
-    size.legend(handles, [handle.get_label() for handle in handles], frameon=False, loc="upper left")
+    size.legend(handles, [handle.get_label() for handle in handles], frameon=False, loc="lower right")
+    size.yaxis.set_major_formatter("{x:,.0f}")
     return as_png(figure)
 
 

@@ -10,7 +10,7 @@ import pytest
 import webdataset as wds
 import yaml
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.tables import CLUSTERS, CURATED, ENTRY_COUNTS, MATCHED, PAIRS, THRESHOLDS
 from tests.e2e.conftest import check, digests, run, stage, table
 from tests.pool import PREFIX
@@ -209,3 +209,28 @@ def test_pass_through_columns_reach_the_curated_table(work, tmp_path, spark):
         assert line["punsafe"] == int(line["text"].split()[1]) / 20
         assert line["n"] == int(line["text"].split()[1])
     assert curated.num_rows > 5
+
+
+def test_rows_that_do_not_add_up_fail_the_run(work, tmp_path, spark, monkeypatch):
+    from dataclasses import replace
+
+    from pipeline import curate
+
+    def lossy(stage_run):
+        account, notes = curate.match.run(stage_run)
+        account.rows_out -= 1
+        return account, notes
+
+    monkeypatch.setitem(curate.STAGES, "match", replace(curate.STAGES["match"], run=lossy))
+    with pytest.raises(PipelineError, match="rows are lost or doubled"):
+        run(work / "recipe.yaml", tmp_path / "out")
+    assert (tmp_path / "out" / "pairs").exists()
+    assert not (tmp_path / "out" / "matched").exists()
+
+
+def test_the_named_source_comes_before_what_is_there(finished, work, tmp_path):
+    """`--input` of a stage alone is where its tables come from, even if the output has some of its own."""
+    shutil.copytree(finished, tmp_path / "out")
+    run(work / "recipe.yaml", tmp_path / "other", "dedupe.scope=none", "balance.mode=none")
+    run(work / "recipe.yaml", tmp_path / "out", "balance.mode=none", stages=["balance"], source=str(tmp_path / "other"))
+    assert table(tmp_path / "out", "curated").num_rows == table(tmp_path / "other", "curated").num_rows
