@@ -59,7 +59,7 @@ class Match(Section):
     """The entry form of MetaCLIP 1 or 2, and the engine that finds them."""
 
     form: Literal["metaclip1", "metaclip2"] = "metaclip1"
-    engine: Literal["reference"] = "reference"
+    engine: Literal["fast", "reference"] = "fast"
 
 
 class Dedupe(Section):

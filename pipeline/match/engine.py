@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.match.fast import FastMatcher
 from pipeline.match.reference import ReferenceMatcher
 
 
@@ -25,12 +26,16 @@ class Matcher(Protocol):
         """For each text the sorted, distinct ids (int32) of its entries; null for null."""
 
 
-ENGINES = {"reference": ReferenceMatcher}
+ENGINES = {"fast": FastMatcher, "reference": ReferenceMatcher}
 
 
 def build_file(entries: pa.Array, form: str, engine: str, file: Path) -> None:
-    """Builds the matcher of an entry list and saves it, for ``loaded`` in any process."""
+    """Builds the matcher of an entry list and saves it, for ``loaded`` in any process.
+
+    It is used once as a worker will, so that compiled code is in its cache before many workers want it at a time.
+    """
     ENGINES[engine].build(entries, form).save(file)
+    ENGINES[engine].load(file).match(pa.array(["a text"]))
 
 
 @lru_cache(maxsize=1024)

@@ -208,7 +208,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(base, tmp_path):
         (["--recipe", "metaclip2-worldwide", "--input", str(base / "one")], "no entry list in metadata"),
     ]:
         assert said in failed(submit("curate", *arguments), 2)
-    assert "no finished clusters; run jobs/dedupe.py first" in failed(
+    assert "no finished matched; run jobs/match.py first" in failed(
         submit("balance", "--recipe", recipe, "--output", str(tmp_path / "o")), 2
     )
     assert "--dead-links" in failed(submit("balance", "--recipe", recipe, "--what-if", "--dead-links", "2"), 2)
