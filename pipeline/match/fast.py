@@ -21,7 +21,7 @@ TABLES = {"tokens": 4, "blob": 1, "nodes": 2, "edge_keys": 1, "edge_info": 1, "f
 
 # How full the open-addressing tables may be: at a half nearly every probe is the first.
 FILL = 0.6
-FEW, LARGEST = 32, np.int32(2**31 - 1)
+FEW, HALF_FEW, LARGEST = 64, 32, np.int32(2**31 - 1)
 
 
 class FastMatcher:
@@ -135,9 +135,13 @@ def sort_distinct(values, begin, end, few, ranks):
             few[i] = values[begin + i]
         for i in range(0, count, 4):
             a, b, c, d = few[i], few[i + 1], few[i + 2], few[i + 3]
-            for j in range(FEW):
+            for j in range(HALF_FEW):
                 v = few[j]
                 ranks[j] += np.int32(a < v) + np.int32(b < v) + np.int32(c < v) + np.int32(d < v)
+            if count > HALF_FEW:
+                for j in range(HALF_FEW, FEW):
+                    v = few[j]
+                    ranks[j] += np.int32(a < v) + np.int32(b < v) + np.int32(c < v) + np.int32(d < v)
         values[begin:end] = -1
         for i in range(count):
             values[begin + ranks[i]] = few[i]

@@ -85,9 +85,9 @@ def test_many_matches_and_long_texts():
 
 
 def test_sort_distinct():
-    few, ranks = np.empty(32, np.int32), np.empty(32, np.int32)
+    few, ranks = np.empty(64, np.int32), np.empty(64, np.int32)
     rng = np.random.default_rng(1)
-    for count in [*range(36), 100]:
+    for count in [*range(70), 100]:
         values = rng.integers(0, max(1, count), count).astype(np.int32)
         want = np.unique(values)
         end = sort_distinct(values, 0, count, few, ranks)
