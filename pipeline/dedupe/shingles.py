@@ -14,7 +14,9 @@ _UNSPACED_LETTER = re.compile(f"[{UNSPACED_SCRIPTS}\u3040-\u30ff]")
 
 def normalise(text: str) -> str:
     """The text in NFKC and lower case, white space collapsed to single spaces and trimmed."""
-    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.lower().split())
 
 
 def shingles(normal: str, size: int) -> set[str]:

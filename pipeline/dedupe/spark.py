@@ -59,7 +59,7 @@ def sketch_batch(batch: pa.RecordBatch, options: Dedupe, bands: int, rows: int) 
     where = [i for i, text in enumerate(normal) if long_enough(text, options.min_words)]
     texts = [normal[i] for i in where]
     scopes = [scope.encode() for scope in batch.column("scope").take(pa.array(where, pa.int64())).to_pylist()]
-    signature = signatures(texts, options.permutations, options.shingle)
+    signature = signatures(pa.array(texts, pa.string()), options.permutations, options.shingle)
     scope_hashes = np.array([xxhash.xxh64_intdigest(scope) for scope in scopes], np.uint64)
     hashes = band_hashes(signature, bands, rows, scope_hashes)
     offsets = pa.array(np.arange(0, hashes.size + 1, bands, dtype=np.int32))

@@ -1,6 +1,7 @@
 """Signatures bit for bit those of datasketch, and what the bands find."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import xxhash
 from datasketch import MinHash, MinHashLSH
@@ -13,12 +14,12 @@ from pipeline.dedupe.signatures import SEED, band_hashes, bands_and_rows, signat
 
 @settings(max_examples=60, deadline=None)
 @given(
-    texts=st.lists(st.text(max_size=40).map(normalise), max_size=5),
+    texts=st.lists(st.text(max_size=60).map(normalise), max_size=5),
     permutations=st.sampled_from([16, 128]),
-    size=st.integers(1, 7),
+    size=st.integers(1, 30),
 )
 def test_signatures_are_datasketchs(texts, permutations, size):
-    found = signatures(texts, permutations, size)
+    found = signatures(pa.array(texts, pa.string()), permutations, size)
     assert found.shape == (len(texts), permutations)
     for row, text in zip(found, texts, strict=True):
         reference = MinHash(permutations, seed=SEED, hashfunc=xxhash.xxh32_intdigest, scheme="affine32")
