@@ -12,7 +12,7 @@ OPTIONS = --recipe $(call quote,$(RECIPE)) \
 	$(if $(FORCE),--force) $(if $(STRICT),--strict)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo-pool curate ingest match dedupe balance shards what-if test test-slow lint clean
+.PHONY: help venv demo-pool curate ingest match dedupe balance shards what-if test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -46,6 +46,11 @@ test: ## set up .venv and run the tests
 test-slow: ## run the tests that take minutes
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev
 	@$(PY) -m pytest -m slow $(ARGS)
+
+bench: ## measure the kernels beside other libraries: TEXTS=file ENTRIES=file, one a line
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev,bench
+	@$(PY) -m benchmarks.match --texts $(call quote,$(TEXTS)) --entries $(call quote,$(ENTRIES))
+	@$(PY) -m benchmarks.minhash --texts $(call quote,$(TEXTS))
 
 lint: ## check style
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev
