@@ -1,5 +1,6 @@
 """Times several ways to do one thing, turn by turn, and shows them as ratios."""
 
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -22,12 +23,8 @@ def read_lines(file: Path) -> list[str]:
 
 def read_texts(file: Path) -> list[str]:
     """The lines of a text file (plain, gz or zst), repeats and all."""
-    if file.suffix == ".zst":
-        with zstandard.open(file, "rt", encoding="utf-8") as stream:
-            return stream.read().splitlines()
-    import gzip
-
-    with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as stream:
+    opener = {".zst": zstandard.open, ".gz": gzip.open}.get(file.suffix, open)
+    with opener(file, "rt", encoding="utf-8") as stream:
         return stream.read().splitlines()
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
 
 from pipeline import storage, tables
 from pipeline.entries.lists import EntryList
@@ -30,7 +29,7 @@ class Run:
     recipe: Recipe
     output: str
     source: str
-    session: SparkSession
+    session: tables.SparkSession
     plan: Plan | None = None
     lists: dict[str, EntryList] | None = None
 
@@ -39,11 +38,11 @@ class Run:
         there = storage.join(self.source, name)
         return there if storage.exists(there) else storage.join(self.output, name)
 
-    def table(self, name: str) -> DataFrame:
+    def table(self, name: str) -> tables.DataFrame:
         """A finished table."""
         return tables.read(self.session, self.folder(name))
 
-    def cut(self, rows: DataFrame, name: str) -> DataFrame:
+    def cut(self, rows: tables.DataFrame, name: str) -> tables.DataFrame:
         """Writes rows to staging and reads them back."""
         return tables.write(rows, self.output, name)
 
