@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_python_that_does_not_fit(path, tmp_path, version):
 
 
 def real_python(path):
-    found = shutil.which("python3", path=os.environ["PATH"].replace(str(Path(os.sys.prefix) / "bin"), ""))
+    found = sys._base_executable  # that of which this environment was made
     (path / "python3").write_text(f'#!/bin/sh\nexec {found} "$@"\n')
     (path / "python3").chmod(0o755)
 
