@@ -112,7 +112,6 @@ def cluster(tmp_path):
 
 
 def test_the_same_bytes_on_a_standalone_cluster(base, cluster):
-    # The cluster's executors find the package only as the session ships it.
     done = submit(
         "curate", "--recipe", str(base / "recipe.yaml"), "--output", str(base / "cluster"),
         master=cluster, PYSPARK_PYTHON=sys.executable,
