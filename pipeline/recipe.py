@@ -69,6 +69,7 @@ class Dedupe(Section):
     threshold: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.8
     permutations: Annotated[StrictInt, Field(ge=2, le=4096)] = 128
     shingle: Count = 5
+    shingle_by: Literal["characters", "words"] = "characters"
     min_words: Annotated[StrictInt, Field(ge=0)] = 5
     keep_per_cluster: Count = 10
 

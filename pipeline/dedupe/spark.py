@@ -1,9 +1,12 @@
-"""The table ``clusters`` as a DataFrame: sketch, find candidates, verify, connect, choose what stays.
+"""The table ``clusters`` as a DataFrame: normalise, find candidates, verify, connect, choose what stays.
 
 Equal texts are joined by a hash of the text first, so that a boilerplate text repeated a million times costs a million
-edges to one of them and no quadratic number; only one of each text goes into the bands. A band bucket of more than
-``LARGE_BUCKET`` distinct texts links each of them to the smallest alone, which loses pairs that are near each other and
-not near that one, unless another band holds them.
+edges to one of them and no quadratic number; only that one, the head, goes into the bands. A band bucket of more than
+``LARGE_BUCKET`` heads links each of them to the smallest alone, which loses pairs that are near each other and not near
+that one, unless another band holds them.
+
+One shuffle groups equal texts, one the bands, one makes candidates distinct and two bring texts to them for the
+comparison; each round of the connection takes five more, of edges alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,128 +17,174 @@ import xxhash
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from pipeline.dedupe.shingles import are_near, long_enough, normalise
-from pipeline.dedupe.signatures import band_hashes, bands_and_rows, signatures
+from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs, open_bucket
+from pipeline.dedupe.components import stars
+from pipeline.dedupe.jaccard import jaccards
+from pipeline.dedupe.shingles import long_enough, normalise
+from pipeline.dedupe.signatures import signatures
 from pipeline.recipe import Dedupe
 from pipeline.tables import CLUSTERS
 
-LARGE_BUCKET = 64
+# So many edges are connected in one task; more of them in rounds over all tasks.
+ONE_TASK_EDGES = 4_000_000
+# A task connects so many edges at a time before a round.
+TASK_EDGES = 1_000_000
+EDGE = "a bigint, b bigint"
 Cut = Callable[[DataFrame, str], DataFrame]
+Batches = Iterator[pa.RecordBatch]
 
 
 def clusters(matched: DataFrame, options: Dedupe, cut: Cut) -> DataFrame:
     """The clusters of two or more near-duplicate texts, as the table ``clusters``.
 
-    ``cut(rows, name)`` writes a DataFrame and returns it read back: each round of the connection starts from there.
+    ``cut(rows, name)`` writes a DataFrame and returns it read back: what follows starts from there.
     """
-    sketches = cut(matched.transform(sketch, options), "sketches")
-    heads = sketches.groupBy("digest").agg(
-        F.min("pair_id").alias("head"), F.any_value("bands").alias("bands"), F.any_value("normal").alias("normal")
-    )
-    heads = cut(heads, "heads")
-    equal = sketches.join(heads.select("digest", "head"), "digest").where("pair_id != head")
-    near = candidates(heads).transform(verify, heads, options)
-    edges = equal.select(F.col("head").alias("a"), F.col("pair_id").alias("b")).union(near)
-    return connect(edges, cut).transform(keep_smallest, options.keep_per_cluster)
+    texts = cut(matched.transform(normal_texts, options).transform(find_heads), "texts")
+    equal = texts.where("pair_id != head").select(F.col("head").alias("a"), F.col("pair_id").alias("b"))
+    heads = texts.where("pair_id = head").select("head", "scope", "normal")
+    near = heads.transform(candidates, options).transform(verify, heads, options)
+    return connect(equal.union(near), cut).transform(keep_smallest, options.keep_per_cluster)
 
 
-def sketch(matched: DataFrame, options: Dedupe) -> DataFrame:
-    """For each text long enough: pair_id, a digest of text and scope, its band hashes, the normalised text."""
-    bands, rows = bands_and_rows(options.threshold, options.permutations)
+def normal_texts(matched: DataFrame, options: Dedupe) -> DataFrame:
+    """For each text long enough: pair_id, a digest of text and scope, a hash of the scope, the normalised text."""
 
-    def sketch_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def normalise_batches(batches: Batches) -> Batches:
         for batch in batches:
-            yield sketch_batch(batch, options, bands, rows)
+            normal = [normalise(text) for text in batch.column("text").to_pylist()]
+            where = [i for i, text in enumerate(normal) if long_enough(text, options.min_words)]
+            chosen = batch.select(["pair_id", "scope"]).take(pa.array(where, pa.int64()))
+            texts, scopes = [normal[i] for i in where], [s.encode() for s in chosen.column("scope").to_pylist()]
+            digests = [xxhash.xxh3_128_digest(s + b"\0" + t.encode()) for s, t in zip(scopes, texts, strict=True)]
+            hashes = np.array([xxhash.xxh3_64_intdigest(s) for s in scopes], np.uint64).view(np.int64)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    chosen.column("pair_id"),
+                    pa.array(digests, pa.binary()),
+                    pa.array(hashes),
+                    pa.array(texts, pa.string()),
+                ],
+                ["pair_id", "digest", "scope", "normal"],
+            )
 
     scope = F.col("image_id") if options.scope == "image" else F.lit("")
     return matched.select("pair_id", "text", scope.alias("scope")).mapInArrow(
-        sketch_batches, "pair_id bigint, digest binary, bands array<bigint>, normal string"
+        normalise_batches, "pair_id bigint, digest binary, scope bigint, normal string"
     )
 
 
-def sketch_batch(batch: pa.RecordBatch, options: Dedupe, bands: int, rows: int) -> pa.RecordBatch:
-    """The sketches of a batch of (pair_id, text, scope)."""
-    normal = [normalise(text) for text in batch.column("text").to_pylist()]
-    where = [i for i, text in enumerate(normal) if long_enough(text, options.min_words)]
-    texts = [normal[i] for i in where]
-    scopes = [scope.encode() for scope in batch.column("scope").take(pa.array(where, pa.int64())).to_pylist()]
-    signature = signatures(pa.array(texts, pa.string()), options.permutations, options.shingle)
-    scope_hashes = np.array([xxhash.xxh64_intdigest(scope) for scope in scopes], np.uint64)
-    hashes = band_hashes(signature, bands, rows, scope_hashes)
-    offsets = pa.array(np.arange(0, hashes.size + 1, bands, dtype=np.int32))
-    digests = [xxhash.xxh3_128_digest(scope + b"\0" + text.encode()) for scope, text in zip(scopes, texts, strict=True)]
-    return pa.record_batch(
-        {
-            "pair_id": batch.column("pair_id").take(pa.array(where, pa.int64())),
-            "digest": pa.array(digests, pa.binary()),
-            "bands": pa.ListArray.from_arrays(offsets, pa.array(hashes.ravel())),
-            "normal": pa.array(texts, pa.string()),
-        }
+def find_heads(texts: DataFrame) -> DataFrame:
+    """Adds ``head``, the smallest pair_id of the equal texts; only a head keeps its text."""
+    head = F.min("pair_id").over(Window.partitionBy("digest"))
+    return texts.withColumn("head", head).select(
+        "pair_id", "head", "scope", F.when(F.col("pair_id") == F.col("head"), F.col("normal")).alias("normal")
     )
 
 
-def candidates(heads: DataFrame) -> DataFrame:
-    """The distinct pairs (a, b), a < b, of texts that share a band; in a large bucket, those with its smallest."""
-    bands = heads.select(F.col("head").alias("id"), F.explode("bands").alias("band"))
-    buckets = bands.groupBy("band").agg(F.min("id").alias("smallest"), F.count("*").alias("texts")).where("texts > 1")
-    members = bands.join(buckets, "band")
-    star = members.where("id != smallest").select(F.col("smallest").alias("a"), F.col("id").alias("b"))
-    small = members.where(f"texts between 3 and {LARGE_BUCKET} and id != smallest").select("band", "id")
-    pairs = small.alias("x").join(small.alias("y"), "band").where("x.id < y.id")
-    return star.union(pairs.select(F.col("x.id").alias("a"), F.col("y.id").alias("b"))).distinct()
+def candidates(heads: DataFrame, options: Dedupe) -> DataFrame:
+    """The distinct pairs (a, b), a < b, of heads that share a band; in a large bucket, those with its smallest."""
+    bands, rows = bands_and_rows(options.threshold, options.permutations)
+
+    def band_batches(batches: Batches) -> Batches:
+        for batch in batches:
+            signed = signatures(batch.column("normal"), options.permutations, options.shingle, options.shingle_by)
+            hashes = band_hashes(signed, bands, rows, batch.column("scope").to_numpy())
+            ids = np.repeat(batch.column("head").to_numpy(), bands)
+            yield pa.RecordBatch.from_arrays([pa.array(hashes.ravel()), pa.array(ids)], ["band", "id"])
+
+    def pair_batches(batches: Batches) -> Batches:
+        band, ids = np.empty(0, np.int64), np.empty(0, np.int64)
+        for batch in batches:
+            band = np.concatenate([band, batch.column("band").to_numpy()])
+            ids = np.concatenate([ids, batch.column("id").to_numpy()])
+            ready, first, end = open_bucket(band)
+            yield edge_batch(*bucket_pairs(band[:ready], ids[:ready]))
+            band, ids = band[first:end], ids[first:end]
+        yield edge_batch(*bucket_pairs(band, ids))
+
+    banded = heads.mapInArrow(band_batches, "band bigint, id bigint").repartition("band")
+    return banded.sortWithinPartitions("band", "id").mapInArrow(pair_batches, EDGE).distinct()
+
+
+def edge_batch(a: np.ndarray, b: np.ndarray) -> pa.RecordBatch:
+    """Edges as a batch."""
+    return pa.RecordBatch.from_arrays([pa.array(a), pa.array(b)], ["a", "b"])
 
 
 def verify(pairs: DataFrame, heads: DataFrame, options: Dedupe) -> DataFrame:
     """Those of the candidate pairs (a, b) whose true Jaccard similarity reaches the threshold."""
-    shingle, threshold = options.shingle, options.threshold
 
-    def verify_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def verify_batches(batches: Batches) -> Batches:
         for batch in batches:
-            near = are_near(batch.column("left"), batch.column("right"), shingle, threshold)
-            yield batch.select(["a", "b"]).filter(pa.array(near))
+            found = jaccards(batch.column("left"), batch.column("right"), options.shingle, options.shingle_by)
+            yield batch.select(["a", "b"]).filter(pa.array(found >= options.threshold))
 
     left = heads.select(F.col("head").alias("a"), F.col("normal").alias("left"))
     right = heads.select(F.col("head").alias("b"), F.col("normal").alias("right"))
-    texts = pairs.join(left, "a").join(right, "b").select("a", "b", "left", "right")
-    return texts.mapInArrow(verify_batches, "a bigint, b bigint")
+    return pairs.join(left, "a").join(right, "b").select("a", "b", "left", "right").mapInArrow(verify_batches, EDGE)
 
 
-def connect(edges: DataFrame, cut: Cut) -> DataFrame:
+def connect(edges: DataFrame, cut: Cut, one_task: int = ONE_TASK_EDGES) -> DataFrame:
     """The connected components of the edges (a, b): (pair_id, cluster_id), cluster_id the smallest id of the component.
 
-    Alternates large-star and small-star (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") until a
-    round changes nothing; every edge then leads to the smallest id.
+    Up to ``one_task`` edges are connected in one task. More go through rounds: each task connects what it holds, then
+    large-star and small-star (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") connect the tasks',
+    until a round changes nothing; every edge then leads to the smallest id.
     """
-    edges = cut(
-        edges.select(F.greatest("a", "b").alias("u"), F.least("a", "b").alias("v")).where("u != v").distinct(), "edges"
-    )
+    edges = cut(edges.where("a != b").transform(connect_tasks), "edges")
+    few = edges.count() <= one_task
+    edges = edges.coalesce(1).transform(connect_tasks, one_task) if few else settle(edges, cut)
+    members = edges.select(F.col("b").alias("pair_id"), F.col("a").alias("cluster_id"))
+    return members.union(members.select(F.col("cluster_id").alias("pair_id"), "cluster_id").distinct())
+
+
+def connect_tasks(edges: DataFrame, most: int = TASK_EDGES) -> DataFrame:
+    """The edges of each task as stars: b to the smallest a that ``most`` edges at a time connect it with."""
+
+    def connect_batches(batches: Batches) -> Batches:
+        held, count = [], 0
+        for batch in batches:
+            held.append(batch)
+            count += len(batch)
+            if count >= most:
+                yield connected(held)
+                held, count = [], 0
+        yield connected(held)
+
+    def connected(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+        a, b = (np.concatenate([np.empty(0, np.int64), *(e.column(c).to_numpy() for e in held)]) for c in ("a", "b"))
+        return edge_batch(*reversed(stars(a, b)))
+
+    return edges.mapInArrow(connect_batches, EDGE)
+
+
+def settle(edges: DataFrame, cut: Cut) -> DataFrame:
+    """The edges (a, b), a < b, after rounds of stars until each b is linked to the smallest of its component."""
     before = None
     for turn in range(64):
-        edges = cut(edges.transform(large_star).transform(small_star), f"edges-{turn % 2}")
+        edges = cut(edges.transform(large_star).transform(small_star).transform(connect_tasks), f"edges-{turn % 2}")
         # An order-free fingerprint of the set of edges: its size and two sums of hashes.
         now = edges.agg(
-            F.count("*"), F.sum(F.xxhash64("u", "v") % (1 << 40)), F.sum(F.xxhash64("v", "u") % (1 << 40))
+            F.count("*"), F.sum(F.xxhash64("a", "b") % (1 << 40)), F.sum(F.xxhash64("b", "a") % (1 << 40))
         ).first()
         if now == before:
             break
         before = now
-    roots = edges.select(F.col("v").alias("pair_id"), F.col("v").alias("cluster_id")).distinct()
-    return edges.select(F.col("u").alias("pair_id"), F.col("v").alias("cluster_id")).union(roots)
+    return edges
 
 
 def large_star(edges: DataFrame) -> DataFrame:
-    """Links the neighbours of each node that are larger than it to the smallest of node and neighbours; u > v."""
-    both = edges.union(edges.select(F.col("v").alias("u"), F.col("u").alias("v")))
-    least = both.groupBy("u").agg(F.least(F.min("v"), F.col("u")).alias("least"))
-    linked = both.join(least, "u").where("v > u").select(F.col("v").alias("u"), F.col("least").alias("v"))
-    return linked.distinct()
+    """Links the neighbours of each node that are larger than it to the smallest of node and neighbours; a < b."""
+    both = edges.union(edges.select(F.col("b").alias("a"), F.col("a").alias("b")))
+    least = both.groupBy("a").agg(F.least(F.min("b"), F.col("a")).alias("least"))
+    return both.join(least, "a").where("b > a").select(F.col("least").alias("a"), "b")
 
 
 def small_star(edges: DataFrame) -> DataFrame:
-    """Links each node and its smaller neighbours to the smallest of those; u > v."""
-    least = edges.groupBy("u").agg(F.min("v").alias("least"))
-    linked = edges.join(least, "u").select(F.col("v").alias("u"), F.col("least").alias("v"))
-    return linked.union(least.select("u", F.col("least").alias("v"))).where("u != v").distinct()
+    """Links each node and its smaller neighbours to the smallest of those; a < b."""
+    least = edges.groupBy("b").agg(F.min("a").alias("least"))
+    linked = edges.join(least, "b").select(F.col("least").alias("a"), F.col("a").alias("b"))
+    return linked.union(least.select(F.col("least").alias("a"), "b")).where("a != b").distinct()
 
 
 def keep_smallest(members: DataFrame, keep: int) -> DataFrame:

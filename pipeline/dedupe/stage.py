@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline import tables
-from pipeline.dedupe.signatures import bands_and_rows
+from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.spark import clusters, entries_of, no_clusters, remaining, removed_by_words, removed_rows
 from pipeline.run import Outcome, Run
 from pipeline.tables import Account

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.dedupe.shingles import jaccard, long_enough, normalise, shingles
+from pipeline.dedupe.shingles import long_enough, normalise, shingles
 
 
 def test_normalise():
@@ -11,7 +11,9 @@ def test_shingles():
     assert shingles("abcd", 3) == {"abc", "bcd"}
     assert shingles("ab", 3) == {"ab"}
     assert shingles("", 3) == {""}
-    assert jaccard(shingles("abcd", 2), shingles("bcde", 2)) == 0.5
+    assert shingles("a b c d", 2, "words") == {"a b", "b c", "c d"}
+    assert shingles("a b", 3, "words") == {"a b"}
+    assert shingles("", 3, "words") == {""}
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 import random
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import xxhash
 from datasketch import MinHash
 
 from pipeline import tables
-from pipeline.dedupe.shingles import jaccard, long_enough, normalise, shingles
-from pipeline.dedupe.signatures import SEED, bands_and_rows
-from pipeline.dedupe.spark import clusters, connect
+from pipeline.dedupe.bands import LARGE_BUCKET, bands_and_rows
+from pipeline.dedupe.shingles import long_enough, normalise, shingles
+from pipeline.dedupe.signatures import SEED
+from pipeline.dedupe.spark import candidates, clusters, connect
 from pipeline.recipe import Dedupe
 
 
@@ -33,13 +36,18 @@ def components(edges):
     return {x: root(x) for x in list(parent)}
 
 
-def connected(spark, edges, cut):
-    found = connect(spark.createDataFrame(edges, "a bigint, b bigint"), cut).toArrow().to_pylist()
+def jaccard(a, b):
+    return len(a & b) / len(a | b)
+
+
+def connected(spark, edges, cut, one_task):
+    found = connect(spark.createDataFrame(edges, "a bigint, b bigint"), cut, one_task).toArrow().to_pylist()
     assert len({line["pair_id"] for line in found}) == len(found)
     return {line["pair_id"]: line["cluster_id"] for line in found}
 
 
-def test_components_of_random_graphs_paths_and_stars(spark, cut):
+@pytest.mark.parametrize("one_task", [0, 1_000_000])
+def test_components_of_random_graphs_paths_and_stars(spark, cut, one_task):
     rng = random.Random(1)
     shuffled = rng.sample(range(-3000, 3000), 600)
     path = list(zip(shuffled, shuffled[1:], strict=False))
@@ -47,11 +55,31 @@ def test_components_of_random_graphs_paths_and_stars(spark, cut):
     graph = [(rng.randrange(10_000, 11_000), rng.randrange(10_000, 11_000)) for _ in range(500)]
     edges = [*path, *star, *graph, (7, 7)]
     want = components(e for e in edges if e[0] != e[1])
-    assert connected(spark, edges, cut) == want
+    assert connected(spark, edges, cut, one_task) == want
 
 
-def test_no_edges(spark, cut):
-    assert connected(spark, [], cut) == {}
+@pytest.mark.parametrize("one_task", [0, 1_000_000])
+def test_no_edges(spark, cut, one_task):
+    assert connected(spark, [], cut, one_task) == {}
+
+
+@pytest.mark.parametrize("shape", ["path", "star"])
+def test_a_long_path_and_a_large_star_take_few_rounds(spark, cut, shape):
+    nodes = random.Random(2).sample(range(-(2**61), 2**61), 100_000)
+    ends = list(zip(nodes, nodes[1:], strict=False)) if shape == "path" else [(nodes[0], node) for node in nodes[1:]]
+    random.Random(3).shuffle(ends)
+    a, b = (pa.array(column, pa.int64()) for column in zip(*ends, strict=True))
+    edges = spark.createDataFrame(pa.table({"a": a, "b": b})).repartition(16)
+    rounds = []
+
+    def counted(rows, name):
+        rounds.append(name)
+        return cut(rows, name)
+
+    found = connect(edges, counted, one_task=0).toArrow()
+    assert pc.unique(found["cluster_id"]).to_pylist() == [min(nodes)]
+    assert sorted(found["pair_id"].to_pylist()) == sorted(nodes)
+    assert len(rounds) <= 8
 
 
 def make_texts(count=500, seed=3):
@@ -112,3 +140,16 @@ def test_equal_texts_are_one_cluster_however_many(spark, cut):
     assert len(lines) == 5000
     assert {line["cluster_id"] for line in lines} == {0}
     assert sorted(line["pair_id"] for line in lines if line["kept"]) == list(range(10))
+
+
+def test_a_large_bucket_makes_a_star(spark, cut):
+    # One template: all are near all, so the smallest finds them, and the pairs compared stay few.
+    texts = [f"the product page of our shop, please see offer number {i:04d} in the list" for i in range(2000)]
+    options = Dedupe(threshold=0.7, shingle=3)
+    rows = [(i, "x", text) for i, text in enumerate(texts)]
+    heads = spark.createDataFrame([(i, 0, text) for i, _, text in rows], "head bigint, scope bigint, normal string")
+    bands, _ = bands_and_rows(0.7, 128)
+    assert candidates(heads, options).count() < 2000 * LARGE_BUCKET * bands / 2
+    found = clusters(spark.createDataFrame(rows, "pair_id bigint, image_id string, text string"), options, cut)
+    assert found.select("cluster_id").distinct().count() == 1
+    assert found.count() == 2000

@@ -1,0 +1,78 @@
+"""Bands of MinHash signatures: how many, their hashes, and the candidate pairs of the texts that share one.
+
+Bands and rows are chosen as datasketch does, from the threshold, by the least sum of false positives and negatives
+(Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", 3.4).
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+from datasketch import MinHashLSH
+
+from pipeline.compiled import compiled
+
+LARGE_BUCKET = 64
+
+
+@lru_cache(maxsize=8)
+def bands_and_rows(threshold: float, permutations: int) -> tuple[int, int]:
+    """How many bands of how many rows a signature is cut into for a Jaccard threshold."""
+    if threshold >= 1:
+        return 2, permutations // 2
+    index = MinHashLSH(threshold=threshold, num_perm=permutations)
+    return index.b, index.r
+
+
+def band_hashes(signatures: pa.FixedSizeListArray, bands: int, rows: int, scopes: np.ndarray) -> np.ndarray:
+    """A 64-bit hash for each band of each signature, int64 of shape (texts, bands).
+
+    The band's number and the text's scope (a 64-bit value) go into it, so equal hashes mean equal bands of one scope,
+    but for collisions, which only cost a comparison.
+    """
+    permutations = signatures.type.list_size
+    values = signatures.flatten().to_numpy().reshape(-1, permutations)
+    cut = values[:, : bands * rows].reshape(len(signatures), bands, rows)
+    number = np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    hashed = scopes.astype(np.uint64)[:, None] ^ number
+    for row in range(rows):
+        hashed = (hashed ^ cut[:, :, row]) * np.uint64(0xFF51AFD7ED558CCD)
+        hashed ^= hashed >> np.uint64(32)
+    return hashed.view(np.int64)
+
+
+def bucket_pairs(bands: np.ndarray, ids: np.ndarray, large: int = LARGE_BUCKET) -> tuple[np.ndarray, np.ndarray]:
+    """The candidate pairs (a, b), a < b, of rows (band, id) that are sorted by band and id.
+
+    All pairs of a bucket of at most ``large`` ids; in a larger one each id with the smallest alone, so that a template
+    that a million texts share makes a million pairs.
+    """
+    firsts = np.flatnonzero(np.concatenate([[True], bands[1:] != bands[:-1]])) if len(bands) else np.zeros(0, np.int64)
+    sizes = np.diff(np.append(firsts, len(bands)))
+    counts = np.where(sizes <= large, sizes * (sizes - 1) // 2, sizes - 1)
+    a, b = np.empty(counts.sum(), np.int64), np.empty(counts.sum(), np.int64)
+    write_pairs(ids, firsts, sizes, large, a, b)
+    return a, b
+
+
+@compiled
+def write_pairs(ids, firsts, sizes, large, a, b):
+    """Writes the pairs of each bucket ids[firsts[i]:firsts[i] + sizes[i]]."""
+    at = 0
+    for bucket in range(len(firsts)):
+        first, end = firsts[bucket], firsts[bucket] + sizes[bucket]
+        for i in range(first, end if sizes[bucket] <= large else first + 1):
+            for j in range(i + 1, end):
+                a[at], b[at] = ids[i], ids[j]
+                at += 1
+
+
+def open_bucket(bands: np.ndarray, large: int = LARGE_BUCKET) -> tuple[int, int, int]:
+    """What to do at the end of a batch, whose last bucket may go on in the next one: (ready, first, end).
+
+    Rows [:ready] can be paired now; rows [first:end] belong before the next batch. A bucket that is large already is
+    paired now, and its first ``large + 1`` rows go on: they keep it large and hold its smallest id.
+    """
+    first = int(np.searchsorted(bands, bands[-1])) if len(bands) else 0
+    rows = len(bands) - first
+    return (first, first, len(bands)) if rows <= large else (len(bands), first, first + large + 1)

@@ -1,0 +1,57 @@
+"""Bands as datasketch chooses them, and the pairs of texts that share one."""
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasketch import MinHashLSH
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs, open_bucket
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9])
+def test_bands_are_datasketchs(threshold):
+    index = MinHashLSH(threshold=threshold, num_perm=128)
+    assert bands_and_rows(threshold, 128) == (index.b, index.r)
+
+
+def test_bands_are_equal_where_rows_and_scope_are():
+    signature = np.arange(32, dtype=np.uint32).reshape(1, 32).repeat(3, 0)
+    signature[1, 9] += 1
+    arrow = pa.FixedSizeListArray.from_arrays(pa.array(signature.ravel()), 32)
+    hashes = band_hashes(arrow, 4, 8, np.array([5, 5, 6], np.uint64))
+    assert (hashes[0] == hashes[1]).tolist() == [True, False, True, True]
+    assert not (hashes[0] == hashes[2]).any()
+    assert len(np.unique(hashes[0])) == 4
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), max_size=12),
+    large=st.integers(1, 6),
+    batches=st.lists(st.integers(1, 7), min_size=1, max_size=40),
+)
+def test_pairs_of_buckets_that_cross_batches(sizes, large, batches):
+    ids = np.arange(sum(sizes)) * 3
+    bands = np.repeat(np.arange(len(sizes)) * 5, sizes)
+    want = set()
+    for _, rows in itertools.groupby(zip(bands.tolist(), ids.tolist(), strict=True), key=lambda row: row[0]):
+        bucket = [i for _, i in rows]
+        want |= set(itertools.combinations(bucket, 2)) if len(bucket) <= large else {(bucket[0], i) for i in bucket[1:]}
+    assert set(zip(*bucket_pairs(bands, ids, large), strict=True)) == want
+
+    # As the job does it: what a bucket at the end of a batch still needs goes before the next batch.
+    found, held, at = set(), (bands[:0], ids[:0]), 0
+    for size in itertools.chain(batches, itertools.repeat(3)):
+        band, these = (np.concatenate([h, new[at : at + size]]) for h, new in zip(held, (bands, ids), strict=True))
+        at += size
+        ready, first, end = open_bucket(band, large)
+        found |= set(zip(*bucket_pairs(band[:ready], these[:ready], large), strict=True))
+        held = band[first:end], these[first:end]
+        if at >= len(ids):
+            break
+    found |= set(zip(*bucket_pairs(*held, large), strict=True))
+    assert found == want
