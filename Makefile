@@ -47,10 +47,11 @@ test-slow: ## run the tests that take minutes
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev
 	@$(PY) -m pytest -m slow $(ARGS)
 
-bench: ## measure the kernels beside other libraries: TEXTS=file ENTRIES=file, one a line
+bench: ## measure kernels and jobs beside others: TEXTS=file ENTRIES=file, one a line
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev,bench
 	@$(PY) -m benchmarks.match --texts $(call quote,$(TEXTS)) --entries $(call quote,$(ENTRIES))
 	@$(PY) -m benchmarks.minhash --texts $(call quote,$(TEXTS))
+	@$(PY) -m benchmarks.jobs --texts $(call quote,$(TEXTS)) --entries $(call quote,$(ENTRIES))
 
 lint: ## check style
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev

@@ -48,8 +48,13 @@ def report(name: str, unit: str, found: dict[str, float], facts: dict[str, Any])
     for engine, rate in found.items():
         table.add_row(engine, f"{rate:,.0f}", f"{ours / rate:.1f}x")
     results.print(table)
+    ratios = {engine: ours / rate for engine, rate in found.items()}
+    write_json(name, {"facts": facts, "rates": found, "ratios": ratios})
+
+
+def write_json(name: str, content: dict[str, Any]) -> None:
+    """Writes ``output/bench/<name>.json`` and says so."""
     file = Path("output/bench") / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    ratios = {engine: ours / rate for engine, rate in found.items()}
-    file.write_text(json.dumps({"facts": facts, "rates": found, "ratios": ratios}, indent=2) + "\n")
+    file.write_text(json.dumps(content, indent=2) + "\n")
     say(f"Written: {file}")
