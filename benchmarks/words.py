@@ -1,4 +1,4 @@
-"""``python -m benchmarks.words --language ja``: texts and entries of a language from the package wordfreq, for benchmarks.
+"""``python -m benchmarks.words --language ja``: texts and entries of a language, from the package wordfreq.
 
 Entries are the language's words; a text is words drawn by their frequency, without spaces between them for ``zh`` and
 ``ja``. Writes ``output/bench/<language>-texts.txt`` and ``<language>-entries.txt``.

@@ -20,7 +20,8 @@ from pipeline.ingest.plan import Plan, plan
 from pipeline.language.identify import load_model, model_file
 from pipeline.match import stage as match
 from pipeline.progress import results, running, say, summary_table
-from pipeline.recipe import Recipe, local_path, to_yaml
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import local_path, to_yaml
 from pipeline.record import Record, fingerprint
 from pipeline.report.readme import readme
 from pipeline.run import LISTS, Outcome, Run

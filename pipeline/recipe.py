@@ -1,22 +1,15 @@
-"""What a run does: the recipe, its keys and their allowed values, loading and overriding.
+"""What a curation does: the recipe, its keys and their allowed values.
 
-A recipe is YAML. ``load_recipe`` reads a bundled one by name or any file, applies ``--set dotted.key=value`` overrides,
-validates, and raises ``UsageError`` with one line that names the key, what was found and what is allowed. Relative
-paths in a recipe are looked up in the working directory, then in the project's folder. ``docs/recipes.md`` explains
-every key.
+``load_recipe`` reads a bundled one by name or any YAML file, applies ``--set dotted.key=value`` overrides, validates,
+and raises ``UsageError`` with one line that names the key, what was found and what is allowed. Relative paths in a
+recipe are looked up in the working directory, then in the project's folder. ``docs/recipes.md`` explains every key.
 """
 
-import re
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from pipeline.errors import UsageError
-
-BUNDLED = Path(__file__).parent / "recipes"
-PROJECT = Path(__file__).resolve().parents[1]
+from pipeline.recipe_file import BUNDLED, Section, bundled, override, read, section, validated
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Count = Annotated[StrictInt, Field(ge=1)]
@@ -25,23 +18,17 @@ Count = Annotated[StrictInt, Field(ge=1)]
 ListName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class Section(BaseModel):
-    """A group of keys; unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Input(Section):
     """Where the pool is and how to read it."""
 
-    paths: list[StrictStr] = []
+    paths: list[StrictStr] = Field(default_factory=list)
     format: Literal["auto", "parquet", "csv", "tsv", "jsonl"] = "auto"
     preset: Literal["laion", "datacomp", "cc3m", "cc12m", "coyo", "img2dataset"] | None = None
     columns: dict[
         Literal["url", "text", "text_source", "page_url", "page_language", "language", "width", "height", "source_uid"],
         StrictStr,
-    ] = {}
-    pass_through: list[StrictStr] = []
+    ] = Field(default_factory=dict)
+    pass_through: list[StrictStr] = Field(default_factory=list)
     multiline: StrictBool = True
     max_text_bytes: Count = 1 << 20
 
@@ -51,7 +38,7 @@ class Language(Section):
 
     identify: Literal["fasttext", "column", "none"] = "fasttext"
     model: StrictStr = "lid.176"
-    keep: list[StrictStr] = []
+    keep: list[StrictStr] = Field(default_factory=list)
     threshold: Share = 0.0
 
 
@@ -154,119 +141,16 @@ class Recipe(Section):
         return self
 
 
-class _Yaml12(yaml.SafeLoader):
-    """YAML as of version 1.2 where 1.1 surprises: ``no`` (Norwegian), ``yes``, ``on``, ``off`` are texts, ``2e4`` is a
-    number, and no key may stand twice."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for i, key in enumerate(keys) if key in keys[:i]]:
-            raise yaml.MarkedYAMLError(problem=f"key {twice[0]!r} twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Yaml12.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Yaml12.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def bundled_recipes() -> list[str]:
     """The names of the recipes that come with the package."""
-    return sorted(file.stem for file in BUNDLED.glob("*.yaml"))
+    return bundled(BUNDLED)
 
 
 def load_recipe(name_or_file: str, overrides: list[str] | None = None, inputs: list[str] | None = None) -> Recipe:
     """The validated recipe of a bundled name or a YAML file, with ``key=value`` overrides and input paths put in."""
-    bundled = BUNDLED / f"{name_or_file}.yaml"
-    file = bundled if name_or_file in bundled_recipes() else Path(name_or_file)
-    if not file.is_file():
-        raise UsageError(f"--recipe {name_or_file}: no such file; bundled recipes: {', '.join(bundled_recipes())}")
-    try:
-        content = _parse(file.read_text(encoding="utf-8"), f"--recipe {name_or_file}")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--recipe {name_or_file}: not UTF-8 at byte {error.start}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"--recipe {name_or_file}: found {type(content).__name__}, a mapping of keys is allowed")
-    for override in overrides or []:
-        _override(content, override)
+    content = read(BUNDLED, name_or_file)
+    for setting in overrides or []:
+        override(content, setting, exclusive={"balance": THRESHOLD_KEYS})
     if inputs:
-        content["input"] = _section(content, "input") | {"paths": list(inputs)}
-    return validate(content, name_or_file)
-
-
-def validate(content: dict[str, Any], name: str) -> Recipe:
-    """A recipe of plain values; ``UsageError`` in one line where something is not allowed."""
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(f"recipe {name}: {_one_line(error)}") from None
-
-
-def to_yaml(recipe: Recipe) -> str:
-    """The resolved recipe as YAML, every default spelled out."""
-    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True, width=120)
-
-
-def local_path(path: str) -> Path:
-    """A path of a recipe, looked up in the working directory, then in the project's folder."""
-    found = Path(path)
-    return found if found.is_absolute() or found.exists() or not (PROJECT / path).exists() else PROJECT / path
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, _Yaml12)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{where}: not valid YAML{line}: {getattr(error, 'problem', error)}") from None
-
-
-def _section(content: dict, key: str) -> dict:
-    section = content.get(key) or {}
-    if not isinstance(section, dict):
-        raise UsageError(f"{key}: found {section!r}, a mapping of keys is allowed")
-    return section
-
-
-def _override(content: dict[str, Any], override: str) -> None:
-    dotted, equals, value = override.partition("=")
-    if not equals or not dotted:
-        raise UsageError(f"--set {override}: allowed is dotted.key=value")
-    *sections, key = dotted.split(".")
-    if sections == ["balance"] and key in THRESHOLD_KEYS:
-        for other in THRESHOLD_KEYS:
-            _section(content, "balance").pop(other, None)
-    for section in sections:
-        content[section] = content = _section(content, section)
-    content[key] = _parse(value, f"--set {override}")
-
-
-def _one_line(error: ValidationError) -> str:
-    problems = error.errors()
-    first = problems[0]
-    # Of a union (`t` a number or a map) pydantic tells every branch; its names are not keys of the recipe.
-    key = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and part not in ("float", "str", "dict"))
-    found = first.get("input")
-    match first["type"]:
-        case "extra_forbidden":
-            parent = Recipe
-            for part in first["loc"][:-1]:
-                parent = parent.model_fields[part].annotation
-            text = f"{key}: no such key; allowed: {', '.join(parent.model_fields)}"
-        case "missing":
-            text = f"{key}: missing"
-        case "literal_error":
-            text = f"{key}: found {found!r}; allowed: {first['ctx']['expected']}"
-        case "value_error":
-            text = ": ".join(filter(None, [key, str(first["ctx"]["error"])]))
-        case _:
-            allowed = first["msg"][0].lower() + first["msg"][1:]
-            text = f"{key}: found {found!r}; {allowed}"
-    more = len({problem["loc"][:2] for problem in problems}) - 1
-    return text.replace("\n", " ") + (f" (and {more} more)" if more else "")
+        content["input"] = section(content, "input") | {"paths": list(inputs)}
+    return validated(Recipe, content, name_or_file)

@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from pipeline.errors import UsageError
-from pipeline.recipe import bundled_recipes, load_recipe, to_yaml, validate
+from pipeline.recipe import Recipe, bundled_recipes, load_recipe
+from pipeline.recipe_file import to_yaml, validated
 
 MINIMAL = "name: x\nentries: {en: list.txt}\nbalance: {t: 20}\n"
 
@@ -18,7 +19,7 @@ def test_bundled_recipes_load_and_survive_a_round_trip():
     for name in bundled_recipes():
         recipe = load_recipe(name)
         assert recipe.name == name
-        assert validate(yaml.safe_load(to_yaml(recipe)), name) == recipe
+        assert validated(Recipe, yaml.safe_load(to_yaml(recipe)), name) == recipe
     assert load_recipe("metaclip-400m").balance.t == 20_000
     assert load_recipe("metaclip-2.5b").balance.t == 170_000
 
@@ -80,7 +81,7 @@ def test_norwegian_is_no_boolean(tmp_path):
     assert dict(recipe.entries) == {"no": "no.txt", "en": "en.txt"}
     assert recipe.balance.t == {"no": 20, "en": 5}
     assert recipe.language.keep == ["no", "on", "y"]
-    assert validate(yaml.safe_load(to_yaml(recipe)), "x") == recipe
+    assert validated(Recipe, yaml.safe_load(to_yaml(recipe)), "x") == recipe
 
 
 def test_a_single_t_needs_a_leader(tmp_path):

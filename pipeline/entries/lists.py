@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipeline.errors import UsageError
-from pipeline.recipe import Recipe, local_path
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import local_path
 
 SUFFIXES = (".txt", ".txt.gz", ".txt.zst", ".json", ".parquet")
 

@@ -1,7 +1,7 @@
 """The stage ``shards``: ``curated`` and local pictures to webdataset tars."""
 
 from pipeline import storage, tables
-from pipeline.recipe import local_path
+from pipeline.recipe_file import local_path
 from pipeline.run import Outcome, Run
 from pipeline.shards.spark import write_shards
 from pipeline.tables import Account

@@ -8,7 +8,8 @@ import zstandard
 
 from pipeline.entries.lists import load_list, load_lists
 from pipeline.errors import UsageError
-from pipeline.recipe import validate
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import validated
 
 LINES = "cat\n\ndog \ncat\r\n lead\nüber\n   \n"
 
@@ -53,7 +54,7 @@ def test_what_is_no_list_is_refused(tmp_path, name, content, said):
 
 
 def recipe(entries):
-    return validate({"name": "x", "entries": entries, "balance": {"t": 1}}, "x")
+    return validated(Recipe, {"name": "x", "entries": entries, "balance": {"t": 1}}, "x")
 
 
 def test_a_folder_of_lists(tmp_path):
