@@ -85,7 +85,7 @@ def section(content: dict, key: str) -> dict:
 
 
 def override(content: dict[str, Any], setting: str, exclusive: dict[str, tuple[str, ...]] | None = None) -> None:
-    """Puts ``dotted.key=value`` into a recipe; of the ``exclusive`` keys of a section the one set replaces the others."""
+    """Puts ``dotted.key=value`` into a recipe; of a section's ``exclusive`` keys the one set replaces the others."""
     dotted, equals, value = setting.partition("=")
     if not equals or not dotted:
         raise UsageError(f"--set {setting}: allowed is dotted.key=value")

