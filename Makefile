@@ -12,7 +12,11 @@ OPTIONS = --recipe $(call quote,$(RECIPE)) \
 	$(if $(FORCE),--force) $(if $(STRICT),--strict)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo-pool curate ingest match dedupe balance shards what-if test test-slow bench lint clean
+TRAIN_RECIPE = $(if $(filter demo,$(RECIPE)),nano,$(RECIPE))
+RUN = $(or $(OUTPUT),output/train/$(basename $(notdir $(TRAIN_RECIPE))))
+TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(foreach path,$(INPUT),--shards $(call quote,$(path))) \
+	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
+.PHONY: help venv demo-pool curate ingest match dedupe balance shards what-if tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -39,12 +43,25 @@ shards: ## stage: write webdataset shards
 what-if: venv ## show what a range of thresholds would give for a finished output
 	@$(PY) jobs/balance.py --what-if $(OPTIONS)
 
+tokenizer: ## train the tokenizer of a training recipe (nano by default) from the texts of its shards
+	@VENV=$(VENV) sh scripts/venv.sh demo,train
+	@$(PY) -m pipeline.train $(TRAIN_OPTIONS) --tokenizer-only
+
+train: ## train a model on shards: RECIPE=nano, the demo's shards by default, or INPUT=folder of tars
+	@VENV=$(VENV) sh scripts/venv.sh demo,train
+	@$(PY) -m pipeline.train $(TRAIN_OPTIONS) $(ARGS)
+
+evaluate: ## evaluate a trained model: RECIPE=nano, on the demo's evaluation set by default, or INPUT=folder of tars
+	@VENV=$(VENV) sh scripts/venv.sh demo,train
+	@$(PY) -m pipeline.train.evaluate --model $(call quote,$(RUN)/model) $(ARGS) \
+		$(foreach path,$(or $(INPUT),output/demo-pool/evaluation),--shards $(call quote,$(path)))
+
 test: ## set up .venv and run the tests
-	@VENV=$(VENV) sh scripts/venv.sh demo,dev
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev,train
 	@$(PY) -m pytest -m "not slow" $(ARGS)
 
 test-slow: ## run the tests that take minutes
-	@VENV=$(VENV) sh scripts/venv.sh demo,dev
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev,train
 	@$(PY) -m pytest -m slow $(ARGS)
 
 bench: ## measure kernels and jobs beside others: TEXTS=file ENTRIES=file, one a line

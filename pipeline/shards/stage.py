@@ -26,6 +26,12 @@ def run(run: Run) -> Outcome:
     storage.write_json(storage.join(folder, "sizes.json"), {line["shard"]: line["samples"] for line in shards})
     storage.write_json(
         storage.join(folder, "manifest.json"),
-        {"name": recipe.name, "samples": samples, "bytes": sum(line["bytes"] for line in shards), "shards": shards},
+        {
+            "name": recipe.name,
+            "balance_mode": recipe.balance.mode,
+            "samples": samples,
+            "bytes": sum(line["bytes"] for line in shards),
+            "shards": shards,
+        },
     )
     return Account(pairs, samples, dict(sorted(dropped.items()))), {"shards": len(shards)}

@@ -1,0 +1,65 @@
+"""``python -m pipeline.train``: trains a model on shards; the same command goes on where a run stopped."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.job import SetOption, new_app, run
+from pipeline.progress import say
+
+app = new_app()
+
+
+@app.command(help=__doc__)
+def main(
+    recipe: Annotated[
+        str, typer.Option(help="A bundled recipe's name (nano, micro, vit-b-16 …), or a YAML file.")
+    ] = "nano",
+    shards: Annotated[list[str] | None, typer.Option(help="A tar, or a folder of tars (again for more).")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the run goes; output/train/<recipe name> by default.")
+    ] = None,
+    set: SetOption = None,
+    init_from: Annotated[str | None, typer.Option(help="An exported model's folder to start from.")] = None,
+    log_samples: Annotated[bool, typer.Option("--log-samples", help="Write the keys of each batch.")] = False,
+    stop_after: Annotated[int | None, typer.Option(help="End after so many steps, with a checkpoint.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Start anew where there is a run.")] = False,
+    tokenizer_only: Annotated[bool, typer.Option("--tokenizer-only", help="Train the tokenizer alone.")] = False,
+) -> None:
+    """Trains."""
+    # The models come from transformers, which speaks of what is not installed.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    from pipeline.train.loop import train
+    from pipeline.train.processes import join_processes, leave_processes
+    from pipeline.train.recipe import load_train_recipe
+    from pipeline.train.shards import ShardSet
+    from pipeline.train.tokenizer import prepare_tokenizer
+
+    found = load_train_recipe(recipe, set, shards)
+    folder = output or Path("output/train") / found.name
+    processes = join_processes()
+    try:
+        if force and processes.first:
+            shutil.rmtree(folder, ignore_errors=True)
+        processes.wait()
+        if tokenizer_only:
+            made = prepare_tokenizer(
+                found.tokenizer, ShardSet(found.data.shards, folder / "indexes"), folder / "tokenizer", None, processes
+            )
+            say(f"Tokenizer of {len(made):,} tokens: {folder / 'tokenizer'}")
+            return
+        last = train(found, folder, processes, init_from, log_samples, stop_after)
+        if processes.first and "loss" in last:
+            say(f"Step {last['step']:,}: loss {last['loss']:.4f}, {last['samples_per_second']:,.0f} samples/s")
+    finally:
+        leave_processes()
+
+
+if __name__ == "__main__":
+    run(app)

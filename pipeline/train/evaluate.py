@@ -1,0 +1,89 @@
+"""``python -m pipeline.train.evaluate``: what a model learned, by retrieval and zero-shot classification."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from pipeline.errors import UsageError
+from pipeline.job import new_app, run
+from pipeline.progress import console, results, say
+
+ModelOption = Annotated[Path, typer.Option(help="The folder of an exported model, or of any CLIP checkpoint.")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; a GPU where there is one by default.")]
+app = new_app()
+
+
+@app.command(help=__doc__)
+def main(
+    model: ModelOption,
+    shards: Annotated[
+        list[str] | None, typer.Option(help="Retrieval: a tar or a folder of tars (again for more).")
+    ] = None,
+    classification: Annotated[
+        list[Path] | None, typer.Option(help="Zero-shot: a data set's folder (again for more).")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The JSON file; evaluation.json beside the model by default.")
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Evaluates."""
+    from pipeline.train.encoder import Encoder
+
+    if not shards and not classification:
+        raise UsageError("--shards, --classification: give at least one of them")
+    encoder = Encoder(model, device)
+    found: dict[str, Any] = {"model": str(model)}
+    if shards:
+        found["retrieval"] = _retrieve(encoder, shards)
+    if classification:
+        found["classification"] = {folder.name: _classify(encoder, folder) for folder in classification}
+    file = output or model.parent / "evaluation.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(f"Written: {file}")
+
+
+def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
+    from pipeline.train.retrieval import AT, embed_pairs, retrieval
+    from pipeline.train.shards import ShardSet
+
+    with tempfile.TemporaryDirectory() as cache, Progress(console=console, transient=True) as progress:
+        samples = ShardSet(shards, Path(cache))
+        task = progress.add_task("Reading pictures and texts", total=int(samples.counts.sum()))
+        found = retrieval(embed_pairs(encoder, samples, lambda done: progress.advance(task, done)))
+    table = Table(title="retrieval, recall in %", header_style="bold")
+    table.add_column("texts")
+    for heading in ("pictures", "texts", *(f"{way} @{k}" for way in ("t→i", "i→t") for k in AT), "over chance @1"):
+        table.add_column(heading, justify="right")
+    for name, line in found.items():
+        ways = [line["text_to_image"], line["image_to_text"]]
+        over = " / ".join(f"{way['recall@1']['value'] / way['chance']:.1f}x" for way in ways)
+        values = [f"{100 * way[f'recall@{k}']['value']:.1f}" for way in ways for k in AT]
+        table.add_row(name, f"{line['pictures']:,}", f"{line['texts']:,}", *values, over)
+    results.print(table)
+    return found
+
+
+def _classify(encoder, folder: Path) -> dict[str, Any]:
+    from pipeline.train.classification import classify, open_data_set
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"Classifying {folder.name}", total=None)
+        found = classify(encoder, open_data_set(folder), lambda done: progress.advance(task, done))
+    top = found["top_1"]
+    say(
+        f"{folder.name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "
+        f"top-5 {found['top_5']['value']:.1%}, mean class recall {found['mean_class_recall']:.1%}, "
+        f"chance {found['chance']:.1%}, {found['pictures']:,} pictures of {found['classes']:,} classes"
+    )
+    return found
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,81 @@
+"""What a run says of itself: ``metrics.jsonl``, TensorBoard, Weights & Biases where it is set up, and ``loss.png``."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+class Metrics:
+    """The records of a run, gone back to a step where it resumes."""
+
+    def __init__(self, folder: Path, step: int, recipe: dict[str, Any], log_samples: bool):
+        """``step``: records after it are of a run that was lost, and go."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.lines = _cut_back(folder / "metrics.jsonl", step)
+        self.samples = _cut_back(folder / "samples.jsonl", step) if log_samples else None
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self.wandb = None
+        if importlib.util.find_spec("wandb") and os.environ.get("WANDB_API_KEY"):
+            import wandb
+
+            self.wandb = wandb.init(project="metaclip-pipeline", name=recipe["name"], config=recipe, dir=str(folder))
+
+    def log(self, step: int, values: dict[str, Any]) -> None:
+        """Records the values of a step."""
+        self.lines.write(json.dumps({"step": step} | values) + "\n")
+        self.lines.flush()
+        for name, value in values.items():
+            if value is not None:
+                self.board.add_scalar(name, value, step)
+        if self.wandb is not None:
+            self.wandb.log(values, step=step)
+
+    def log_samples(self, step: int, keys: list[str]) -> None:
+        """Records the keys of a batch, in its order."""
+        if self.samples is not None:
+            self.samples.write(orjson.dumps({"step": step, "keys": keys}).decode() + "\n")
+            self.samples.flush()
+
+    def close(self) -> None:
+        """Ends the records."""
+        for stream in (self.lines, self.samples, self.board):
+            if stream is not None:
+                stream.close()
+        if self.wandb is not None:
+            self.wandb.finish()
+
+
+def _cut_back(file: Path, step: int):
+    """The file opened to go on after the records up to a step; a last line that was cut short goes too."""
+    kept = []
+    if file.exists():
+        for line in file.read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                break
+            kept.append(line)
+    part = file.with_suffix(".part")
+    part.write_bytes(b"".join(kept))
+    part.replace(file)
+    return file.open("a", encoding="utf-8")
+
+
+def plot_loss(folder: Path, name: str) -> None:
+    """Draws ``loss.png``: the loss over the samples seen, and the scale of the logits."""
+    from matplotlib.figure import Figure
+
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    seen = [line["samples"] for line in lines]
+    axes.plot(seen, [line["loss"] for line in lines], color="tab:blue")
+    axes.set(title=f"{name}: contrastive loss", xlabel="samples seen", ylabel="loss", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    other = axes.twinx()
+    other.plot(seen, [line["logit_scale"] for line in lines], color="tab:orange", alpha=0.6)
+    other.set_ylabel("logit scale", color="tab:orange")
+    figure.savefig(folder / "loss.png", dpi=110)

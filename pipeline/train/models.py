@@ -1,0 +1,145 @@
+"""The models: two towers of ``transformers`` built from a recipe, and what training needs of them.
+
+CLIP and MetaCLIP (Radford et al. 2021; Xu et al. 2023): logits are cosines times ``exp(logit_scale)``, at most 100.
+ALIGN (Jia et al. 2021): logits are cosines over ``temperature``, at least 0.01. SigLIP's bias (Zhai et al. 2023) is a
+parameter of ``Towers``, as the models have no place for it.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import (
+    AlignConfig,
+    AlignModel,
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    EfficientNetImageProcessorPil,
+    MetaClip2Config,
+    MetaClip2Model,
+    PreTrainedModel,
+)
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from pipeline.errors import UsageError
+from pipeline.train.recipe import Model, TrainRecipe
+
+CLASSES = {"clip": (CLIPConfig, CLIPModel), "metaclip2": (MetaClip2Config, MetaClip2Model)}
+LARGEST_SCALE, SMALLEST_TEMPERATURE = 100.0, 0.01
+CLIP_SCALE, SIGLIP_SCALE, SIGLIP_BIAS = 1 / 0.07, 10.0, -10.0
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The size of a vocabulary, the ids of its special tokens, and the longest text in tokens."""
+
+    size: int
+    bos: int
+    eos: int
+    pad: int
+    length: int
+
+
+def build_model(model: Model, tokens: Tokens, siglip: bool = False) -> PreTrainedModel:
+    """A model of a recipe with fresh weights, drawn from torch's generator. ``UsageError`` where sizes do not fit."""
+    text = {"vocab_size": tokens.size, "max_position_embeddings": tokens.length, "bos_token_id": tokens.bos,
+            "eos_token_id": tokens.eos, "pad_token_id": tokens.pad, **model.text}  # fmt: skip
+    vision = {"image_size": model.image_size, **model.vision}
+    try:
+        if model.kind == "align":
+            return _build_align(model, text, vision)
+        make_config, make_model = CLASSES[model.kind]
+        return make_model(
+            make_config(
+                text_config={"projection_dim": model.projection, **text},
+                vision_config={"projection_dim": model.projection, **vision},
+                projection_dim=model.projection,
+                logit_scale_init_value=math.log(SIGLIP_SCALE if siglip else CLIP_SCALE),
+            )
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"model: {str(error).strip().splitlines()[-1].strip()}") from None
+
+
+def _build_align(model: Model, text: dict, vision: dict) -> AlignModel:
+    # The momentum's default, 0.99, is meant as TensorFlow means it; PyTorch's is one less that.
+    vision = {"batch_norm_momentum": 0.01, **vision}
+    built = AlignModel(AlignConfig(text_config=text, vision_config=vision, projection_dim=model.projection))
+    # Its output is not used: a text's embedding is that of its first token.
+    built.text_model.pooler.requires_grad_(False)
+    blank = torch.zeros(1, 3, model.image_size, model.image_size)
+    with torch.no_grad():
+        channels = built.eval().get_image_features(blank).pooler_output.shape[1]
+    if channels != model.projection:
+        raise UsageError(f"model.projection: found {model.projection}; this image tower has {channels} channels")
+    return built.train()
+
+
+def build_processor(kind: str, image_size: int) -> CLIPImageProcessorPil | EfficientNetImageProcessorPil:
+    """The image processor that goes with a model: what turns a picture into its input."""
+    square = {"height": image_size, "width": image_size}
+    normal = {"image_mean": OPENAI_CLIP_MEAN, "image_std": OPENAI_CLIP_STD}
+    if kind == "align":
+        # Its default would normalise twice.
+        return EfficientNetImageProcessorPil(size=square, include_top=False, resample=3, **normal)
+    return CLIPImageProcessorPil(size={"shortest_edge": image_size}, crop_size=square, **normal)
+
+
+class Towers(nn.Module):
+    """Both towers as one module: pictures and texts in, unit vectors and the scale (and bias) of the logits out."""
+
+    def __init__(self, model: PreTrainedModel, patch_dropout: float = 0.0, siglip: bool = False):
+        super().__init__()
+        self.model = model
+        self.bias = nn.Parameter(torch.tensor(SIGLIP_BIAS)) if siglip else None
+        for name, values in (("mean", OPENAI_CLIP_MEAN), ("std", OPENAI_CLIP_STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        self.patch_dropout, self.kept_patches = patch_dropout, None
+        if patch_dropout:
+            model.vision_model.embeddings.register_forward_hook(self._drop_patches)
+
+    def forward(self, pictures, ids, mask=None, patch_order=None):
+        """(image vectors, text vectors, scale, bias) of ``pictures`` (uint8, n x 3 x h x w) and token ``ids``.
+
+        ``patch_order`` (n x patches, any numbers): with patch dropout, the patches of the smallest numbers stay.
+        """
+        self.kept_patches = patch_order
+        pixels = (pictures.to(self.mean.dtype) / 255 - self.mean) / self.std
+        images = self.model.get_image_features(pixel_values=pixels).pooler_output
+        texts = self.model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
+        return F.normalize(images, dim=-1), F.normalize(texts, dim=-1), self.scale(), self.bias
+
+    def scale(self) -> torch.Tensor:
+        """What cosines are multiplied with to be logits."""
+        if isinstance(self.model, AlignModel):
+            return 1 / self.model.temperature
+        return self.model.logit_scale.exp()
+
+    @torch.no_grad()
+    def clamp_scale(self) -> None:
+        """Keeps the scale in its bounds; called after each step."""
+        if isinstance(self.model, AlignModel):
+            self.model.temperature.clamp_(min=SMALLEST_TEMPERATURE)
+        else:
+            self.model.logit_scale.clamp_(max=math.log(LARGEST_SCALE))
+
+    def _drop_patches(self, _module, _inputs, embedded):
+        if not self.training or self.kept_patches is None:
+            return embedded
+        keep = max(1, round(self.kept_patches.shape[1] * (1 - self.patch_dropout)))
+        places = self.kept_patches.argsort(dim=1)[:, :keep] + 1  # the class token is in front
+        places = F.pad(places, (1, 0))
+        return embedded.gather(1, places.unsqueeze(-1).expand(-1, -1, embedded.shape[-1]))
+
+
+def needs_mask(model: PreTrainedModel) -> bool:
+    """Whether the text tower wants an attention mask; a causal one reads a text's end without."""
+    return isinstance(model, AlignModel)
+
+
+def patches(recipe: TrainRecipe, model: PreTrainedModel) -> int:
+    """The patches of a picture where patch dropout needs them, else none."""
+    return model.vision_model.embeddings.num_patches if recipe.patch_dropout else 0

@@ -1,0 +1,60 @@
+"""``python -m pipeline.train.moderate``: how much a picture is like unwanted concepts, as columns by key.
+
+Each picture is classified among the unwanted concepts and neutral ones; ``unwanted`` is the probability of all unwanted
+ones together and ``concept`` the likeliest of them. A first sieve, as good as the model is; look before you filter.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import typer
+
+from pipeline.entries.lists import load_list
+from pipeline.errors import UsageError
+from pipeline.job import new_app, run
+from pipeline.train.evaluate import DeviceOption, ModelOption
+from pipeline.train.score import ColumnsOption, ShardsOption, write_columns
+
+NEUTRAL = [
+    "a photo",
+    "a picture of a person",
+    "a picture of an animal",
+    "a picture of a thing",
+    "a landscape",
+    "a text",
+]
+app = new_app()
+
+
+@app.command(help=__doc__)
+def main(
+    model: ModelOption,
+    shards: ShardsOption,
+    concepts: Annotated[Path, typer.Option(help="Unwanted concepts, one a line.")],
+    output: ColumnsOption,
+    neutral: Annotated[Path | None, typer.Option(help="Neutral concepts, one a line; a few by default.")] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Scores."""
+    from pipeline.train.encoder import Encoder
+
+    unwanted = load_list("concepts", concepts).entries.to_pylist()
+    if not unwanted:
+        raise UsageError(f"--concepts {concepts}: holds no concept")
+    others = NEUTRAL if neutral is None else load_list("neutral", neutral).entries.to_pylist()
+    encoder = Encoder(model, device)
+    vectors = encoder.texts([*unwanted, *others])
+
+    def classify(images: list, _texts: list[str]) -> dict:
+        logits = encoder.scale * encoder.pictures(images) @ vectors.T
+        shares = np.exp(logits - logits.max(1, keepdims=True))
+        shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
+        return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
+
+    write_columns(shards, output, classify, "Looking")
+
+
+if __name__ == "__main__":
+    run(app)

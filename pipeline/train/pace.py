@@ -1,0 +1,72 @@
+"""How fast a run goes."""
+
+import time
+
+import torch
+from rich.progress import Progress
+
+from pipeline.progress import console
+
+LINE_SECONDS = 20
+# Peak of dense bfloat16 matrix products, in FLOP/s, by a part of the GPU's name.
+PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "V100": 125e12, "4090": 165e12}
+
+
+class Pace:
+    """How fast it goes: samples a second, the share of time spent waiting for data, and the use of the GPU."""
+
+    def __init__(self, device: torch.device, batch: int):
+        self.device, self.batch, self.flops = device, batch, None
+        self.peak = _peak(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+        self.started, self.waited, self.steps = time.monotonic(), 0.0, 0
+
+    def wait(self, stream):
+        """The next of a stream, with the time that it took."""
+        before = time.monotonic()
+        part = next(stream)
+        self.waited += time.monotonic() - before
+        self.steps += 1
+        return part
+
+    def count_flops(self, work):
+        """Does the work; the first time it counts its floating-point operations, where a peak is known."""
+        if self.peak is None or self.flops is not None:
+            return work()
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            result = work()
+        self.flops = counter.get_total_flops()
+        return result
+
+    def figures(self) -> dict[str, float | None]:
+        """The figures since the last call."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = time.monotonic() - self.started
+        figures = {
+            "samples_per_second": self.steps * self.batch / seconds,
+            "data_wait": self.waited / seconds,
+            "mfu": self.flops * self.steps / seconds / self.peak if self.flops and self.peak else None,
+        }
+        self.started, self.waited, self.steps = time.monotonic(), 0.0, 0
+        return figures
+
+
+class Told:
+    """What a person is told: on a terminal beside the bar, elsewhere a line from time to time."""
+
+    def __init__(self, steps: int):
+        self.steps, self.last = steps, time.monotonic()
+
+    def tell(self, progress: Progress, task: int, step: int, record: dict) -> None:
+        """Shows loss and rate."""
+        said = f"loss {record['loss']:.3f}, {record['samples_per_second']:,.0f} samples/s"
+        progress.update(task, said=said)
+        if not console.is_terminal and time.monotonic() - self.last > LINE_SECONDS:
+            self.last = time.monotonic()
+            console.print(f"step {step:,} of {self.steps:,}: {said}")
+
+
+def _peak(device_name: str) -> float | None:
+    return next((peak for part, peak in PEAKS.items() if part in device_name), None)

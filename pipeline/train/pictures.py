@@ -1,0 +1,63 @@
+"""Pictures as arrays: decoded with Pillow, cropped for training or for evaluation.
+
+The evaluation's transform gives the pixels of the image processor that is exported with the model.
+"""
+
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+CROPS, ASPECT = 10, (3 / 4, 4 / 3)
+DRAWS = 4 * CROPS  # random numbers that a training crop may need
+
+
+def decode(content: bytes, draft: int | None = None) -> Image.Image:
+    """The picture in RGB. ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this."""
+    image = Image.open(io.BytesIO(content), formats=["JPEG", "PNG", "WEBP"])
+    if draft is not None and image.format == "JPEG":
+        image.draft("RGB", (draft, draft))
+    return image.convert("RGB")
+
+
+def crop_box(width: int, height: int, share: tuple[float, float], draws: np.ndarray) -> tuple[int, int, int, int]:
+    """A random box of a share of the area and of an aspect between 3:4 and 4:3, as (left, top, right, bottom).
+
+    As torchvision's RandomResizedCrop: ten tries, then the largest box in the middle. ``draws``: ``DRAWS`` numbers.
+    """
+    for u in draws.reshape(CROPS, 4):
+        area = width * height * (share[0] + (share[1] - share[0]) * u[0])
+        aspect = math.exp(math.log(ASPECT[0]) + (math.log(ASPECT[1]) - math.log(ASPECT[0])) * u[1])
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(u[2] * (width - w + 1)), int(u[3] * (height - h + 1))
+            return left, top, left + w, top + h
+    w = min(width, max(1, round(height * ASPECT[1])))
+    h = min(height, max(1, round(width / ASPECT[0])))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+def training_pixels(image: Image.Image, size: int, share: tuple[float, float], draws: np.ndarray) -> np.ndarray:
+    """A random crop, resized to ``size`` by ``size``: uint8 of shape (3, size, size)."""
+    box = crop_box(image.width, image.height, share, draws)
+    return _channels_first(image.resize((size, size), Image.Resampling.BICUBIC, box))
+
+
+def evaluation_pixels(image: Image.Image, size: int, square: bool = False) -> np.ndarray:
+    """The shorter side resized to ``size`` and the middle cut out, or all of it made ``square``: (3, size, size)."""
+    if square:
+        return _channels_first(image.resize((size, size), Image.Resampling.BICUBIC))
+    width, height = image.size
+    # The longer side is rounded down, as the image processor does it.
+    if width <= height:
+        image = image.resize((size, int(size * height / width)), Image.Resampling.BICUBIC)
+    else:
+        image = image.resize((int(size * width / height), size), Image.Resampling.BICUBIC)
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return _channels_first(image.crop((left, top, left + size, top + size)))
+
+
+def _channels_first(image: Image.Image) -> np.ndarray:
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))

@@ -1,0 +1,126 @@
+"""What a training does: the recipe, its keys and their allowed values.
+
+The defaults are the hyper-parameters of CLIP and MetaCLIP (Radford et al. 2021, table 18; Xu et al. 2023, appendix).
+``model.vision`` and ``model.text`` take any key of the model's own configuration in ``transformers``.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
+
+from pipeline.recipe_file import BUNDLED, Section, override, read, section, validated
+
+FOLDER = BUNDLED / "train"
+
+Count = Annotated[StrictInt, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Data(Section):
+    """The shards, and how samples are drawn and read from them."""
+
+    shards: list[StrictStr] = Field(default_factory=list)
+    shuffle_shards: Count = 10
+    workers: Annotated[StrictInt, Field(ge=0)] | None = None
+    online_balancing: StrictBool = False
+    max_broken: Share = 0.01
+    draft: StrictBool = False
+    crop: tuple[Share, Share] = (0.9, 1.0)
+
+
+class Model(Section):
+    """The two towers, built from scratch."""
+
+    kind: Literal["clip", "metaclip2", "align"] = "clip"
+    image_size: Count = 224
+    projection: Count = 512
+    vision: dict[StrictStr, Any] = Field(default_factory=dict)
+    text: dict[StrictStr, Any] = Field(default_factory=dict)
+
+
+class Tokenizer(Section):
+    """A tokenizer's folder, or none: one is trained from the texts of the shards."""
+
+    path: StrictStr | None = None
+    vocabulary: Annotated[StrictInt, Field(ge=260)] = 49_408
+    length: Annotated[StrictInt, Field(ge=3)] = 77
+
+
+class Optimizer(Section):
+    """The optimizer and its schedule: linear warm-up, then a cosine to zero."""
+
+    name: Literal["adamw", "lamb"] = "adamw"
+    lr: Positive = 5e-4
+    warmup: Annotated[StrictInt, Field(ge=0)] = 2000
+    weight_decay: Annotated[float, Field(ge=0)] = 0.2
+    betas: tuple[Share, Share] = (0.9, 0.98)
+    eps: Positive = 1e-6
+    clip_norm: Positive | None = None
+
+
+class Loss(Section):
+    """CLIP's softmax loss, or SigLIP's sigmoid loss."""
+
+    name: Literal["clip", "siglip"] = "clip"
+    label_smoothing: Share = 0.0
+
+
+class Log(Section):
+    """How often what is written."""
+
+    every: Count = 10
+    checkpoint: Count = 1000
+    keep: Count = 2
+
+
+class TrainRecipe(Section):
+    """A whole training, as in ``docs/training.md``."""
+
+    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
+    data: Data = Data()
+    model: Model = Model()
+    tokenizer: Tokenizer = Tokenizer()
+    batch: Count = 32_768
+    micro_batch: Count | None = None
+    steps: Count
+    optimizer: Optimizer = Optimizer()
+    loss: Loss = Loss()
+    patch_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: StrictBool = False
+    activation_checkpointing: StrictBool = False
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.model.kind == "align" and self.patch_dropout:
+            raise ValueError("patch_dropout: an ALIGN model has no patches; allowed: 0")
+        if self.model.kind == "align" and self.micro_batch is not None:
+            raise ValueError("micro_batch: batch norm makes cached gradients differ from the whole batch's; use null")
+        if self.micro_batch is not None and self.micro_batch > self.batch:
+            raise ValueError(f"micro_batch: found {self.micro_batch}; at most batch, {self.batch}, is allowed")
+        if self.loss.name == "siglip" and self.loss.label_smoothing:
+            raise ValueError("loss.label_smoothing: SigLIP's loss has none; allowed: 0")
+        return self
+
+
+def load_train_recipe(
+    name_or_file: str, overrides: list[str] | None = None, shards: list[str] | None = None
+) -> TrainRecipe:
+    """The validated recipe of a bundled name or a YAML file, with ``key=value`` overrides and shards put in."""
+    content = read(FOLDER, name_or_file)
+    for setting in overrides or []:
+        override(content, setting)
+    if shards:
+        content["data"] = section(content, "data") | {"shards": list(shards)}
+    return validated(TrainRecipe, content, name_or_file)
+
+
+def save_recipe(recipe: TrainRecipe, file: Path) -> None:
+    """Writes the resolved recipe as YAML."""
+    from pipeline.recipe_file import to_yaml
+
+    file.write_text(to_yaml(recipe), encoding="utf-8")

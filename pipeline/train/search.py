@@ -1,0 +1,131 @@
+"""``python -m pipeline.train.search``: the pictures of a shard set that are nearest to a text or to a picture.
+
+``index`` embeds the set once (usearch, cosine); ``query`` writes a page of thumbnails that stands by itself.
+"""
+
+import base64
+import html
+import io
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+from rich.progress import Progress
+
+from pipeline.errors import UsageError
+from pipeline.job import new_app, run
+from pipeline.progress import console, say
+from pipeline.train.evaluate import DeviceOption, ModelOption
+from pipeline.train.score import ShardsOption
+
+CHUNK, THUMBNAIL = 1024, 160
+IndexOption = Annotated[Path, typer.Option(help="The folder of the index.")]
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>body{{font:15px/1.4 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}h1{{font-size:1.2rem}}
+ul{{display:grid;grid-template-columns:repeat(auto-fill,minmax(180px,1fr));gap:1rem;list-style:none;padding:0}}
+li{{background:#fff;border:1px solid #ddd;border-radius:6px;padding:10px}}
+img{{width:160px;height:160px;object-fit:contain;display:block;margin:0 auto 6px}}small{{color:#666}}</style>
+<h1>{title}</h1>{asked}<ul>{found}</ul></html>
+"""
+app = new_app()
+
+
+@app.command("index")
+def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: DeviceOption = None) -> None:
+    """Embeds the pictures of a shard set into an index."""
+    from usearch.index import Index
+
+    from pipeline.train.encoder import Encoder
+    from pipeline.train.loader import BROKEN
+    from pipeline.train.pictures import decode
+    from pipeline.train.shards import ShardSet
+
+    encoder = Encoder(model, device)
+    samples = ShardSet(shards, index / "indexes")
+    made, places, seen, broken = None, [], set(), 0
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("Embedding", total=int(samples.counts.sum()))
+        for shard, count in enumerate(samples.counts):
+            for start in range(0, count, CHUNK):
+                images = []
+                for row in range(start, min(count, start + CHUNK)):
+                    _, content, _ = samples.sample(shard, row)
+                    progress.advance(task)
+                    if content in seen:
+                        continue
+                    try:
+                        images.append(decode(content))
+                    except BROKEN:
+                        broken += 1
+                        continue
+                    seen.add(content)
+                    places.append((shard, row))
+                if images:
+                    vectors = encoder.pictures(images)
+                    made = made or Index(ndim=vectors.shape[1], metric="cos")
+                    made.add(np.arange(len(places) - len(images), len(places)), vectors)
+    if made is None:
+        raise UsageError("--shards: no picture can be read")
+    index.mkdir(parents=True, exist_ok=True)
+    made.save(str(index / "pictures.usearch"))
+    facts = {
+        "model": str(model.resolve()),
+        "tars": [str(Path(tar).resolve()) for tar in samples.tars],
+        "places": places,
+    }
+    (index / "index.json").write_text(json.dumps(facts))
+    say(f"{len(places):,} pictures, {broken:,} unreadable: {index}")
+
+
+@app.command("query")
+def query(
+    index: IndexOption,
+    text: Annotated[str | None, typer.Option(help="What is looked for, in words.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="What is looked for, as a picture.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="So many results.")] = 24,
+    output: Annotated[Path, typer.Option(help="The page.")] = Path("search.html"),
+    device: DeviceOption = None,
+) -> None:
+    """Writes a page of the nearest pictures."""
+    from usearch.index import Index
+
+    from pipeline.train.encoder import Encoder
+    from pipeline.train.pictures import decode
+    from pipeline.train.shards import ShardSet
+
+    if (text is None) == (picture is None):
+        raise UsageError("--text, --picture: give one of them")
+    if not (index / "index.json").is_file():
+        raise UsageError(f"--index {index}: no index; make it with: python -m pipeline.train.search index")
+    facts = json.loads((index / "index.json").read_text())
+    encoder, samples = Encoder(facts["model"], device), ShardSet(facts["tars"], index / "indexes")
+    asked = ""
+    if text is not None:
+        vector = encoder.texts([text])[0]
+    else:
+        image = decode(picture.read_bytes())
+        vector, asked = encoder.pictures([image])[0], f"<p>{_thumbnail(image)}</p>"
+    matches = Index.restore(str(index / "pictures.usearch")).search(vector, top)
+    found = []
+    for key, distance in zip(matches.keys.tolist(), matches.distances.tolist(), strict=True):
+        _, content, caption = samples.sample(*facts["places"][key])
+        found.append(
+            f"<li>{_thumbnail(decode(content))}{html.escape(caption)}<br><small>{1 - distance:.3f}</small></li>"
+        )
+    title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {picture.name}")
+    output.write_text(PAGE.format(title=title, asked=asked, found="\n".join(found)), encoding="utf-8")
+    say(f"Page: {output}")
+
+
+def _thumbnail(image: Image.Image) -> str:
+    small, out = image.copy(), io.BytesIO()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    small.save(out, "WEBP", quality=80)
+    return f'<img alt="" src="data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}">'
+
+
+if __name__ == "__main__":
+    run(app)

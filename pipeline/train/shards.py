@@ -1,0 +1,175 @@
+"""Shards as a set that can be read at any place: the tars, and for each an index of its members.
+
+Our tars have their index beside them. Any other webdataset or img2dataset tar is scanned once into a cache. Samples are
+read by offset, so nothing in a tar is ever unpacked, and no pickle is ever loaded.
+"""
+
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import PipelineError, UsageError
+
+PICTURES = ("jpg", "jpeg", "png", "webp")
+PLACES = ("image_offset", "image_size", "txt_offset", "txt_size")
+JSON = ("json_offset", "json_size")  # of a member that some samples have
+INDEX = pa.schema(
+    [("key", pa.string()), ("keep_probability", pa.float64()), *((name, pa.int64()) for name in (*PLACES, *JSON))]
+)
+COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
+
+
+class ShardSet:
+    """The samples of some tars, by shard and row."""
+
+    def __init__(self, paths: list[str], cache: Path):
+        """``paths``: tars, or folders of them. Raises ``UsageError`` where one is missing or holds no tar."""
+        self.tars = [tar for path in paths for tar in find_tars(path)]
+        if not self.tars:
+            raise UsageError("data.shards: no shards are given; give tars or folders of tars")
+        self.indexes = [find_index(tar, cache) for tar in self.tars]
+        self.counts = np.array([pq.read_metadata(index).num_rows for index in self.indexes], np.int64)
+        if not self.counts.sum():
+            raise UsageError(f"data.shards: no samples with a picture and a text in {len(self.tars)} tar(s)")
+        self._remember()
+
+    def _remember(self) -> None:
+        self._rows = lru_cache(maxsize=64)(self._read_rows)
+        self._more = lru_cache(maxsize=4)(self._read_more)
+        self._file = lru_cache(maxsize=64)(_File)
+
+    def keys(self, shard: int) -> pa.Array:
+        """The keys of a shard's samples."""
+        return self._read(shard, ["key"])["key"].combine_chunks()
+
+    def probabilities(self, shard: int) -> np.ndarray:
+        """The ``keep_probability`` of a shard's samples; NaN where it has none."""
+        return self._read(shard, ["keep_probability"])["keep_probability"].to_numpy()
+
+    def sample(self, shard: int, row: int) -> tuple[str, bytes, str]:
+        """The key, the bytes of the picture, and the text of a sample."""
+        keys, places = self._rows(shard)
+        picture_at, picture_size, text_at, text_size = (int(x) for x in places[row])
+        file = self._file(self.tars[shard])
+        text = file.read(text_at, text_size).decode("utf-8", "replace")
+        return keys[row].as_py(), file.read(picture_at, picture_size), text
+
+    def json(self, shard: int, row: int) -> bytes | None:
+        """The bytes of a sample's JSON member, or None where it has none."""
+        places = self._more(shard)
+        if places is None or places[0][row] is None:
+            return None
+        return self._file(self.tars[shard]).read(places[1][row], places[0][row])
+
+    def _read_more(self, shard: int) -> tuple[list, list] | None:
+        if not set(JSON) <= set(pq.read_schema(self.indexes[shard]).names):
+            return None
+        table = self._read(shard, list(JSON))
+        return table["json_size"].to_pylist(), table["json_offset"].to_pylist()
+
+    def texts(self, most: int) -> Iterator[str]:
+        """Up to ``most`` texts, of shards in a fixed random order."""
+        for shard in np.random.default_rng(0).permutation(len(self.tars)):
+            for row in range(min(most, self.counts[shard])):
+                yield self.sample(shard, row)[2]
+            most -= min(most, self.counts[shard])
+
+    def _read_rows(self, shard: int) -> tuple[pa.Array, np.ndarray]:
+        table = self._read(shard, ["key", *PLACES])
+        return table["key"].combine_chunks(), np.stack([table[name].to_numpy() for name in PLACES], 1)
+
+    def _read(self, shard: int, columns: list[str]) -> pa.Table:
+        return pq.read_table(self.indexes[shard], columns=columns, partitioning=None)
+
+    def __getstate__(self) -> dict:
+        return {name: getattr(self, name) for name in ("tars", "indexes", "counts")}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._remember()
+
+
+class _File:
+    """An open file that is read at offsets."""
+
+    def __init__(self, path: str):
+        self.number = os.open(path, os.O_RDONLY)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """So many bytes from an offset on; fewer at the end of the file."""
+        return os.pread(self.number, size, offset)
+
+    def __del__(self):
+        os.close(self.number)
+
+
+def find_tars(path: str) -> list[str]:
+    """The tars that a path stands for: itself, or those in a folder, by name."""
+    found = Path(path)
+    if found.is_dir():
+        tars = sorted(str(file) for file in found.iterdir() if file.name.endswith(".tar"))
+        if not tars:
+            raise UsageError(f"data.shards: {path}: a folder without .tar files")
+        return tars
+    if path.endswith(COMPRESSED):
+        raise UsageError(f"data.shards: {path}: a compressed tar cannot be read at any place; unpack it to .tar first")
+    if not found.is_file():
+        raise UsageError(f"data.shards: {path}: no such file or folder")
+    return [str(found)]
+
+
+def check_unbalanced(tars: list[str]) -> None:
+    """Refuses shards for online balancing unless their set's manifest says that they were not balanced before."""
+    for folder in sorted({Path(tar).parent for tar in tars}):
+        manifest = folder / "manifest.json"
+        mode = json.loads(manifest.read_bytes()).get("balance_mode") if manifest.is_file() else None
+        if mode != "none":
+            found = f"shards of balance.mode {mode}" if mode else "shards without our manifest"
+            raise UsageError(
+                f"data.online_balancing: {folder}: found {found}, which would be balanced twice; allowed are shards of "
+                "balance.mode none"
+            )
+
+
+def find_index(tar: str, cache: Path) -> str:
+    """The Parquet index of a tar: beside it, else in the cache, where it is put by a scan."""
+    beside = Path(tar).with_suffix(".parquet")
+    if beside.is_file() and {"key", "keep_probability", *PLACES} <= set(pq.read_schema(beside).names):
+        return str(beside)
+    state = os.stat(tar)
+    name = hashlib.sha256(f"{os.path.abspath(tar)}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:24]
+    index = cache / f"{name}.parquet"
+    if not index.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        part = cache / f"{name}.{os.getpid()}.part"
+        pq.write_table(scan(tar), part)
+        part.replace(index)
+    return str(index)
+
+
+def scan(tar: str) -> pa.Table:
+    """The index of a tar's samples that have a picture and a text, from its headers."""
+    samples: dict[str, dict] = {}
+    try:
+        with tarfile.open(tar, "r:") as members:
+            for member in members:
+                folder, _, name = member.name.rpartition("/")
+                stem, _, extension = name.partition(".")
+                if not member.isfile():
+                    continue
+                kind = "image" if extension.lower() in PICTURES else extension.lower()
+                key = f"{folder}/{stem}" if folder else stem
+                sample = samples.setdefault(key, {"key": key})
+                sample |= {f"{kind}_offset": member.offset_data, f"{kind}_size": member.size}
+    except (tarfile.TarError, OSError) as error:
+        raise PipelineError(f"{tar}: not a whole tar: {error}") from None
+    rows = [sample for sample in samples.values() if set(PLACES) <= set(sample)]
+    return pa.Table.from_pylist([{name: row.get(name) for name in INDEX.names} for row in rows], INDEX)

@@ -1,0 +1,117 @@
+"""One training step: the gradients of a batch, whole or with cached gradients, on any number of processes."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.train.loss import LOSSES
+from pipeline.train.models import Towers, needs_mask
+from pipeline.train.order import uniforms
+from pipeline.train.recipe import TrainRecipe
+
+DROP = 1003  # what random numbers are for
+
+
+@dataclass
+class Inputs:
+    """A process's part of a batch on its device."""
+
+    pictures: torch.Tensor
+    ids: torch.Tensor
+    mask: torch.Tensor | None
+    patch_order: torch.Tensor | None
+
+    def part(self, start: int, end: int) -> "Inputs":
+        """The samples [start, end)."""
+        rows = (None if x is None else x[start:end] for x in (self.pictures, self.ids, self.mask, self.patch_order))
+        return Inputs(*rows)
+
+
+def make_inputs(towers: Towers, pictures, ids, pad: int, seed: int, first: int, patches: int) -> Inputs:
+    """The inputs of samples that stand at ``first`` and on in the stream, with the numbers for their patch dropout."""
+    mask = (ids != pad).long() if needs_mask(towers.model) else None
+    order = None
+    if patches:
+        places = torch.arange(first, first + len(ids)).numpy()
+        order = torch.from_numpy(uniforms(seed, DROP, places, patches)).to(ids.device)
+    return Inputs(pictures, ids, mask, order)
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seeds torch's generators for a step, so that dropout after a resume is what it would have been."""
+    torch.manual_seed((seed * 1_000_003 + step) * 1_009 + rank)
+
+
+def forward_backward(module: nn.Module, inputs: Inputs, recipe: TrainRecipe) -> torch.Tensor:
+    """Adds the gradients of the whole batch's loss to the parameters, and returns this process's part of the loss.
+
+    ``module``: ``Towers``, or those within DDP, which averages the gradients of all processes.
+    """
+    device = inputs.pictures.device.type
+    half = torch.autocast(device, torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
+    if recipe.micro_batch is None or recipe.micro_batch >= len(inputs.pictures):
+        with half:
+            outputs = module(inputs.pictures, inputs.ids, inputs.mask, inputs.patch_order)
+        loss = loss_of(outputs, recipe)
+        loss.backward()
+        return loss.detach()
+    return cached_gradients(module, inputs, recipe, half)
+
+
+def loss_of(outputs, recipe: TrainRecipe) -> torch.Tensor:
+    """The loss of a forward pass's outputs, in float32 (float64 where the model is)."""
+    images, texts, scale, bias = outputs
+    wide = torch.promote_types(images.dtype, torch.float32)
+    return LOSSES[recipe.loss.name](images.to(wide), texts.to(wide), scale, bias, recipe.loss.label_smoothing)
+
+
+def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, half) -> torch.Tensor:
+    """As ``forward_backward``, in memory of ``micro_batch`` samples: GradCache (Gao et al. 2021).
+
+    First all vectors without gradients; then the loss's gradient by them; then each part again, with that gradient.
+    """
+    size, count = recipe.micro_batch, len(inputs.pictures)
+    parts = [inputs.part(start, min(start + size, count)) for start in range(0, count, size)]
+    generators, vectors = [], []
+    with torch.no_grad(), half:
+        for part in parts:
+            generators.append(_generators(inputs.pictures.device))
+            vectors.append(module(part.pictures, part.ids, part.mask, part.patch_order)[:2])
+    images, texts = (torch.cat(side).requires_grad_() for side in zip(*vectors, strict=True))
+    towers = module.module if isinstance(module, DistributedDataParallel) else module
+    scale = towers.scale().detach().requires_grad_()
+    bias = None if towers.bias is None else towers.bias.detach().clone().requires_grad_()
+    loss = loss_of((images, texts, scale, bias), recipe)
+    loss.backward()
+    after = _generators(inputs.pictures.device)
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        _restore(generators[number])
+        with nullcontext() if last or module is towers else module.no_sync():
+            with half:
+                got_images, got_texts, got_scale, got_bias = module(
+                    part.pictures, part.ids, part.mask, part.patch_order
+                )
+            rows = slice(number * size, number * size + len(part.pictures))
+            outputs, gradients = [got_images, got_texts], [images.grad[rows], texts.grad[rows]]
+            # The scale and the bias get their gradient once.
+            for got, leaf in ((got_scale, scale), (got_bias, bias)):
+                if got is not None:
+                    outputs.append(got)
+                    gradients.append(leaf.grad if last else torch.zeros_like(leaf))
+            torch.autograd.backward(outputs, gradients)
+    _restore(after)
+    return loss.detach()
+
+
+def _generators(device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def _restore(states: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+    torch.set_rng_state(states[0])
+    if states[1] is not None:
+        torch.cuda.set_rng_state(states[1])

@@ -1,0 +1,64 @@
+"""``python -m pipeline.train.tag``: labels for pictures from a list of entries, the likeliest first."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from pipeline.entries.lists import load_list
+from pipeline.errors import UsageError
+from pipeline.job import new_app, run
+from pipeline.progress import say
+from pipeline.train.evaluate import DeviceOption, ModelOption
+
+app = new_app()
+
+
+@app.command(help=__doc__)
+def main(
+    model: ModelOption,
+    entries: Annotated[Path, typer.Option(help="An entry list: one a line, JSON, or Parquet.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="So many labels a picture.")] = 5,
+    template: Annotated[str, typer.Option(help="The text of a label, {c} for the entry.")] = "{c}",
+    output: Annotated[Path | None, typer.Option(help="A JSON-lines file; the terminal by default.")] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Tags."""
+    from pipeline.train.encoder import Encoder
+    from pipeline.train.loader import BROKEN
+    from pipeline.train.pictures import decode
+    from pipeline.train.shards import PICTURES
+
+    files = [
+        file
+        for path in pictures
+        for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
+        if not path.is_dir() or file.suffix.lower().lstrip(".") in PICTURES
+    ]
+    if not files:
+        raise UsageError(f"{pictures[0]}: no pictures; allowed: {', '.join(PICTURES)}")
+    labels = load_list("entries", entries).entries.to_pylist()
+    encoder = Encoder(model, device)
+    vectors = encoder.texts([template.replace("{c}", label) for label in labels])
+    lines = []
+    for file in files:
+        try:
+            image = decode(file.read_bytes())
+        except BROKEN as error:
+            raise UsageError(f"{file}: not a picture that can be read: {error}") from None
+        similar = (encoder.pictures([image]) @ vectors.T)[0]
+        best = np.argsort(-similar, kind="stable")[:top]
+        lines.append({"picture": str(file), "labels": {labels[i]: round(float(similar[i]), 4) for i in best}})
+    if output is None:
+        for line in lines:
+            say(f"{line['picture']}: " + ", ".join(f"{label} {value:.2f}" for label, value in line["labels"].items()))
+    else:
+        output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        say(f"Written: {output}")
+
+
+if __name__ == "__main__":
+    run(app)
