@@ -1,6 +1,5 @@
 """``python -m pipeline.train``: trains a model on shards; the same command goes on where a run stopped."""
 
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -34,7 +33,6 @@ def main(
     # The models come from transformers, which speaks of what is not installed.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     from pipeline.train.loop import train
     from pipeline.train.processes import join_processes, leave_processes
     from pipeline.train.recipe import load_train_recipe

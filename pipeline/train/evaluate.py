@@ -57,13 +57,14 @@ def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
         samples = ShardSet(shards, Path(cache))
         task = progress.add_task("Reading pictures and texts", total=int(samples.counts.sum()))
         found = retrieval(embed_pairs(encoder, samples, lambda done: progress.advance(task, done)))
-    table = Table(title="retrieval, recall in %", header_style="bold")
-    table.add_column("texts")
-    for heading in ("pictures", "texts", *(f"{way} @{k}" for way in ("t→i", "i→t") for k in AT), "over chance @1"):
-        table.add_column(heading, justify="right")
+    table = Table(title="retrieval: recall in %, and recall@1 over chance", header_style="bold", padding=(0, 0, 0, 1))
+    table.add_column("")
+    headings = [f"{way}@{k}" for way in ("t→i", "i→t") for k in AT]
+    for heading in ("pictures", "texts", *headings, "×chance"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, line in found.items():
         ways = [line["text_to_image"], line["image_to_text"]]
-        over = " / ".join(f"{way['recall@1']['value'] / way['chance']:.1f}x" for way in ways)
+        over = ", ".join(f"{way['recall@1']['value'] / way['chance']:.0f}" for way in ways)
         values = [f"{100 * way[f'recall@{k}']['value']:.1f}" for way in ways for k in AT]
         table.add_row(name, f"{line['pictures']:,}", f"{line['texts']:,}", *values, over)
     results.print(table)

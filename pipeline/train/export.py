@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AlignProcessor, CLIPProcessor
+from transformers.utils.logging import disable_progress_bar
 
 from pipeline.train.models import Towers, build_processor
 
@@ -16,12 +17,13 @@ def export(towers: Towers, tokenizer, kind: str, image_size: int, facts: dict[st
     """Writes model, tokenizer, processor and ``training.json`` into ``folder``, in place of what is there."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
+    disable_progress_bar()
     towers.model.save_pretrained(part)
     image_processor = build_processor(kind, image_size)
     PROCESSORS[kind](image_processor, tokenizer).save_pretrained(part)
     tokenizer.save_pretrained(part)
     image_processor.save_pretrained(part)
-    bias = None if towers.bias is None else float(towers.bias)
+    bias = None if towers.bias is None else float(towers.bias.detach())
     (part / "training.json").write_text(json.dumps({"logit_bias": bias} | facts, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

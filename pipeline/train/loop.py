@@ -215,6 +215,6 @@ def _check_broken(state: State, recipe: TrainRecipe) -> None:
     seen = state.step * recipe.batch
     if state.broken > max(1, recipe.data.max_broken * seen):
         raise PipelineError(
-            f"step {state.step}: {state.broken['samples']:,} of {seen:,} samples cannot be read, "
+            f"step {state.step}: {state.broken:,} of {seen:,} samples cannot be read, "
             f"data.max_broken allows {recipe.data.max_broken:.1%}"
         )

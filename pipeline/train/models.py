@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import (
     AlignConfig,
@@ -27,7 +28,11 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from pipeline.errors import UsageError
 from pipeline.train.recipe import Model, TrainRecipe
 
-CLASSES = {"clip": (CLIPConfig, CLIPModel), "metaclip2": (MetaClip2Config, MetaClip2Model)}
+CLASSES = {
+    "clip": (CLIPConfig, CLIPModel),
+    "metaclip2": (MetaClip2Config, MetaClip2Model),
+    "align": (AlignConfig, AlignModel),
+}
 LARGEST_SCALE, SMALLEST_TEMPERATURE = 100.0, 0.01
 CLIP_SCALE, SIGLIP_SCALE, SIGLIP_BIAS = 1 / 0.07, 10.0, -10.0
 
@@ -48,10 +53,14 @@ def build_model(model: Model, tokens: Tokens, siglip: bool = False) -> PreTraine
     text = {"vocab_size": tokens.size, "max_position_embeddings": tokens.length, "bos_token_id": tokens.bos,
             "eos_token_id": tokens.eos, "pad_token_id": tokens.pad, **model.text}  # fmt: skip
     vision = {"image_size": model.image_size, **model.vision}
+    make_config, make_model = CLASSES[model.kind]
+    defaults = make_config()
+    for side in ("vision", "text"):
+        if unknown := sorted(set(getattr(model, side)) - set(getattr(defaults, f"{side}_config").to_dict())):
+            raise UsageError(f"model.{side}.{unknown[0]}: no such key; see transformers' {make_config.__name__}")
     try:
         if model.kind == "align":
             return _build_align(model, text, vision)
-        make_config, make_model = CLASSES[model.kind]
         return make_model(
             make_config(
                 text_config={"projection_dim": model.projection, **text},
@@ -60,7 +69,7 @@ def build_model(model: Model, tokens: Tokens, siglip: bool = False) -> PreTraine
                 logit_scale_init_value=math.log(SIGLIP_SCALE if siglip else CLIP_SCALE),
             )
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, StrictDataclassError) as error:
         raise UsageError(f"model: {str(error).strip().splitlines()[-1].strip()}") from None
 
 

@@ -1,0 +1,105 @@
+"""A small set of real shards, and recipes of small models over it."""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+from pipeline.shards.tar import JSON_FIELDS, write_shard
+
+COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "black", "white", "gray", "pink"]
+SHAPES = ["square", "circle", "cross"]
+SMALL = {
+    "model.image_size": "32",
+    "model.projection": "32",
+    "model.vision": "{hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2, patch_size: 8}",
+    "model.text": "{hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2}",
+    "tokenizer.vocabulary": "400",
+    "batch": "16",
+    "steps": "4",
+    "optimizer.warmup": "2",
+    "log.every": "1",
+    "log.checkpoint": "1",
+    "data.workers": "0",
+    "data.shuffle_shards": "2",
+}
+
+
+def picture(colour: str, shape: str, size: tuple[int, int] = (40, 32)) -> bytes:
+    image = Image.new("RGB", size, "lightblue")
+    draw, box = ImageDraw.Draw(image), (8, 6, 30, 26)
+    if shape == "square":
+        draw.rectangle(box, colour)
+    elif shape == "circle":
+        draw.ellipse(box, colour)
+    else:
+        draw.line((8, 6, 30, 26), colour, 5)
+        draw.line((8, 26, 30, 6), colour, 5)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def write_set(folder: Path, shards: int = 3, samples: int = 20, probability: float = 0.5) -> Path:
+    """Shards of our own writer."""
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True)
+    number = 0
+    for shard in range(shards):
+        rows = []
+        for _ in range(samples):
+            colour, shape = COLOURS[number % 10], SHAPES[number // 10 % 3]
+            (pictures / f"{number}.png").write_bytes(picture(colour, shape))
+            fields = dict.fromkeys(JSON_FIELDS) | {"language": "en" if number % 2 else "de"}
+            text = f"a {colour} {shape} number {number}"
+            rows.append(
+                fields | {"pair_id": number, "url": f"p://{number}.png", "text": text, "keep_probability": probability}
+            )
+            number += 1
+        target = folder / "shards"
+        target.mkdir(exist_ok=True)
+        write_shard(str(target), shard, rows, str(pictures), "p://")
+    return folder / "shards"
+
+
+def write_tar(file: Path, members: dict[str, bytes]) -> Path:
+    """Any tar."""
+    with tarfile.open(file, "w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return file
+
+
+@pytest.fixture(scope="session")
+def shard_set(tmp_path_factory) -> Path:
+    return write_set(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture
+def recipe(shard_set):
+    from pipeline.train.recipe import load_train_recipe
+
+    def make(**changes):
+        settings = SMALL | {"data.shards": f'["{shard_set}"]'}
+        settings |= {key.replace("__", "."): str(value) for key, value in changes.items()}
+        return load_train_recipe("nano", [f"{key}={value}" for key, value in settings.items()])
+
+    return make
+
+
+@pytest.fixture
+def train():
+    import torch
+
+    from pipeline.train import loop
+    from pipeline.train.processes import Processes
+
+    alone = Processes(0, 1, 1, torch.device("cpu"))
+    return lambda recipe, folder, **options: loop.train(recipe, folder, alone, **options)

@@ -1,0 +1,55 @@
+"""What a process of the tests with two processes does; its own module, so that a spawned process can import it."""
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.train.models import Towers, build_model
+from pipeline.train.step import forward_backward, make_inputs, seed_step
+
+
+def gradients(recipe, tokens, pictures, ids, double: bool, evaluating: bool = False) -> tuple[float, dict]:
+    """The loss and the gradients of a batch, by this process alone or together with the others of its group."""
+    rank, count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    torch.manual_seed(0)
+    towers = Towers(build_model(recipe.model, tokens, recipe.loss.name == "siglip"), recipe.patch_dropout,
+                    recipe.loss.name == "siglip")  # fmt: skip
+    towers = (towers.double() if double else towers).train(not evaluating)
+    if evaluating:
+        _settle_batch_norms(towers, pictures)
+    local = len(pictures) // count
+    rows = slice(rank * local, (rank + 1) * local)
+    patches = 16 if recipe.patch_dropout else 0
+    inputs = make_inputs(towers, pictures[rows], ids[rows], tokens.pad, 0, 1000 + rank * local, patches)
+    module = DistributedDataParallel(towers) if count > 1 else towers
+    seed_step(0, 0, rank)
+    loss = forward_backward(module, inputs, recipe).double()
+    if count > 1:
+        dist.all_reduce(loss)
+    found = {name: p.grad for name, p in towers.named_parameters() if p.grad is not None}
+    return float(loss) / count, found
+
+
+def _settle_batch_norms(towers, pictures):
+    """Gives batch norms the statistics of the pictures: with fresh ones what they let through is next to nothing."""
+    norms = [module for module in towers.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    with torch.no_grad():
+        towers.model.get_image_features((pictures.to(towers.mean.dtype) / 255 - towers.mean) / towers.std)
+    for norm in norms:
+        norm.eval()
+
+
+def one_of_two(rank: int, port: int, arguments: tuple, file: str) -> None:
+    """A process of a group of two; the first writes what it got."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    found = [gradients(*case) for case in arguments]
+    if rank == 0:
+        torch.save(found, file)
+    dist.destroy_process_group()

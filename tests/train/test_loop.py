@@ -1,0 +1,229 @@
+"""Whole runs: what they leave, that a killed one goes on as if nothing had been, and what stops one."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import AutoImageProcessor, AutoModel, AutoProcessor, AutoTokenizer
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.train.models import Towers
+from pipeline.train.recipe import save_recipe
+
+from .conftest import picture, write_set, write_tar
+from .test_step import ALIGN
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def outcome(folder):
+    """What two runs that are one must share: the samples in order, the losses to the last bit, the final weights."""
+    losses = [(line["step"], line["loss"], line["gradient_norm"]) for line in lines(folder / "metrics.jsonl")]
+    weights = AutoModel.from_pretrained(folder / "model").state_dict()
+    return lines(folder / "samples.jsonl"), losses, weights
+
+
+def same(first, second):
+    assert first[0] == second[0]
+    assert first[1] == second[1]
+    assert all(torch.equal(first[2][name], second[2][name]) for name in first[2])
+
+
+def test_a_run_leaves_what_it_should(recipe, train, tmp_path, shard_set):
+    made = recipe(steps=6, log__checkpoint=2)
+    last = train(made, tmp_path / "run", log_samples=True)
+    assert last["step"] == 6
+    assert {file.name for file in (tmp_path / "run").iterdir()} >= {
+        "recipe.yaml", "metrics.jsonl", "samples.jsonl", "loss.png", "model", "checkpoints", "tensorboard", "tokenizer",
+    }  # fmt: skip
+    assert [f.name for f in sorted((tmp_path / "run" / "checkpoints").iterdir())] == [
+        "step-00000004.pt",
+        "step-00000006.pt",
+    ]
+    records = lines(tmp_path / "run" / "metrics.jsonl")
+    assert [line["step"] for line in records] == [1, 2, 3, 4, 5, 6]
+    assert records[-1]["samples"] == 96
+    keys = [key for line in lines(tmp_path / "run" / "samples.jsonl") for key in line["keys"]]
+    assert len(set(keys[:60])) == 60
+
+    model = AutoModel.from_pretrained(tmp_path / "run" / "model")
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "step-00000006.pt", weights_only=True)
+    towers = Towers(model)
+    assert all(torch.equal(saved["towers"][name], value) for name, value in towers.state_dict().items())
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
+    assert tokenizer.model_max_length == 77
+    assert model.config.text_config.eos_token_id == tokenizer.eos_token_id == model.config.text_config.vocab_size - 1
+    assert AutoImageProcessor.from_pretrained(tmp_path / "run" / "model").crop_size["height"] == 32
+    AutoProcessor.from_pretrained(tmp_path / "run" / "model")
+    assert train(made, tmp_path / "run") == {"step": 6}
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_chain_of_killed_runs_is_one_run(recipe, train, tmp_path, workers):
+    """Killed with -9 after 1 step, then after 2, and so on, the run is bit for bit the one that went through."""
+    made = recipe(steps=5, batch=24, data__workers=workers, model__text__attention_dropout=0.1, patch_dropout=0.25)
+    train(made, tmp_path / "whole", log_samples=True)
+    save_recipe(made, tmp_path / "recipe.yaml")
+    command = [sys.executable, "-m", "pipeline.train", "--recipe", str(tmp_path / "recipe.yaml"), "--log-samples",
+               "--output", str(tmp_path / "chain")]  # fmt: skip
+    for steps in (1, 2):
+        killed_after(command, tmp_path / "chain", steps)
+    train(made, tmp_path / "chain", log_samples=True)
+    same(outcome(tmp_path / "chain"), outcome(tmp_path / "whole"))
+
+
+def killed_after(command, folder, steps):
+    """Starts a run and kills it when its record shows ``steps`` more steps."""
+    before = steps_of(folder)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    while steps_of(folder) < min(before + steps, 4):
+        if process.poll() is not None:
+            raise AssertionError(process.stderr.read().decode())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+
+
+def steps_of(folder):
+    file = folder / "metrics.jsonl"
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def test_the_number_of_workers_changes_nothing(recipe, train, tmp_path):
+    for workers in (0, 2):
+        train(recipe(data__workers=workers, batch=48), tmp_path / str(workers), log_samples=True)
+    same(outcome(tmp_path / "0"), outcome(tmp_path / "2"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"model__kind": "metaclip2"}, {"loss__name": "siglip"}, ALIGN, ALIGN | {"optimizer__name": "lamb"}],
+    ids=["metaclip2", "siglip", "align", "align-lamb"],
+)
+def test_every_kind_trains_resumes_and_exports(recipe, train, tmp_path, changes):
+    made = recipe(**changes)
+    train(made, tmp_path / "whole", log_samples=True)
+    train(made, tmp_path / "parts", log_samples=True, stop_after=2)
+    assert not (tmp_path / "parts" / "model").exists()
+    train(made, tmp_path / "parts", log_samples=True)
+    same(outcome(tmp_path / "parts"), outcome(tmp_path / "whole"))
+    facts = json.loads((tmp_path / "whole" / "model" / "training.json").read_text())
+    assert (facts["logit_bias"] is not None) == (made.loss.name == "siglip")
+    scale = lines(tmp_path / "whole" / "metrics.jsonl")[0]["logit_scale"]
+    assert scale == pytest.approx(
+        {"clip": 1 / 0.07, "siglip": 10.0}[made.loss.name] if "model__image_size" not in changes else 1, rel=0.01
+    )
+
+
+def test_a_model_learns_its_set(recipe, train, tmp_path):
+    made = recipe(steps=120, batch=20, optimizer__warmup=10, log__every=20, optimizer__lr=0.003)
+    last = train(made, tmp_path / "run")
+    assert last["loss"] < 0.6 * math.log(20)
+
+
+def test_a_broken_sample_is_counted_and_its_slot_filled(recipe, train, tmp_path):
+    members = {}
+    for number in range(30):
+        content = picture("red", "circle") if number % 10 else b"no picture"
+        members |= {f"{number:03d}.png": content, f"{number:03d}.txt": b"red circle %d" % number}
+    write_tar(tmp_path / "set.tar", members)
+    shards = f'["{tmp_path / "set.tar"}"]'
+    made = recipe(data__shards=shards, data__max_broken=0.5, batch=10, steps=3)
+    last = train(made, tmp_path / "run", log_samples=True)
+    assert last["broken"] >= 3
+    batches = [line["keys"] for line in lines(tmp_path / "run" / "samples.jsonl")]
+    assert [len(keys) for keys in batches] == [10, 10, 10]
+    assert not {"000", "010", "020"} & {key for keys in batches for key in keys}
+    train(made, tmp_path / "again", log_samples=True, stop_after=1)
+    train(made, tmp_path / "again", log_samples=True)
+    same(outcome(tmp_path / "run"), outcome(tmp_path / "again"))
+    with pytest.raises(PipelineError, match=r"of \d+ samples cannot be read, data.max_broken allows 1.0%"):
+        train(recipe(data__shards=shards, batch=10, steps=3), tmp_path / "strict")
+
+
+def test_online_balancing_draws_anew_each_epoch(recipe, train, tmp_path):
+    shards = write_set(tmp_path / "set", samples=40)
+    made = recipe(data__shards=f'["{shards}"]', data__online_balancing="true", batch=10, steps=12)
+    with pytest.raises(UsageError, match="would be balanced twice"):
+        train(made, tmp_path / "run")
+    (shards / "manifest.json").write_text('{"balance_mode": "none"}')
+    train(made, tmp_path / "run", log_samples=True)
+    keys = [key for line in lines(tmp_path / "run" / "samples.jsonl") for key in line["keys"]]
+    again = next(i for i, key in enumerate(keys) if key in keys[:i])
+    assert 40 < again < 80  # about half of the 120 take part in an epoch
+    assert set(keys[again : again + 40]) != set(keys[:40])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(recipe, train, tmp_path):
+    with pytest.raises(PipelineError, match=r"step \d+: loss nan.*named in .*not-finite.txt"):
+        train(recipe(steps=40, optimizer__lr=1e30, optimizer__warmup=0), tmp_path / "run")
+    assert len((tmp_path / "run" / "not-finite.txt").read_text().split()) == 16
+
+
+def test_fine_tuning_starts_from_the_given_weights(recipe, train, tmp_path):
+    train(recipe(), tmp_path / "first")
+    made = recipe(optimizer__lr=1e-12)
+    train(made, tmp_path / "second", init_from=str(tmp_path / "first" / "model"))
+    first, second = (AutoModel.from_pretrained(tmp_path / n / "model").state_dict() for n in ("first", "second"))
+    assert all(torch.allclose(first[name], second[name], atol=1e-9) for name in first)
+    other = recipe(model__projection=16)
+    with pytest.raises(UsageError, match="are not those of the recipe's model"):
+        train(other, tmp_path / "third", init_from=str(tmp_path / "first" / "model"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model__vision": "{hidden_size: 65, num_attention_heads: 2}"}, "model: .*65.*not a multiple"),
+        ({"model__vision": "{hidden_sise: 64}"}, "model.vision.hidden_sise: no such key"),
+        (ALIGN | {"model__projection": 96}, "this image tower has 80 channels"),
+        ({"tokenizer__path": "/nowhere"}, "/nowhere: no such folder"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_the_first_step(recipe, train, tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message):
+        train(recipe(**changes), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"micro_batch": 17}, "at most batch, 16"),
+        (ALIGN | {"micro_batch": 4}, "batch norm makes cached gradients differ"),
+        (ALIGN | {"patch_dropout": 0.5}, "has no patches"),
+        ({"loss__name": "siglip", "loss__label_smoothing": 0.1}, "SigLIP's loss has none"),
+        ({"model__kind": "blip"}, "found 'blip'; allowed: 'clip', 'metaclip2' or 'align'"),
+        ({"data__shard": "x"}, "data.shard: no such key"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(recipe, changes, message):
+    with pytest.raises(UsageError, match=message):
+        recipe(**changes)
+
+
+def test_another_seed_does_not_go_on(recipe, train, tmp_path):
+    train(recipe(), tmp_path / "run", stop_after=1)
+    with pytest.raises(UsageError, match="is of seed 0 and batch 16, the recipe has 1 and 16"):
+        train(recipe(seed=1), tmp_path / "run")
+
+
+def test_the_command_says_errors_in_one_line(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.train",
+        "--shards",
+        str(tmp_path / "none"),
+        "--output",
+        str(tmp_path / "o"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"error: data.shards: {tmp_path / 'none'}: no such file or folder"

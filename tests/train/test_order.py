@@ -1,0 +1,86 @@
+"""The order of samples: every sample once an epoch, mixed, and the same from wherever it is asked for."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import PipelineError
+from pipeline.train.loader import places_of
+from pipeline.train.order import Order, uniforms
+
+COUNTS = st.lists(st.integers(0, 9), min_size=1, max_size=7).filter(any)
+
+
+def all_samples(counts):
+    return {(shard, row) for shard, count in enumerate(counts) for row in range(count)}
+
+
+@settings(deadline=None)
+@given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8))
+def test_each_epoch_has_each_sample_once(counts, seed, window):
+    order, size = Order(counts, seed, window), sum(counts)
+    for epoch in range(3):
+        found = order.samples(epoch * size, (epoch + 1) * size)
+        assert len(found) == size
+        assert set(map(tuple, found.tolist())) == all_samples(counts)
+
+
+@settings(deadline=None)
+@given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8), cuts=st.lists(st.integers(1, 40), max_size=5))
+def test_the_stream_is_the_same_from_any_place(counts, seed, window, cuts):
+    whole = Order(counts, seed, window).samples(0, 60)
+    places = sorted({0, 60, *cuts})
+    for start, end in zip(places, places[1:], strict=False):
+        fresh = pickle.loads(pickle.dumps(Order(counts, seed, window)))
+        assert (fresh.samples(start, end) == whole[start:end]).all()
+
+
+def test_epochs_and_seeds_differ_and_samples_are_mixed():
+    counts = [50] * 20
+    order = Order(counts, 0, 5)
+    first, second = order.samples(0, 1000), order.samples(1000, 2000)
+    assert (first != second).any()
+    assert (Order(counts, 1, 5).samples(0, 1000) != first).any()
+    assert all(len(set(window[:, 0].tolist())) == 5 for window in np.split(first, 4))
+    assert len(set(first[:25, 0].tolist())) > 3
+
+
+@settings(deadline=None)
+@given(counts=COUNTS, window=st.integers(1, 4), seed=st.integers(0, 20))
+def test_only_the_samples_of_an_epoch_take_part(counts, window, seed):
+    def keep(epoch, shard):
+        return uniforms(seed, 5, np.arange(counts[shard]) + 100 * shard + 10_000 * epoch, 1)[:, 0] < 0.7
+
+    order, start = Order(counts, seed, window, keep), 0
+    for epoch in range(3):
+        want = {(s, r) for s in range(len(counts)) for r in np.flatnonzero(keep(epoch, s))}
+        if not want:
+            with pytest.raises(PipelineError, match=f"epoch {epoch} has no samples"):
+                order.locate(start)
+            return
+        found = order.samples(start, start + len(want))
+        assert set(map(tuple, found.tolist())) == want
+        start += len(want)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_processes_share_each_batch(ranks):
+    per_rank = [list(places_of(3, 6, 512, rank, ranks)) for rank in range(ranks)]
+    places = [sorted(p for part in parts for p in range(*part)) for parts in per_rank]
+    assert sorted(place for part in places for place in part) == list(range(3 * 512, 6 * 512))
+    for rank, parts in enumerate(per_rank):
+        assert all((start // (512 // ranks)) % ranks == rank for start, _ in parts)
+
+
+def test_uniforms_are_uniform_and_apart():
+    draws = uniforms(7, 1, np.arange(20_000), 2)
+    assert draws.shape == (20_000, 2)
+    assert 0 <= draws.min() < 0.001
+    assert 0.999 < draws.max() < 1
+    assert abs(draws.mean() - 0.5) < 0.01
+    assert abs(np.corrcoef(draws.T)[0, 1]) < 0.03
+    assert abs(np.corrcoef(draws[:, 0], uniforms(7, 2, np.arange(20_000), 2)[:, 0])[0, 1]) < 0.03
+    assert (uniforms(7, 1, np.arange(5, 9), 2) == draws[5:9]).all()

@@ -1,0 +1,84 @@
+"""Reading shards by index, ours and others', and what is wrong with a set."""
+
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.train.shards import ShardSet, check_unbalanced, scan
+
+from .conftest import picture, write_tar
+
+
+def contents(shards):
+    return [shards.sample(shard, row) for shard, count in enumerate(shards.counts) for row in range(count)]
+
+
+def test_a_scan_finds_what_our_index_says(shard_set, tmp_path):
+    ours = ShardSet([str(shard_set)], tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for tar in shard_set.glob("*.tar"):
+        shutil.copy(tar, bare)
+    scanned = ShardSet([str(bare)], tmp_path / "cache")
+    assert contents(ours) == contents(scanned)
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+    assert ours.json(0, 1) == scanned.json(0, 1)
+    assert b'"language":"en"' in ours.json(0, 1)
+    assert ours.probabilities(0).tolist() == [0.5] * 20
+
+
+def test_other_tars(tmp_path):
+    tar = write_tar(
+        tmp_path / "other.tar",
+        {
+            "a/1.jpg": b"x", "a/1.txt": b"one", "a/1.seg.png": b"mask", "a/2.JPEG": b"yy", "a/2.txt": "zwei ü".encode(),
+            "3.txt": b"no picture", "4.png": b"no text", "1.webp": b"zzz", "1.txt": b"not a/1", "5.pyd": b"cos\nsystem\n",
+        },
+    )  # fmt: skip
+    found = ShardSet([str(tar)], tmp_path / "cache")
+    assert contents(found) == [("a/1", b"x", "one"), ("a/2", b"yy", "zwei ü"), ("1", b"zzz", "not a/1")]
+    assert scan(str(tar)).num_rows == 3
+
+
+def test_an_index_of_another_kind_is_not_taken(tmp_path):
+    # img2dataset has a table beside each tar too, without places.
+    tar = write_tar(tmp_path / "00000.tar", {"0.jpg": picture("red", "cross"), "0.txt": b"red"})
+    pq.write_table(scan(str(tar)).select(["key"]), tmp_path / "00000.parquet")
+    assert ShardSet([str(tmp_path)], tmp_path / "cache").counts.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none", None, "none: no such file or folder"),
+        ("set.tar.gz", b"", "a compressed tar cannot be read at any place"),
+        ("bad.tar", b"no tar at all" * 100, "not a whole tar"),
+        ("empty.tar", b"\0" * 10240, "no samples with a picture and a text"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises((UsageError, PipelineError), match=message):
+        ShardSet([str(tmp_path / name)], tmp_path / "cache")
+
+
+def test_no_shards(tmp_path):
+    with pytest.raises(UsageError, match="a folder without .tar files"):
+        ShardSet([str(tmp_path)], tmp_path / "cache")
+    with pytest.raises(UsageError, match="no shards are given"):
+        ShardSet([], tmp_path / "cache")
+
+
+def test_only_unbalanced_sets_are_balanced_online(shard_set, tmp_path):
+    tar = str(shutil.copy(shard_set / "00000.tar", tmp_path))
+    with pytest.raises(UsageError, match="shards without our manifest, which would be balanced twice"):
+        check_unbalanced([tar])
+    (tmp_path / "manifest.json").write_text('{"balance_mode": "sample"}')
+    with pytest.raises(UsageError, match="found shards of balance.mode sample"):
+        check_unbalanced([tar])
+    (tmp_path / "manifest.json").write_text('{"balance_mode": "none"}')
+    check_unbalanced([tar])
