@@ -1,6 +1,5 @@
 """``python -m pipeline.train``: trains a model on shards; the same command goes on where a run stopped."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -30,9 +29,6 @@ def main(
     tokenizer_only: Annotated[bool, typer.Option("--tokenizer-only", help="Train the tokenizer alone.")] = False,
 ) -> None:
     """Trains."""
-    # The models come from transformers, which speaks of what is not installed.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from pipeline.train.loop import train
     from pipeline.train.processes import join_processes, leave_processes
     from pipeline.train.recipe import load_train_recipe

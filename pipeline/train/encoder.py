@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
+from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import UsageError
 from pipeline.train.models import needs_mask
@@ -23,6 +24,7 @@ class Encoder:
         if not (Path(folder) / "config.json").is_file():
             raise UsageError(f"--model {folder}: no config.json; give the folder of an exported model")
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        disable_progress_bar()
         try:
             self.model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(self.device)
             self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
@@ -32,7 +34,7 @@ class Encoder:
             raise UsageError(f"--model {folder}: {type(self.model).__name__} is no model of pictures and texts")
         self.tokenizer = load_tokenizer(folder)
         scale = getattr(self.model, "logit_scale", None)
-        self.scale = float(scale.exp() if scale is not None else 1 / self.model.temperature)
+        self.scale = float(scale.detach().exp() if scale is not None else 1 / self.model.temperature.detach())
 
     @torch.inference_mode()
     def pictures(self, images: list[Image.Image]) -> np.ndarray:

@@ -49,6 +49,7 @@ def write_columns(
     from pipeline.train.pictures import decode
     from pipeline.train.shards import ShardSet
 
+    folder.mkdir(parents=True, exist_ok=True)
     samples = ShardSet(paths, folder / ".indexes")
     todo = [n for n, tar in enumerate(samples.tars) if not (folder / f"{Path(tar).stem}.parquet").is_file()]
     written = broken = 0

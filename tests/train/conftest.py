@@ -1,14 +1,11 @@
 """A small set of real shards, and recipes of small models over it."""
 
 import io
-import os
 import tarfile
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
-
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from pipeline.shards.tar import JSON_FIELDS, write_shard
 

@@ -1,0 +1,270 @@
+"""The evaluation against brute force, and what the users of a model do with it."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pipeline.errors import UsageError
+from pipeline.train import evaluate, moderate, score, search, tag
+from pipeline.train.classification import class_vectors, classify, open_data_set
+from pipeline.train.encoder import Encoder
+from pipeline.train.pictures import decode
+from pipeline.train.retrieval import Pairs, embed_pairs, picture_ranks, retrieval, share, text_ranks
+from pipeline.train.shards import ShardSet
+
+from .conftest import COLOURS, SHAPES, picture, write_tar
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, shard_set):
+    import torch
+
+    from pipeline.train.loop import train
+    from pipeline.train.processes import Processes
+    from pipeline.train.recipe import load_train_recipe
+
+    from .conftest import SMALL
+
+    settings = SMALL | {"steps": "150", "batch": "20", "optimizer.warmup": "10", "optimizer.lr": "0.003", "log.every": "50",
+                        "log.checkpoint": "150"}  # fmt: skip
+    recipe = load_train_recipe("nano", [f"{key}={value}" for key, value in settings.items()], [str(shard_set)])
+    folder = tmp_path_factory.mktemp("run")
+    train(recipe, folder, Processes(0, 1, 1, torch.device("cpu")))
+    return folder / "model"
+
+
+def invoke(app, *arguments):
+    found = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert found.exit_code == 0
+    return found
+
+
+def random_pairs(pictures=9, texts=25, seed=0):
+    rng = np.random.default_rng(seed)
+    of = np.concatenate([np.arange(pictures), rng.integers(0, pictures, texts - pictures)])
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, texts, 4))]
+    return Pairs(unit[0][:pictures], unit[1], of, np.array(["en", "de"] * texts)[:texts])
+
+
+def test_ranks_by_hand():
+    pairs = random_pairs()
+    for text, rank in enumerate(text_ranks(pairs)):
+        similar = [float(pairs.texts[text] @ p) for p in pairs.pictures]
+        assert rank == sum(s > similar[pairs.picture_of[text]] for s in similar)
+    for number, rank in enumerate(picture_ranks(pairs)):
+        similar = [float(pairs.pictures[number] @ t) for t in pairs.texts]
+        order = sorted(range(len(similar)), key=lambda t: -similar[t])
+        assert rank == next(i for i, t in enumerate(order) if pairs.picture_of[t] == number)
+
+
+def test_a_model_that_says_the_same_of_all_is_at_chance_or_below():
+    pairs = random_pairs()
+    dull = Pairs(np.ones((9, 4)) / 2, np.ones((25, 4)) / 2, pairs.picture_of, pairs.languages)
+    assert (text_ranks(dull) == 8).all()
+    assert (picture_ranks(dull) == 25 - np.bincount(pairs.picture_of)).all()
+
+
+def test_recalls_and_chance():
+    found = retrieval(random_pairs())
+    assert set(found) == {"all", "de", "en"}
+    assert found["all"]["text_to_image"]["chance"] == pytest.approx(1 / 9)
+    assert found["all"]["image_to_text"]["chance"] == pytest.approx(25 / 9 / 25)
+    assert found["en"]["texts"] + found["de"]["texts"] == 25
+    interval = share(np.array([True] * 30 + [False] * 70))
+    assert interval["low"] < 0.3 < interval["high"]
+    assert 0.05 < interval["high"] - interval["low"] < 0.3
+
+
+def test_a_trained_model_finds_its_pictures(model, shard_set, tmp_path):
+    out = invoke(evaluate.app, "--model", model, "--shards", shard_set, "--output", tmp_path / "evaluation.json")
+    found = json.loads((tmp_path / "evaluation.json").read_text())["retrieval"]
+    assert set(found) == {"all", "en", "de"}
+    assert found["all"]["pictures"] == 30  # of 60 samples; equal bytes are one picture
+    assert found["all"]["text_to_image"]["recall@1"]["value"] > 5 * found["all"]["text_to_image"]["chance"]
+    assert "t→i@1" in out.stdout
+
+
+@pytest.fixture
+def benchmark_folder(tmp_path):
+    """CLIP_benchmark's webdataset layout."""
+    folder = tmp_path / "colours"
+    (folder / "test").mkdir(parents=True)
+    (folder / "classnames.txt").write_text("\n".join(COLOURS) + "\n")
+    (folder / "zeroshot_classification_templates.txt").write_text("a {c} square\na {c} circle\n")
+    members = {}
+    for number in range(60):
+        members[f"s{number:04d}.cls"] = str(number % 10).encode()
+        members[f"s{number:04d}.webp"] = picture(COLOURS[number % 10], SHAPES[number % 2])
+    write_tar(folder / "test" / "0.tar", members)
+    return folder
+
+
+def test_zero_shot_classification(model, benchmark_folder, tmp_path):
+    invoke(evaluate.app, "--model", model, "--classification", benchmark_folder, "--output", tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())["classification"]["colours"]
+    assert (found["pictures"], found["classes"], found["templates"], found["chance"]) == (60, 10, 2, 0.1)
+    encoder, data = Encoder(model), open_data_set(benchmark_folder)
+    vectors = class_vectors(encoder, data.classes, data.templates)
+    hits = {}
+    for image, number in data.samples:
+        hits.setdefault(number, []).append(int((encoder.pictures([image]) @ vectors.T).argmax()) == number)
+    assert found["top_1"]["value"] == pytest.approx(np.mean([hit for found in hits.values() for hit in found]))
+    assert found["mean_class_recall"] == pytest.approx(np.mean([np.mean(h) for h in hits.values()]))
+    assert found["top_1"]["value"] > 0.3
+
+
+def test_an_image_folder(model, tmp_path):
+    for colour in ("red", "light_blue"):
+        (tmp_path / "set" / colour).mkdir(parents=True)
+        (tmp_path / "set" / colour / "a.png").write_bytes(picture("red", "circle"))
+    data = open_data_set(tmp_path / "set")
+    assert data.classes == ["light blue", "red"]
+    found = classify(Encoder(model), data, lambda done: None)
+    assert found["pictures"] == 2
+    assert found["top_1"]["value"] == found["mean_class_recall"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda folder: None, "neither classnames.txt with tars nor a folder"),
+        (lambda folder: (folder / "zeroshot_classification_templates.txt").write_text("a photo\n"), "has no {c}"),
+        (
+            lambda folder: [(folder / "a").mkdir(), (folder / "classnames.txt").write_text("x\ny\n")],
+            "2 class names and 1",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_data_set(tmp_path, prepare, message):
+    prepare(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        open_data_set(tmp_path)
+
+
+def test_classes_out_of_range(benchmark_folder):
+    (benchmark_folder / "classnames.txt").write_text("red\n")
+    with pytest.raises(UsageError, match="is of class 1; there are 1"):
+        list(open_data_set(benchmark_folder).samples)
+
+
+def test_the_encoder_refuses_what_is_no_model(tmp_path):
+    with pytest.raises(UsageError, match="no config.json"):
+        Encoder(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="--model"):
+        Encoder(tmp_path)
+
+
+def test_scores_are_similarities_and_go_on_by_shard(model, shard_set, tmp_path):
+    invoke(score.app, "--model", model, "--shards", shard_set, "--output", tmp_path / "scores")
+    files = sorted((tmp_path / "scores").glob("*.parquet"))
+    assert [file.name for file in files] == ["00000.parquet", "00001.parquet", "00002.parquet"]
+    table = pq.read_table(files[1], partitioning=None)
+    encoder, shards = Encoder(model), ShardSet([str(shard_set)], tmp_path)
+    for row in (0, 7):
+        key, content, text = shards.sample(1, row)
+        assert table["key"][row].as_py() == key
+        similarity = float((encoder.pictures([decode(content)]) @ encoder.texts([text]).T)[0, 0])
+        assert table["score"][row].as_py() == pytest.approx(similarity, abs=1e-5)
+    files[1].unlink()
+    kept = files[0].stat().st_mtime_ns
+    out = invoke(score.app, "--model", model, "--shards", shard_set, "--output", tmp_path / "scores")
+    assert "20 samples of 1 tar(s), 0 unreadable; 2 tar(s) were done" in out.stdout
+    assert files[0].stat().st_mtime_ns == kept
+    assert pq.read_table(files[1], partitioning=None).equals(table)
+
+
+def test_an_unreadable_sample_has_no_score(model, tmp_path):
+    members = {"1.png": picture("red", "circle"), "1.txt": b"red", "2.png": b"nothing", "2.txt": b"blue"}
+    tar = write_tar(tmp_path / "set.tar", members)
+    invoke(score.app, "--model", model, "--shards", tar, "--output", tmp_path / "scores")
+    found = {line["key"]: line["score"] for line in pq.read_table(tmp_path / "scores" / "set.parquet").to_pylist()}
+    assert found["2"] is None
+    assert -1 <= found["1"] <= 1
+
+
+def test_moderation_names_the_concept(model, shard_set, tmp_path):
+    (tmp_path / "concepts.txt").write_text("a red square\na red circle\n")
+    (tmp_path / "neutral.txt").write_text("".join(f"a {c} {s}\n" for c in COLOURS[1:] for s in SHAPES))
+    invoke(moderate.app, "--model", model, "--shards", shard_set, "--concepts", tmp_path / "concepts.txt",
+           "--neutral", tmp_path / "neutral.txt", "--output", tmp_path / "columns")  # fmt: skip
+    lines = pq.read_table(tmp_path / "columns" / "00000.parquet", partitioning=None).to_pylist()
+    red = [line["unwanted"] for i, line in enumerate(lines) if i % 10 == 0]
+    rest = [line["unwanted"] for i, line in enumerate(lines) if i % 10]
+    assert np.mean(red) > np.mean(rest)
+    assert {line["concept"] for line in lines} <= {"a red square", "a red circle"}
+    assert all(0 <= line["unwanted"] <= 1 for line in lines)
+
+
+def test_tags(model, tmp_path):
+    (tmp_path / "red.png").write_bytes(picture("red", "square"))
+    (tmp_path / "entries.txt").write_text("".join(f"a {c} {s}\n" for c in COLOURS for s in SHAPES))
+    invoke(tag.app, "--model", model, "--entries", tmp_path / "entries.txt", "--top", 3, "--output", tmp_path / "tags.jsonl",
+           tmp_path / "red.png")  # fmt: skip
+    (line,) = [json.loads(line) for line in (tmp_path / "tags.jsonl").read_text().splitlines()]
+    assert list(line["labels"].values()) == sorted(line["labels"].values(), reverse=True)
+    encoder = Encoder(model)
+    names = (tmp_path / "entries.txt").read_text().splitlines()
+    similar = (encoder.pictures([decode(picture("red", "square"))]) @ encoder.texts(names).T)[0]
+    assert set(line["labels"]) == {names[i] for i in np.argsort(-similar)[:3]}
+
+
+def test_search_finds_a_picture_by_itself(model, shard_set, tmp_path):
+    invoke(search.app, "index", "--model", model, "--shards", shard_set, "--index", tmp_path / "index")
+    (tmp_path / "asked.png").write_bytes(picture("green", "cross"))
+    page = tmp_path / "page.html"
+    invoke(
+        search.app,
+        "query",
+        "--index",
+        tmp_path / "index",
+        "--picture",
+        tmp_path / "asked.png",
+        "--top",
+        5,
+        "--output",
+        page,
+    )
+    text = page.read_text()
+    first = text[text.index("<li>") : text.index("</li>")]
+    assert "a green cross" in first
+    assert "1.000" in first
+    assert text.count("<img") == 6
+    invoke(search.app, "query", "--index", tmp_path / "index", "--text", "a <b> cross", "--output", page)
+    assert "a &lt;b&gt; cross" in page.read_text()
+
+
+def test_search_page_in_a_browser(model, shard_set, tmp_path):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium here")
+    import subprocess
+
+    invoke(search.app, "index", "--model", model, "--shards", shard_set, "--index", tmp_path / "index")
+    invoke(
+        search.app, "query", "--index", tmp_path / "index", "--text", "a red cross", "--output", tmp_path / "page.html"
+    )
+    shot = tmp_path / "page.png"
+    subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}",
+         f"--screenshot={shot}", "--window-size=1000,700", (tmp_path / "page.html").as_uri()],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    with Image.open(shot) as image:
+        colours = {colour for _, colour in image.convert("RGB").resize((250, 175)).getcolors(1 << 16)}
+    assert len(colours) > 100  # thumbnails, not a blank page
+
+
+def test_pairs_of_a_set(model, shard_set, tmp_path):
+    pairs = embed_pairs(Encoder(model), ShardSet([str(shard_set)], tmp_path), lambda done: None)
+    assert pairs.texts.shape == (60, 32)
+    assert pairs.pictures.shape == (30, 32)
+    assert (pairs.picture_of[:30] == np.arange(30)).all()
+    assert (pairs.picture_of[30:] == np.arange(30)).all()
+    assert np.allclose(np.linalg.norm(pairs.texts, axis=1), 1, atol=1e-5)
