@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pipeline.errors import PipelineError
 
 FORMAT = "step-*.pt"
 
 
-def save(
-    folder: Path, step: int, towers: nn.Module, optimizer: torch.optim.Optimizer, more: dict[str, Any], keep: int
-) -> None:
-    """Writes the state after ``step`` steps and removes all but the ``keep`` newest."""
+def save(folder: Path, state: dict[str, Any], keep: int) -> None:
+    """Writes the state after ``state["step"]`` steps and removes all but the ``keep`` newest."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"step-{step:08d}.pt"
+    file = folder / f"step-{state['step']:08d}.pt"
     part = file.with_suffix(".part")
     with part.open("wb") as out:
-        torch.save({"step": step, "towers": towers.state_dict(), "optimizer": optimizer.state_dict(), **more}, out)
+        torch.save(state, out)
         out.flush()
         os.fsync(out.fileno())
     part.replace(file)

@@ -23,6 +23,7 @@ from pipeline.train.order import Order
 from pipeline.train.pace import Pace, Told
 from pipeline.train.processes import Processes
 from pipeline.train.recipe import TrainRecipe, save_recipe
+from pipeline.train.sharded import average_scalars, clip_gradients, load_whole_state, shard_parameters, whole_state
 from pipeline.train.shards import ShardSet, check_unbalanced
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 from pipeline.train.tokenizer import prepare_tokenizer, tokens_of
@@ -72,7 +73,8 @@ def train(
             metrics.close()
     if processes.first and end == recipe.steps:
         facts = {"recipe": recipe.model_dump(), "steps": end, "samples": end * recipe.batch, "broken": state.broken}
-        export(state.towers, tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
+        towers = _whole_towers(recipe, tokenizer, folder)
+        export(towers, tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
         plot_loss(folder, recipe.name)
         say(f"Model: {folder / 'model'}")
     return last
@@ -111,6 +113,8 @@ def _start(recipe: TrainRecipe, tokenizer, folder: Path, processes: Processes, i
     towers = Towers(model, recipe.patch_dropout, siglip).to(processes.device).train()
     if processes.device.type == "cuda" and processes.count > 1:
         towers = torch.nn.SyncBatchNorm.convert_sync_batchnorm(towers)
+    if recipe.shard_parameters and processes.count > 1:
+        shard_parameters(towers)
     state = State(towers, build_optimizer(towers, recipe.optimizer, processes.device))
     if saved is not None:
         if saved["seed"] != recipe.seed or saved["batch"] != recipe.batch:
@@ -118,12 +122,19 @@ def _start(recipe: TrainRecipe, tokenizer, folder: Path, processes: Processes, i
                 f"{found}: is of seed {saved['seed']} and batch {saved['batch']}, the recipe has {recipe.seed} and "
                 f"{recipe.batch}; --force starts anew"
             )
-        towers.load_state_dict(saved["towers"])
-        state.optimizer.load_state_dict(saved["optimizer"])
+        load_whole_state(towers, state.optimizer, saved)
         state.step, state.broken = saved["step"], saved["broken"]
         if processes.first:
             say(f"Going on after step {state.step:,} of {found}")
     return state
+
+
+def _whole_towers(recipe: TrainRecipe, tokenizer, folder: Path) -> Towers:
+    """The towers of the newest checkpoint, as one process has them."""
+    siglip = recipe.loss.name == "siglip"
+    towers = Towers(build_model(recipe.model, tokens_of(tokenizer), siglip), siglip=siglip)
+    towers.load_state_dict(checkpoint.load(checkpoint.newest(folder / "checkpoints"))["towers"])
+    return towers
 
 
 def _run(
@@ -141,7 +152,8 @@ def _run(
     if recipe.compile and processes.device.type == "cuda":
         torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is, with a warning
         module = torch.compile(module)
-    if processes.count > 1:
+    sharded = recipe.shard_parameters and processes.count > 1
+    if processes.count > 1 and not sharded:
         module = DistributedDataParallel(module, device_ids=processes.device_ids, gradient_as_bucket_view=True)
     local, pad = recipe.batch // processes.count, parts.tokenizer.pad_token_id
     workers = (
@@ -164,7 +176,9 @@ def _run(
                 group["lr"] = rate
             state.optimizer.zero_grad(set_to_none=True)
             loss = pace.count_flops(partial(forward_backward, module, inputs, recipe))
-            norm = torch.nn.utils.clip_grad_norm_(learning, recipe.optimizer.clip_norm or float("inf"))
+            if sharded:
+                average_scalars(towers)
+            norm = clip_gradients(learning, recipe.optimizer.clip_norm or float("inf"))
             loss, broken = processes.mean_and_sum(loss, sum(part.broken.values()))
             finite = math.isfinite(loss) and bool(torch.isfinite(norm))
             keys = processes.all_keys(part.keys) if log_samples or not finite else []
@@ -190,10 +204,12 @@ def _run(
                     metrics.log(state.step, record)
                     told.tell(progress, task, state.step, record)
             progress.update(task, completed=state.step)
-            if processes.first and (state.step % recipe.log.checkpoint == 0 or state.step == end):
-                more = {"seed": recipe.seed, "batch": recipe.batch, "threads": torch.get_num_threads(),
-                        "broken": state.broken}  # fmt: skip
-                checkpoint.save(folder / "checkpoints", state.step, towers, state.optimizer, more, recipe.log.keep)
+            if state.step % recipe.log.checkpoint == 0 or state.step == end:
+                saved = whole_state(towers, state.optimizer)
+                if processes.first:
+                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch,
+                              "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
+                    checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
     return {"step": state.step} | record
 
 

@@ -13,7 +13,8 @@ def build_optimizer(module: nn.Module, options: Optimizer, device: torch.device)
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in learning if p.ndim >= 2], "weight_decay": options.weight_decay},
-        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in learning if p.ndim == 1], "weight_decay": 0.0},
+        {"params": [p for p in learning if p.ndim == 0], "weight_decay": 0.0},
     ]
     if options.name == "lamb":
         return Lamb(groups, lr=options.lr, betas=options.betas, eps=options.eps)

@@ -92,6 +92,7 @@ class TrainRecipe(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: StrictBool = False
     activation_checkpointing: StrictBool = False
+    shard_parameters: StrictBool = False
     log: Log = Log()
 
     @model_validator(mode="after")
@@ -102,6 +103,8 @@ class TrainRecipe(Section):
             raise ValueError("micro_batch: batch norm makes cached gradients differ from the whole batch's; use null")
         if self.micro_batch is not None and self.micro_batch > self.batch:
             raise ValueError(f"micro_batch: found {self.micro_batch}; at most batch, {self.batch}, is allowed")
+        if self.shard_parameters and (self.model.kind == "align" or self.optimizer.name == "lamb"):
+            raise ValueError("shard_parameters: for CLIP and MetaCLIP 2 models with adamw; allowed here: false")
         if self.loss.name == "siglip" and self.loss.label_smoothing:
             raise ValueError("loss.label_smoothing: SigLIP's loss has none; allowed: 0")
         return self

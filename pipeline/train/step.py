@@ -90,7 +90,7 @@ def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, hal
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         _restore(generators[number])
-        with nullcontext() if last or module is towers else module.no_sync():
+        with module.no_sync() if isinstance(module, DistributedDataParallel) and not last else nullcontext():
             with half:
                 got_images, got_texts, got_scale, got_bias = module(
                     part.pictures, part.ids, part.mask, part.patch_order

@@ -4,9 +4,11 @@ import os
 
 import torch
 import torch.distributed as dist
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.train.models import Towers, build_model
+from pipeline.train.sharded import average_scalars, clip_gradients, shard_parameters
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 
 
@@ -23,12 +25,22 @@ def gradients(recipe, tokens, pictures, ids, double: bool, evaluating: bool = Fa
     rows = slice(rank * local, (rank + 1) * local)
     patches = 16 if recipe.patch_dropout else 0
     inputs = make_inputs(towers, pictures[rows], ids[rows], tokens.pad, 0, 1000 + rank * local, patches)
-    module = DistributedDataParallel(towers) if count > 1 else towers
+    sharded = count > 1 and recipe.shard_parameters
+    if sharded:
+        shard_parameters(towers)
+    module = DistributedDataParallel(towers) if count > 1 and not sharded else towers
     seed_step(0, 0, rank)
     loss = forward_backward(module, inputs, recipe).double()
     if count > 1:
         dist.all_reduce(loss)
+    if sharded:
+        average_scalars(towers)
+    learning = [p for p in towers.parameters() if p.requires_grad]
+    norm = clip_gradients(learning, float("inf"))
     found = {name: p.grad for name, p in towers.named_parameters() if p.grad is not None}
+    found = {name: g.full_tensor() if isinstance(g, DTensor) else g for name, g in found.items()}
+    whole = torch.cat([g.flatten().double() for g in found.values()]).norm()
+    assert torch.isclose(norm.double(), whole, rtol=1e-4)
     return float(loss) / count, found
 
 

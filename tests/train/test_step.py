@@ -83,7 +83,15 @@ def test_two_processes_are_one(recipe, tmp_path):
     cases = [
         (recipe(**changes), TOKENS, *batch(), double, changes is ALIGN)
         for double in (False, True)
-        for changes in ({}, {"loss__name": "siglip"}, {"patch_dropout": 0.5}, {"micro_batch": 2}, ALIGN)
+        for changes in (
+            {},
+            {"loss__name": "siglip"},
+            {"patch_dropout": 0.5},
+            {"micro_batch": 2},
+            ALIGN,
+            {"shard_parameters": "true"},
+            {"shard_parameters": "true", "micro_batch": 2, "loss__name": "siglip"},
+        )
     ]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
