@@ -2,6 +2,8 @@
 
 import os
 
-# transformers speaks of every optional package that is missing, and tokenizers of every fork, unless told not to.
+# transformers speaks of every optional package that is missing and of every file that it reads, and tokenizers of every
+# fork, unless told not to.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
-from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import UsageError
 from pipeline.train.models import needs_mask
@@ -24,7 +23,6 @@ class Encoder:
         if not (Path(folder) / "config.json").is_file():
             raise UsageError(f"--model {folder}: no config.json; give the folder of an exported model")
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        disable_progress_bar()
         try:
             self.model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(self.device)
             self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AlignProcessor, CLIPProcessor
-from transformers.utils.logging import disable_progress_bar
 
 from pipeline.train.models import Towers, build_processor
 
@@ -17,7 +16,6 @@ def export(towers: Towers, tokenizer, kind: str, image_size: int, facts: dict[st
     """Writes model, tokenizer, processor and ``training.json`` into ``folder``, in place of what is there."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    disable_progress_bar()
     towers.model.save_pretrained(part)
     image_processor = build_processor(kind, image_size)
     PROCESSORS[kind](image_processor, tokenizer).save_pretrained(part)

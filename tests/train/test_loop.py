@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -227,3 +228,34 @@ def test_the_command_says_errors_in_one_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: data.shards: {tmp_path / 'none'}: no such file or folder"
+
+
+@pytest.mark.parametrize("sharded", ["false", "true"])
+def test_two_processes_and_then_one_are_the_run_of_one(recipe, train, tmp_path, sharded):
+    made = recipe(steps=4, batch=16, shard_parameters=sharded)
+    train(made, tmp_path / "whole", log_samples=True)
+    save_recipe(made, tmp_path / "recipe.yaml")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(port),
+    ]
+    command = [sys.executable, *launch, "-m", "pipeline.train", "--recipe", str(tmp_path / "recipe.yaml"), "--log-samples",
+               "--output", str(tmp_path / "both"), "--stop-after", "2"]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    train(made, tmp_path / "both", log_samples=True)
+    (keys, losses, weights), (want_keys, want_losses, want_weights) = (
+        outcome(tmp_path / "both"),
+        outcome(tmp_path / "whole"),
+    )
+    assert keys == want_keys
+    assert [loss[1] for loss in losses] == pytest.approx([loss[1] for loss in want_losses], abs=1e-4)
+    assert all(torch.allclose(weights[name], want_weights[name], atol=1e-3) for name in weights)
