@@ -29,10 +29,9 @@ def main(
     tokenizer_only: Annotated[bool, typer.Option("--tokenizer-only", help="Train the tokenizer alone.")] = False,
 ) -> None:
     """Trains."""
-    from pipeline.train.loop import train
+    from pipeline.train.loop import open_shards, train
     from pipeline.train.processes import join_processes, leave_processes
     from pipeline.train.recipe import load_train_recipe
-    from pipeline.train.shards import ShardSet
     from pipeline.train.tokenizer import prepare_tokenizer
 
     found = load_train_recipe(recipe, set, shards)
@@ -43,9 +42,8 @@ def main(
             shutil.rmtree(folder, ignore_errors=True)
         processes.wait()
         if tokenizer_only:
-            made = prepare_tokenizer(
-                found.tokenizer, ShardSet(found.data.shards, folder / "indexes"), folder / "tokenizer", None, processes
-            )
+            shards = open_shards(found, folder)
+            made = prepare_tokenizer(found.tokenizer, shards, folder / "tokenizer", None, processes)
             say(f"Tokenizer of {len(made):,} tokens: {folder / 'tokenizer'}")
             return
         last = train(found, folder, processes, init_from, log_samples, stop_after)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
 from pipeline.train.order import Order, uniforms
@@ -100,12 +100,12 @@ def places_of(step: int, steps: int, batch: int, rank: int, ranks: int) -> Itera
             yield start, min(start + PART, first + local)
 
 
-def batches(parts: Parts, step: int, steps: int, batch: int, rank: int, ranks: int, workers: int) -> Iterator[Part]:
+def batches(parts: Dataset, step: int, steps: int, batch: int, rank: int, ranks: int, workers: int) -> Iterator[Part]:
     """The process's share of each batch from a step on, as one part, its texts padded to the longest."""
     loader = DataLoader(
         parts,
         batch_size=None,
-        sampler=_Places(step, steps, batch, rank, ranks),
+        sampler=None if isinstance(parts, IterableDataset) else _Places(step, steps, batch, rank, ranks),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         collate_fn=_as_it_is,

@@ -26,6 +26,7 @@ from pipeline.train.recipe import TrainRecipe, save_recipe
 from pipeline.train.sharded import average_scalars, clip_gradients, load_whole_state, shard_parameters, whole_state
 from pipeline.train.shards import ShardSet, check_unbalanced
 from pipeline.train.step import forward_backward, make_inputs, seed_step
+from pipeline.train.stream import Stream, StreamParts, is_stream
 from pipeline.train.tokenizer import prepare_tokenizer, tokens_of
 
 
@@ -53,7 +54,7 @@ def train(
     with a checkpoint. Raises ``UsageError`` before the first step where recipe, shards or folder do not fit.
     """
     _check(recipe, folder, processes)
-    shards = ShardSet(recipe.data.shards, folder / "indexes")
+    shards = open_shards(recipe, folder)
     if recipe.data.online_balancing:
         check_unbalanced(shards.tars)
     tokenizer = prepare_tokenizer(recipe.tokenizer, shards, folder / "tokenizer", init_from, processes)
@@ -61,9 +62,12 @@ def train(
     if state.step >= recipe.steps:
         say(f"Nothing to do: {folder} has {state.step:,} steps; --set steps=N trains on, --force starts anew")
         return {"step": state.step}
-    keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-    order = Order(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
-    parts = Parts(shards, order, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
+    if isinstance(shards, Stream):
+        parts = StreamParts(shards, recipe, tokenizer, state.step, processes.rank, processes.count)
+    else:
+        keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
+        order = Order(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
+        parts = Parts(shards, order, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
     end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
     metrics = Metrics(folder, state.step, recipe.model_dump(), log_samples) if processes.first else None
     try:
@@ -78,6 +82,13 @@ def train(
         plot_loss(folder, recipe.name)
         say(f"Model: {folder / 'model'}")
     return last
+
+
+def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | Stream:
+    """The shards of a recipe, to be read at any place, or streamed where one of them cannot be."""
+    if any(map(is_stream, recipe.data.shards)):
+        return Stream(recipe.data.shards)
+    return ShardSet(recipe.data.shards, folder / "indexes")
 
 
 def _check(recipe: TrainRecipe, folder: Path, processes: Processes) -> None:
@@ -140,7 +151,7 @@ def _whole_towers(recipe: TrainRecipe, tokenizer, folder: Path) -> Towers:
 def _run(
     recipe: TrainRecipe,
     state: State,
-    parts: Parts,
+    parts: Parts | StreamParts,
     end: int,
     processes: Processes,
     metrics: Metrics | None,

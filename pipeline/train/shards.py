@@ -120,7 +120,7 @@ def find_tars(path: str) -> list[str]:
             raise UsageError(f"data.shards: {path}: a folder without .tar files")
         return tars
     if path.endswith(COMPRESSED):
-        raise UsageError(f"data.shards: {path}: a compressed tar cannot be read at any place; unpack it to .tar first")
+        raise UsageError(f"--shards {path}: a compressed tar cannot be read at any place; unpack it to .tar first")
     if not found.is_file():
         raise UsageError(f"data.shards: {path}: no such file or folder")
     return [str(found)]

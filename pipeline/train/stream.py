@@ -1,0 +1,90 @@
+"""Tars that cannot be read at any place, compressed or at the other end of a pipe: streamed through ``webdataset``.
+
+Shards are drawn at random without end and samples shuffled in a buffer. What is promised of tars on disk is not of
+these: a run that resumes goes on with other samples, and the number of workers and processes matters.
+"""
+
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import webdataset
+from torch.utils.data import IterableDataset, get_worker_info
+
+from pipeline.errors import PipelineError
+from pipeline.train.loader import BROKEN, CROP, PART, Part
+from pipeline.train.order import uniforms
+from pipeline.train.pictures import DRAWS, decode, training_pixels
+from pipeline.train.recipe import TrainRecipe
+from pipeline.train.shards import COMPRESSED, PICTURES, find_tars
+from pipeline.train.tokenizer import encode
+
+BUFFER = 1000
+
+
+def is_stream(path: str) -> bool:
+    """Whether a path of ``data.shards`` can only be streamed."""
+    return path.startswith(("pipe:", "http://", "https://")) or path.endswith(COMPRESSED)
+
+
+class Stream:
+    """The samples of some shards, without end."""
+
+    def __init__(self, paths: list[str]):
+        """``paths``: URLs, ``pipe:`` commands, compressed or plain tars, folders of tars."""
+        self.tars = [tar for path in paths for tar in ([path] if is_stream(path) else find_tars(path))]
+
+    def samples(self, *seed: int) -> Iterator[tuple[str, bytes, str]]:
+        """Key, picture and text of random samples."""
+        mixed = int(np.random.default_rng(seed).integers(2**31))
+        shards = webdataset.ResampledShards(self.tars, seed=mixed, deterministic=True, worker_seed=lambda: 0)
+        try:
+            for sample in webdataset.DataPipeline(
+                shards, webdataset.tarfile_to_samples(), webdataset.shuffle(BUFFER, rng=np.random.RandomState(mixed))
+            ):
+                picture = next((sample[kind] for kind in PICTURES if kind in sample), None)
+                if picture is not None and "txt" in sample:
+                    yield sample["__key__"], picture, sample["txt"].decode("utf-8", "replace")
+        except (OSError, ValueError, EOFError, tarfile.TarError) as error:
+            raise PipelineError(f"data.shards: {' '.join(map(str, error.args))}") from None
+
+    def texts(self, most: int) -> Iterator[str]:
+        """``most`` texts, or as many as there are in the first tenth of a million."""
+        for number, (_, _, text) in enumerate(self.samples(0)):
+            if number == min(most, 100_000):
+                return
+            yield text
+
+
+class StreamParts(IterableDataset):
+    """The parts of a process's batches, one after the other, each worker from its own stream."""
+
+    def __init__(self, stream: Stream, recipe: TrainRecipe, tokenizer, step: int, rank: int, ranks: int):
+        """``step``: where the run stands; it makes the stream another one after a resume."""
+        self.stream, self.recipe, self.tokenizer, self.start = stream, recipe, tokenizer, (recipe.seed, step, rank)
+        local = recipe.batch // ranks
+        self.size = next(size for size in range(min(PART, local), 0, -1) if local % size == 0)
+
+    def __iter__(self) -> Iterator[Part]:
+        worker = get_worker_info()
+        seed = (*self.start, worker.id if worker else 0)
+        side, crop = self.recipe.model.image_size, self.recipe.data.crop
+        pictures, keys, texts, broken = [], [], [], Counter()
+        place = int(np.random.default_rng(seed).integers(2**62))
+        for key, content, text in self.stream.samples(*seed):
+            place += 1
+            draws = uniforms(self.recipe.seed, CROP, np.array([place]), DRAWS)[0]
+            try:
+                image = decode(content, side * 2 if self.recipe.data.draft else None)
+                pictures.append(training_pixels(image, side, crop, draws))
+            except BROKEN as error:
+                broken[type(error).__name__] += 1
+                continue
+            keys.append(key)
+            texts.append(text)
+            if len(keys) == self.size:
+                stacked = torch.from_numpy(np.stack(pictures))
+                yield Part(stacked, torch.from_numpy(encode(self.tokenizer, texts)), keys, broken)
+                pictures, keys, texts, broken = [], [], [], Counter()

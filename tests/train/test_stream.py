@@ -1,0 +1,70 @@
+"""Shards that can only be streamed: compressed, and over HTTP from a server on this machine."""
+
+import gzip
+import http.server
+import threading
+
+import pytest
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.train.stream import Stream, is_stream
+
+from .conftest import picture, write_tar
+
+
+@pytest.fixture
+def compressed(tmp_path, shard_set):
+    found = []
+    for tar in sorted(shard_set.glob("*.tar")):
+        found.append(tmp_path / f"{tar.name}.gz")
+        found[-1].write_bytes(gzip.compress(tar.read_bytes()))
+    return found
+
+
+def test_what_is_a_stream():
+    assert all(map(is_stream, ["a.tar.gz", "a.tgz", "https://x.test/a.tar", "pipe:cat a.tar"]))
+    assert not any(map(is_stream, ["a.tar", "folder"]))
+
+
+def test_compressed_tars_train(recipe, train, tmp_path, compressed):
+    made = recipe(data__shards="[" + ", ".join(f'"{file}"' for file in compressed) + "]", data__workers=2)
+    last = train(made, tmp_path / "run", log_samples=True)
+    assert last["step"] == 4
+    assert (tmp_path / "run" / "model").is_dir()
+    assert all(line.count("0000") >= 16 for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
+    with pytest.raises(UsageError, match="shards without our manifest"):
+        train(recipe(data__shards=f'["{compressed[0]}"]', data__online_balancing="true"), tmp_path / "other")
+
+
+def test_over_http(tmp_path, shard_set):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(shard_set))
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/00000.tar"
+        stream = Stream([url]).samples(0)
+        found = [next(stream) for _ in range(60)]
+        server.shutdown()
+    assert len({key for key, _, _ in found}) == 20
+    assert all(text.startswith("a ") and picture[:4] == b"\x89PNG" for _, picture, text in found)
+
+
+def test_seeds_differ_and_repeat(compressed):
+    def first(*seed):
+        stream = Stream([str(file) for file in compressed]).samples(*seed)
+        return [next(stream)[0] for _ in range(30)]
+
+    assert first(1, 2) == first(1, 2)
+    assert first(1, 2) != first(1, 3)
+
+
+def test_a_broken_stream_is_said(tmp_path):
+    whole = gzip.compress(write_tar(tmp_path / "a.tar", {"1.png": picture("red", "cross"), "1.txt": b"x"}).read_bytes())
+    (tmp_path / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PipelineError, match="cut.tar.gz"):
+        next(Stream([str(tmp_path / "cut.tar.gz")]).samples(0))
