@@ -234,6 +234,9 @@ def _finish(job: _Job, given: str, done: list[dict[str, Any]], seconds: float) -
         storage.write_json(storage.join(output, "manifest.json"), {"name": recipe.name, "files": files})
     results.print(summary_table(done))
     for stage in done:
+        if "bands" in stage:
+            rows, threshold = stage["rows_per_band"], recipe.dedupe.threshold
+            say(f"MinHash: {stage['bands']} bands of {rows} rows for the threshold {threshold}")
         for damaged in stage.get("damaged_files", []):
             say(f"damaged: {damaged['file']}: {damaged['error']}")
     if not changed:

@@ -122,7 +122,8 @@ def find_tars(path: str) -> list[str]:
     if path.endswith(COMPRESSED):
         raise UsageError(f"--shards {path}: a compressed tar cannot be read at any place; unpack it to .tar first")
     if not found.is_file():
-        raise UsageError(f"data.shards: {path}: no such file or folder")
+        hint = "; make curate writes the demo's" if path.startswith("output/demo") else ""
+        raise UsageError(f"data.shards: {path}: no such file or folder{hint}")
     return [str(found)]
 
 
