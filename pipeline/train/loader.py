@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
 from pipeline.train.order import Order, uniforms
-from pipeline.train.pictures import DRAWS, decode, training_pixels
+from pipeline.train.pictures import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.shards import ShardSet
 from pipeline.train.tokenizer import encode
 
@@ -68,7 +68,7 @@ class Parts(Dataset):
         for attempt in range(ATTEMPTS):
             try:
                 key, content, text = self.shards.sample(shard, row)
-                image = decode(content, self.size * 2 if self.draft else None)
+                image = decode(content, draft_side(self.size, self.crop) if self.draft else None)
                 return key, training_pixels(image, self.size, self.crop, draws), text
             except BROKEN as error:
                 broken[type(error).__name__] += 1

@@ -21,6 +21,11 @@ def decode(content: bytes, draft: int | None = None) -> Image.Image:
     return image.convert("RGB")
 
 
+def draft_side(size: int, share: tuple[float, float]) -> int:
+    """The shorter side that a picture needs so that its smallest crop is not smaller than ``size``."""
+    return math.ceil(size / math.sqrt(share[0] * ASPECT[0]))
+
+
 def crop_box(width: int, height: int, share: tuple[float, float], draws: np.ndarray) -> tuple[int, int, int, int]:
     """A random box of a share of the area and of an aspect between 3:4 and 4:3, as (left, top, right, bottom).
 

@@ -16,7 +16,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from pipeline.errors import PipelineError
 from pipeline.train.loader import BROKEN, CROP, PART, Part
 from pipeline.train.order import uniforms
-from pipeline.train.pictures import DRAWS, decode, training_pixels
+from pipeline.train.pictures import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.recipe import TrainRecipe
 from pipeline.train.shards import COMPRESSED, PICTURES, find_tars
 from pipeline.train.tokenizer import encode
@@ -77,7 +77,7 @@ class StreamParts(IterableDataset):
             place += 1
             draws = uniforms(self.recipe.seed, CROP, np.array([place]), DRAWS)[0]
             try:
-                image = decode(content, side * 2 if self.recipe.data.draft else None)
+                image = decode(content, draft_side(side, crop) if self.recipe.data.draft else None)
                 pictures.append(training_pixels(image, side, crop, draws))
             except BROKEN as error:
                 broken[type(error).__name__] += 1
