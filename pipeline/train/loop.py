@@ -159,17 +159,13 @@ def _run(
     log_samples: bool,
 ) -> dict[str, Any]:
     """Steps from ``state.step`` to ``end``; the last record."""
-    module = towers = state.towers
-    if recipe.compile and processes.device.type == "cuda":
-        torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is, with a warning
-        module = torch.compile(module)
+    towers = state.towers
     sharded = recipe.shard_parameters and processes.count > 1
-    if processes.count > 1 and not sharded:
-        module = DistributedDataParallel(module, device_ids=processes.device_ids, gradient_as_bucket_view=True)
+    module = _module(towers, recipe, processes, sharded)
     local, pad = recipe.batch // processes.count, parts.tokenizer.pad_token_id
-    workers = (
-        recipe.data.workers if recipe.data.workers is not None else max(1, (os.cpu_count() or 2) // processes.local)
-    )
+    workers = recipe.data.workers
+    if workers is None:
+        workers = max(1, (os.cpu_count() or 2) // processes.local)
     stream = batches(parts, state.step, end, recipe.batch, processes.rank, processes.count, workers)
     learning = [p for p in towers.parameters() if p.requires_grad]
     pace, told, record = Pace(processes.device, recipe.batch), Told(recipe.steps), {}
@@ -222,6 +218,17 @@ def _run(
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
     return {"step": state.step} | record
+
+
+def _module(towers: Towers, recipe: TrainRecipe, processes: Processes, sharded: bool) -> torch.nn.Module:
+    """The towers as what a step calls: compiled on a GPU, and within DDP where there are several processes."""
+    module = towers
+    if recipe.compile and processes.device.type == "cuda":
+        torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is, with a warning
+        module = torch.compile(module)
+    if processes.count > 1 and not sharded:
+        module = DistributedDataParallel(module, device_ids=processes.device_ids, gradient_as_bucket_view=True)
+    return module
 
 
 def _progress(shown: bool) -> Progress:
