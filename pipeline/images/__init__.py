@@ -1,0 +1,1 @@
+"""Pictures from the web: fetched with img2dataset, every request guarded, every URL accounted for."""
