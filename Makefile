@@ -16,7 +16,7 @@ TRAIN_RECIPE = $(if $(filter demo,$(RECIPE)),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(basename $(notdir $(TRAIN_RECIPE))))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(foreach path,$(INPUT),--shards $(call quote,$(path))) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate ingest match dedupe balance shards what-if tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate ingest match dedupe balance images shards what-if tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -34,6 +34,11 @@ curate: venv $(if $(filter demo,$(RECIPE)),$(if $(INPUT),,demo-pool)) ## run a r
 
 ingest match dedupe balance shards: venv
 	@$(PY) jobs/$@.py $(OPTIONS)
+
+images: ## stage: fetch the pictures of a recipe with images.fetch from the web
+	@VENV=$(VENV) sh scripts/venv.sh demo,images
+	@$(PY) jobs/fetch_images.py $(OPTIONS)
+
 ingest: ## stage: read the pool into the table pairs
 match: ## stage: match texts with entries
 dedupe: ## stage: find near-duplicate texts
@@ -57,11 +62,11 @@ evaluate: ## evaluate a trained model: RECIPE=nano, on the demo's evaluation set
 		$(foreach path,$(or $(INPUT),output/demo-pool/evaluation),--shards $(call quote,$(path)))
 
 test: ## set up .venv and run the tests
-	@VENV=$(VENV) sh scripts/venv.sh demo,dev,train
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,train
 	@$(PY) -m pytest -m "not slow" $(ARGS)
 
 test-slow: ## run the tests that take minutes
-	@VENV=$(VENV) sh scripts/venv.sh demo,dev,train
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,train
 	@$(PY) -m pytest -m slow $(ARGS)
 
 bench: ## measure kernels and jobs beside others: TEXTS=file ENTRIES=file, one a line

@@ -8,6 +8,7 @@ later ones. The manifest is written last.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from pipeline import record, storage, tables
@@ -15,6 +16,7 @@ from pipeline.balance import stage as balance
 from pipeline.dedupe import stage as dedupe
 from pipeline.entries.lists import EntryList, load_lists
 from pipeline.errors import PipelineError, UsageError
+from pipeline.images import stage as images
 from pipeline.ingest import stage as ingest
 from pipeline.ingest.plan import Plan, plan
 from pipeline.language.identify import load_model, model_file
@@ -45,15 +47,22 @@ STAGES = {
     "match": Stage(("matched",), ("ingest",), match.run, "Matching texts with entries", (f"matched/{LISTS}",)),
     "dedupe": Stage(("clusters",), ("match",), dedupe.run, "Looking for near-duplicates"),
     "balance": Stage(("entry_counts", "thresholds", "curated"), ("match", "dedupe"), balance.run, "Balancing"),
-    "shards": Stage(("shards",), ("balance",), shards.run, "Writing shards"),
+    "images": Stage(("images", "fetched"), ("balance",), images.run, "Fetching pictures"),
+    "shards": Stage(("shards",), ("balance", "images"), shards.run, "Writing shards"),
 }
 OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distribution.png", "what-if.json", "what-if.png",
         record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in s.tables)}  # fmt: skip
 
 
 def stages_of(recipe: Recipe) -> list[str]:
-    """The stages that a recipe has: shards only where pictures are at hand."""
-    return [name for name in STAGES if name != "shards" or recipe.images.root is not None]
+    """The stages that a recipe has: images only where they are fetched, shards only where pictures are at hand."""
+    at_hand = {"images": recipe.images.fetch, "shards": recipe.images.fetch or recipe.images.root is not None}
+    return [name for name in STAGES if at_hand.get(name, True)]
+
+
+def stages_before(name: str, recipe: Recipe) -> list[str]:
+    """The stages of a recipe whose tables a stage reads."""
+    return [before for before in STAGES[name].after if before != "images" or recipe.images.fetch]
 
 
 @dataclass
@@ -65,6 +74,7 @@ class _Job:
     source: str
     plan: Plan | None
     lists: dict[str, EntryList] | None
+    force: bool
 
 
 def curate(
@@ -110,10 +120,10 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
             raise PipelineError(f"--strict: {damaged[0].path}: {damaged[0].damage}")
     if "match" in wanted:
         lists = load_lists(recipe)
-    if "shards" in wanted:
-        _check_images(recipe)
+    if {"images", "shards"} & set(wanted):
+        _check_images(recipe, wanted)
     for name in wanted:
-        for before in STAGES[name].after:
+        for before in stages_before(name, recipe):
             if before not in wanted and _record(source, output, before) is None:
                 missing = ", ".join(STAGES[before].tables)
                 raise UsageError(f"--input {source}: no finished {missing}; run jobs/{before}.py first")
@@ -122,7 +132,7 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
         storage.write_bytes(storage.join(output, "recipe.yaml"), to_yaml(recipe).encode())
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
-    return _Job(recipe, output, source, planned, lists)
+    return _Job(recipe, output, source, planned, lists, force)
 
 
 def check_output(output: str, recipe: Recipe, force: bool) -> None:
@@ -143,10 +153,18 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
             )
 
 
-def _check_images(recipe: Recipe) -> None:
+def _check_images(recipe: Recipe, wanted: list[str]) -> None:
     root = recipe.images.root
+    if "images" in wanted and not recipe.images.fetch:
+        raise UsageError("images.fetch: found false; pictures are fetched where it is true")
+    if recipe.images.fetch:
+        if find_spec("img2dataset") is None:
+            raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
+        return
     if root is None:
-        raise UsageError("images.root: missing; shards need the folder of the pictures, and images.prefix")
+        raise UsageError(
+            "images.root: missing; shards need the folder of the pictures, and images.prefix, or images.fetch"
+        )
     if not storage.exists(root if "://" in root else str(local_path(root))):
         raise UsageError(f"images.root: {root}: no such folder")
 
@@ -165,11 +183,11 @@ def _fingerprint(job: _Job, name: str) -> str:
                           {key: found.entries.to_pylist() for key, found in job.lists.items()}],
         "dedupe": lambda: [recipe["dedupe"] if recipe["dedupe"]["scope"] != "none" else None],
         "balance": lambda: [recipe["seed"], recipe["balance"]],
+        "images": lambda: [recipe["images"]],
         "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"]],
     }[name]()  # fmt: skip
-    return fingerprint(
-        name, own, *[_record(job.source, job.output, before).fingerprint for before in STAGES[name].after]
-    )
+    before = [_record(job.source, job.output, stage).fingerprint for stage in stages_before(name, job.recipe)]
+    return fingerprint(name, own, *before)
 
 
 def _run_stage(job: _Job, name: str, print_of: str, strict: bool) -> Record:
@@ -178,7 +196,7 @@ def _run_stage(job: _Job, name: str, print_of: str, strict: bool) -> Record:
         session = open_session()
     started = time.monotonic()
     with running(stage.title, session):
-        account, notes = stage.run(Run(job.recipe, output, job.source, session, job.plan, job.lists))
+        account, notes = stage.run(Run(job.recipe, output, job.source, session, job.plan, job.lists, job.force))
         if strict and notes.get("damaged_files"):
             first = notes["damaged_files"][0]
             raise PipelineError(f"--strict: {first['file']}: {first['error']}")

@@ -5,6 +5,7 @@ and raises ``UsageError`` with one line that names the key, what was found and w
 recipe are looked up in the working directory, then in the project's folder. ``docs/recipes.md`` explains every key.
 """
 
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
@@ -88,15 +89,43 @@ THRESHOLD_KEYS = ("t", "tail_share", "size")
 
 
 class Images(Section):
-    """Pictures that are local files: URLs that start with ``prefix`` stand for files below ``root``."""
+    """Pictures that are fetched, or local files: URLs that start with ``prefix`` stand for files below ``root``."""
 
     root: StrictStr | None = None
     prefix: StrictStr | None = None
+    fetch: StrictBool = False
+    size: Count = 256
+    resize: Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"] = "keep_ratio"
+    only_if_bigger: StrictBool = True
+    format: Literal["jpg", "png", "webp"] = "jpg"
+    quality: Annotated[StrictInt, Field(ge=0, le=100)] = 95
+    min_side: Annotated[StrictInt, Field(ge=0)] = 0
+    max_aspect: Annotated[float, Field(ge=1)] | None = None
+    threads: Count = 32
+    timeout: Count = 10
+    retries: Annotated[StrictInt, Field(ge=0)] = 2
+    wait: Annotated[float, Field(ge=0)] = 10.0
+    requests_per_host: Annotated[StrictInt, Field(ge=0)] = 0
+    user_agent: StrictStr | None = None
+    most_bytes: Count = 50_000_000
+    most_seconds: Annotated[float, Field(gt=0)] = 60.0
+    most_pixels: Count = 100_000_000
+    allow_networks: list[StrictStr] = Field(default_factory=list)
+    samples: Count = 10_000
 
     @model_validator(mode="after")
     def _both(self):
         if (self.root is None) != (self.prefix is None):
             raise ValueError("root and prefix go together, found one of them")
+        if self.fetch and self.root is not None:
+            raise ValueError("fetch is for pictures of the web and root for local ones, found both")
+        if self.format == "png" and self.quality > 9:
+            raise ValueError(f"quality: found {self.quality}; for png 0 to 9 is allowed, the compression")
+        for network in self.allow_networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"allow_networks: found {network!r}: {error}") from None
         return self
 
 

@@ -24,6 +24,7 @@ class Run:
     """The recipe, the output folder, the folder with the tables of the stages before, and the session.
 
     ``plan`` is there for ``ingest`` and ``lists`` for ``match``: both are looked at before any stage starts.
+    ``force``: what is there already is not to be used.
     """
 
     recipe: Recipe
@@ -32,6 +33,7 @@ class Run:
     session: tables.SparkSession
     plan: Plan | None = None
     lists: dict[str, EntryList] | None = None
+    force: bool = False
 
     def folder(self, name: str) -> str:
         """The folder of a finished table: in the source, else in the output."""

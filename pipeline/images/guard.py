@@ -1,6 +1,6 @@
 """What a URL may be, where a request may go, and how much an answer may be.
 
-img2dataset asks ``urllib.request.urlopen`` for whatever URL it has. ``Guard.install`` puts an opener of ours in its
+img2dataset asks ``urllib.request.urlopen`` for whatever URL it has. ``Guard.installed`` puts an opener of ours in its
 place in this process: HTTP and HTTPS alone; every address of a host is looked at and the one that was looked at is
 connected to, for redirects too; answers are limited in bytes and seconds, and refused where they ask not to be used.
 """
@@ -8,32 +8,22 @@ connected to, for redirects too; answers are limited in bytes and seconds, and r
 import contextlib
 import http.client
 import ipaddress
-import re
 import socket
 import ssl
 import threading
 import time
-import urllib.error
 import urllib.request
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
+
+from pipeline.images.addresses import Refused, check_host, check_url, embedded, is_public, quoted
 
 CHUNK = 1 << 16
-# What inet_aton takes for an address besides four decimal numbers: 2130706433, 0x7f.1, 0177.0.0.1.
-_ODD_NUMBERS = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?", re.IGNORECASE)
-_AS_IT_IS = "%/:=&?~#+!$,;'@()*[]|"
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Refused(urllib.error.URLError):
-    """A request or an answer that the guard does not let through; its ``reason`` is a word for the statistics."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +59,15 @@ class Guard:
         ):
             self.opener.add_handler(handler)
 
-    def install(self) -> None:
-        """Makes every ``urllib.request.urlopen`` of this process go through the guard."""
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Makes every ``urllib.request.urlopen`` of this process go through the guard, within a ``with`` block."""
+        before = urllib.request.urlopen
         urllib.request.urlopen = self.open
+        try:
+            yield
+        finally:
+            urllib.request.urlopen = before
 
     def open(self, request, data=None, timeout: float = 10.0) -> "Answer":
         """The answer to a request (or URL). Raises ``Refused``, or what urllib does: an ``HTTPError`` for a status."""
@@ -149,56 +145,6 @@ class _Watch:
                     if connection is not None and connection.fileno() >= 0:
                         with contextlib.suppress(OSError):
                             connection.shutdown(socket.SHUT_RDWR)
-
-
-def check_url(url: str) -> None:
-    """Raises ``Refused`` for a URL that is not of HTTP or HTTPS, or has a user, or strange characters in its host."""
-    if re.search(r"[\t\r\n]", url):  # urlsplit leaves these out, and others may not
-        raise Refused("bad_url")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise Refused("bad_url") from None
-    if parts.scheme.lower() not in ("http", "https"):
-        raise Refused("refused_scheme")
-    if not parts.hostname or port == 0 or "@" in parts.netloc or re.search(r"[\x00-\x20\x7f\\]", parts.netloc):
-        raise Refused("bad_url")
-    check_host(parts.hostname)
-
-
-def quoted(url: str) -> str:
-    """The URL with the spaces, control characters and other letters of its path and query as percent signs."""
-    scheme, netloc, path, query, _ = urlsplit(url)
-    return urlunsplit((scheme, netloc, quote(path, safe=_AS_IT_IS), quote(query, safe=_AS_IT_IS), ""))
-
-
-def check_host(host: str) -> None:
-    """Raises ``Refused`` for a host that is a number in another form than four decimal ones, or an IPv6 address."""
-    try:
-        ipaddress.ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        if _ODD_NUMBERS.fullmatch(host):
-            raise Refused("refused_address") from None
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet."""
-    return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
-        or address.is_link_local or (address.version == 6 and (address.is_site_local or address in _LOCAL_NAT64))
-    )  # fmt: skip
-
-
-def embedded(address: Address) -> Iterable[Address]:
-    """The IPv4 addresses that an IPv6 address stands for: mapped, compatible, 6to4, Teredo, NAT64."""
-    if address.version == 4:
-        return []
-    low = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or int(address) >> 32 == 0:
-        found.append(low)
-    return [one for one in found if one is not None]
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

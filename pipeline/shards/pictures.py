@@ -1,11 +1,14 @@
-"""Local pictures: which file a URL stands for, and whether it is a picture that shards take.
+"""Where the picture of a pair is: a local file, or a member of a tar that was fetched; and whether shards take it.
 
-Only a URL that starts with the recipe's ``images.prefix`` stands for a file, and only for one below ``images.root``.
+Of local ones, only a URL that starts with the recipe's ``images.prefix`` stands for a file, and only for one below
+``images.root``.
 """
 
 import io
 import posixpath
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from PIL import Image
@@ -24,6 +27,26 @@ class Picture:
     extension: str
     width: int
     height: int
+
+
+Load = Callable[[dict[str, Any]], Picture | str]
+
+
+def local_pictures(root: str, prefix: str) -> Load:
+    """What loads the picture of a curated pair from the files below ``root``."""
+    return lambda row: load_picture(row["url"], root, prefix)
+
+
+def fetched_pictures(folder: str) -> Load:
+    """What loads the picture of a curated pair that has its row of ``images`` beside it from the tars in ``folder``."""
+
+    def load(row: dict[str, Any]) -> Picture | str:
+        filesystem, path = storage.open_filesystem(storage.join(folder, row["tar"]))
+        with filesystem.open_input_file(path) as file:
+            content = file.read_at(row["image_size"], row["image_offset"])
+        return Picture(content, row["format"], row["picture_width"], row["picture_height"])
+
+    return load
 
 
 def picture_path(url: str, root: str, prefix: str) -> str | None:

@@ -9,9 +9,11 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline.shards.pictures import MISSING, Load
 from pipeline.shards.tar import JSON_FIELDS, write_shard
 
 WRITTEN = "shard string, samples bigint, bytes bigint, sha256 string, dropped map<string, bigint>"
+IMAGE_FIELDS = ("status", "shard", "width", "height", "format", "image_offset", "image_size")
 BUCKET_BITS = 20
 MOST_PARTITIONS = 4096
 
@@ -37,14 +39,28 @@ def numbered(curated: DataFrame, samples: int) -> DataFrame:
     return ranked.withColumn("shard", F.floor(F.col("rank") / samples).cast("int")).drop("bucket", "start", "rank")
 
 
-def write_shards(curated: DataFrame, pairs: int, samples: int, folder: str, root: str, prefix: str) -> DataFrame:
+def with_images(curated: DataFrame, images: DataFrame) -> DataFrame:
+    """Adds what ``fetched_pictures`` wants of each pair's row in ``images``."""
+    renamed = {"shard": "tar", "width": "picture_width", "height": "picture_height"}
+    places = images.select("image_id", *(F.col(name).alias(renamed.get(name, name)) for name in IMAGE_FIELDS))
+    return curated.join(places, "image_id", "left")
+
+
+def without_picture(pairs: DataFrame) -> dict[str, int]:
+    """The pairs whose picture was not fetched, by its status."""
+    counted = pairs.where("status is null or status != 'success'").groupBy("status").count().toArrow().to_pylist()
+    return {line["status"] or MISSING: line["count"] for line in counted}
+
+
+def write_shards(curated: DataFrame, pairs: int, samples: int, folder: str, load: Load) -> DataFrame:
     """Writes the shards of the curated pairs into ``folder`` from the tasks; a row a shard says what is in it."""
-    columns = ["shard", "pair_id", *JSON_FIELDS]
+    more = ("status", "tar", "picture_width", "picture_height", "format", "image_offset", "image_size")
+    columns = ["shard", "pair_id", *JSON_FIELDS, *(name for name in more if name in curated.columns)]
 
     def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows: Iterator[dict[str, Any]] = (row for batch in batches for row in batch.to_pylist())
         for number, of_shard in groupby(rows, key=itemgetter("shard")):
-            line = write_shard(folder, number, of_shard, root, prefix)
+            line = write_shard(folder, number, of_shard, load)
             dropped = pa.array([list(line["dropped"].items())], pa.map_(pa.string(), pa.int64()))
             plain = {name: pa.array([line[name]]) for name in ("shard", "samples", "bytes", "sha256")}
             yield pa.record_batch(plain | {"dropped": dropped})

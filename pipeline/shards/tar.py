@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.shards.pictures import Picture, load_picture
+from pipeline.shards.pictures import Load, Picture
 
 INDEX = pa.schema(
     {
@@ -49,11 +49,11 @@ def sample_key(pair_id: int) -> str:
     return f"{pair_id % (1 << 64):016x}"
 
 
-def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], root: str, prefix: str) -> dict[str, Any]:
+def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: Load) -> dict[str, Any]:
     """Writes the shard of the rows (curated pairs in key order) and returns its line for the set's manifest.
 
-    A pair whose picture cannot be had is left out and counted by reason. Files appear complete or not at all. The
-    memory is that of one sample; the tar goes to disk as it grows.
+    ``load`` gives the picture of a row, or says why there is none; such a pair is left out and counted by reason. Files
+    appear complete or not at all. The memory is that of one sample; the tar goes to disk as it grows.
     """
     name = shard_name(number)
     filesystem, path = storage.open_filesystem(storage.join(folder, name))
@@ -63,7 +63,7 @@ def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], root: 
         out = _Hashed(raw)
         with tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
             for row in rows:
-                picture = load_picture(row["url"], root, prefix)
+                picture = load(row)
                 if isinstance(picture, Picture):
                     index.append(_add_sample(tar, row, picture))
                 else:

@@ -14,10 +14,10 @@ import webdataset
 from PIL import Image
 
 from pipeline.errors import UsageError
+from pipeline.shards.index import PICTURES
 from pipeline.train.encoder import Encoder
 from pipeline.train.pictures import decode
 from pipeline.train.retrieval import share
-from pipeline.train.shards import PICTURES
 
 TEMPLATES = ["a photo of a {c}."]
 CHUNK = 512

@@ -7,7 +7,6 @@ read by offset, so nothing in a tar is ever unpacked, and no pickle is ever load
 import hashlib
 import json
 import os
-import tarfile
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -16,14 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import UsageError
+from pipeline.shards.index import IMAGE, JSON, TEXT, scan
 
-PICTURES = ("jpg", "jpeg", "png", "webp")
-PLACES = ("image_offset", "image_size", "txt_offset", "txt_size")
-JSON = ("json_offset", "json_size")  # of a member that some samples have
-INDEX = pa.schema(
-    [("key", pa.string()), ("keep_probability", pa.float64()), *((name, pa.int64()) for name in (*PLACES, *JSON))]
-)
+NEEDED = (*IMAGE, *TEXT)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 
 
@@ -83,8 +78,8 @@ class ShardSet:
             most -= min(most, self.counts[shard])
 
     def _read_rows(self, shard: int) -> tuple[pa.Array, np.ndarray]:
-        table = self._read(shard, ["key", *PLACES])
-        return table["key"].combine_chunks(), np.stack([table[name].to_numpy() for name in PLACES], 1)
+        table = self._read(shard, ["key", *NEEDED])
+        return table["key"].combine_chunks(), np.stack([table[name].to_numpy() for name in NEEDED], 1)
 
     def _read(self, shard: int, columns: list[str]) -> pa.Table:
         return pq.read_table(self.indexes[shard], columns=columns, partitioning=None)
@@ -143,7 +138,7 @@ def check_unbalanced(tars: list[str]) -> None:
 def find_index(tar: str, cache: Path) -> str:
     """The Parquet index of a tar: beside it, else in the cache, where it is put by a scan."""
     beside = Path(tar).with_suffix(".parquet")
-    if beside.is_file() and {"key", "keep_probability", *PLACES} <= set(pq.read_schema(beside).names):
+    if beside.is_file() and {"key", "keep_probability", *NEEDED} <= set(pq.read_schema(beside).names):
         return str(beside)
     state = os.stat(tar)
     name = hashlib.sha256(f"{os.path.abspath(tar)}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:24]
@@ -151,26 +146,7 @@ def find_index(tar: str, cache: Path) -> str:
     if not index.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         part = cache / f"{name}.{os.getpid()}.part"
-        pq.write_table(scan(tar), part)
+        places = scan(tar)
+        pq.write_table(places.filter(places[TEXT[0]].is_valid()), part)
         part.replace(index)
     return str(index)
-
-
-def scan(tar: str) -> pa.Table:
-    """The index of a tar's samples that have a picture and a text, from its headers."""
-    samples: dict[str, dict] = {}
-    try:
-        with tarfile.open(tar, "r:") as members:
-            for member in members:
-                folder, _, name = member.name.rpartition("/")
-                stem, _, extension = name.partition(".")
-                if not member.isfile():
-                    continue
-                kind = "image" if extension.lower() in PICTURES else extension.lower()
-                key = f"{folder}/{stem}" if folder else stem
-                sample = samples.setdefault(key, {"key": key})
-                sample |= {f"{kind}_offset": member.offset_data, f"{kind}_size": member.size}
-    except (tarfile.TarError, OSError) as error:
-        raise PipelineError(f"{tar}: not a whole tar: {error}") from None
-    rows = [sample for sample in samples.values() if set(PLACES) <= set(sample)]
-    return pa.Table.from_pylist([{name: row.get(name) for name in INDEX.names} for row in rows], INDEX)

@@ -14,11 +14,12 @@ import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 
 from pipeline.errors import PipelineError
+from pipeline.shards.index import PICTURES
 from pipeline.train.loader import BROKEN, CROP, PART, Part
 from pipeline.train.order import uniforms
 from pipeline.train.pictures import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.recipe import TrainRecipe
-from pipeline.train.shards import COMPRESSED, PICTURES, find_tars
+from pipeline.train.shards import COMPRESSED, find_tars
 from pipeline.train.tokenizer import encode
 
 BUFFER = 1000

@@ -20,6 +20,7 @@ def jpeg(number: int, size: tuple[int, int] = (64, 48)) -> bytes:
 
 class Site(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 256
 
     def __init__(self, host: str = "127.0.0.1"):
         super().__init__((host, 0), Handler)

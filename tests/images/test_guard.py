@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline.images.guard import Guard, Limits, Refused, check_url
+from pipeline.images.addresses import Refused, check_url
+from pipeline.images.guard import Guard, Limits
 
 from .site import Site, jpeg
 
@@ -159,11 +160,11 @@ def test_bad_answers_are_errors(site, path):
         assert caught.value.code == int(path[7:])
 
 
-def test_installed_it_serves_urlopen(site, monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", urllib.request.urlopen)
-    Guard(LOCAL).install()
+def test_installed_it_serves_urlopen(site):
     request = urllib.request.Request(f"{site.url}/good/5.jpg", headers={"User-Agent": "x"})
-    with urllib.request.urlopen(request, timeout=2) as answer:
-        assert answer.read() == jpeg(5)
-    with pytest.raises(Refused):
-        urllib.request.urlopen("file:///etc/passwd", timeout=2)
+    with Guard(LOCAL).installed():
+        with urllib.request.urlopen(request, timeout=2) as answer:
+            assert answer.read() == jpeg(5)
+        with pytest.raises(Refused):
+            urllib.request.urlopen("file:///etc/passwd", timeout=2)
+    assert urllib.request.urlopen.__module__ == "urllib.request"

@@ -1,0 +1,212 @@
+"""Fetches the pictures of one shard of URLs with img2dataset, and accounts for every URL.
+
+The shard is made in a folder of its own and its table moved into place last, so that a shard is there complete or not
+at all, and a task that ran twice does no harm.
+"""
+
+import re
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.images.guard import Guard, Limits
+from pipeline.shards.index import scan
+
+IMAGES = pa.schema(
+    {
+        "image_id": pa.string(),
+        "url": pa.string(),
+        "status": pa.string(),
+        "error": pa.string(),
+        "sha256": pa.string(),
+        "phash": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "original_width": pa.int32(),
+        "original_height": pa.int32(),
+        "format": pa.string(),
+        "shard": pa.string(),
+        "key": pa.string(),
+        "image_offset": pa.int64(),
+        "image_size": pa.int64(),
+    }
+)
+SUCCESS, LOST = "success", "lost"
+# What may go better at another time.
+RETRIABLE = ("timeout", "connection", "dns", "too_slow", "cut_short", LOST, "http_429", "http_5")
+DIGITS = 6  # of a shard's number
+REFUSALS = {"refused_address", "refused_scheme", "bad_url", "no_address", "too_many_bytes", "too_slow", "opted_out",
+            "cut_short"}  # fmt: skip
+
+
+def shard_name(number: int) -> str:
+    """``000000`` and so on."""
+    return f"{number:0{DIGITS}d}"
+
+
+def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options: Any) -> None:
+    """Writes a tar, and then ``<number>.parquet`` of ``IMAGES`` with the tar's name, into a folder.
+
+    A tar has a name of its own for each try, so that a table always names the tar that it is of. ``images``:
+    ``image_id`` and ``url`` of each; ``options``: a recipe's ``images``.
+    """
+    with tempfile.TemporaryDirectory(prefix="metaclip-fetch-") as made:
+        found = _download(Path(made), number, images, options)
+        tar = Path(made) / f"{shard_name(number)}.tar"
+        places = {line["key"]: line for line in scan(str(tar)).to_pylist()}
+        name = f"{shard_name(number)}-{uuid.uuid4().hex[:8]}.tar"
+        rows = [_row(image, found.get(image["image_id"]), places, name, options.format) for image in images]
+        with tar.open("rb") as source:
+            _move_in(source, storage.join(folder, name))
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, IMAGES), sink, compression="zstd")
+        storage.write_bytes(storage.join(folder, f"{shard_name(number)}.parquet"), sink.getvalue().to_pybytes())
+
+
+def _download(made: Path, number: int, images: list[dict[str, str]], options: Any) -> dict[str, dict]:
+    """img2dataset's row of each image, by image_id; an image that it dropped has none."""
+    from img2dataset.downloader import Downloader
+    from img2dataset.resizer import Resizer
+    from img2dataset.writer import WebDatasetSampleWriter
+
+    rows = pa.table({name: [image[name] for image in images] for name in ("image_id", "url")})
+    with pa.OSFile(str(made / "urls.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    limits = Limits(
+        most_bytes=options.most_bytes,
+        most_seconds=options.most_seconds,
+        requests_per_host=options.requests_per_host,
+        allow_networks=tuple(options.allow_networks),
+        agent_token=options.user_agent,
+    )
+    resizer = Resizer(
+        image_size=options.size,
+        resize_mode=options.resize,
+        resize_only_if_bigger=options.only_if_bigger,
+        encode_quality=options.quality,
+        encode_format=options.format,
+        min_image_size=options.min_side,
+        max_aspect_ratio=options.max_aspect or float("inf"),
+    )
+    downloader = Downloader(
+        sample_writer_class=WebDatasetSampleWriter,
+        resizer=_LimitedResizer(resizer, options.most_pixels),
+        thread_count=options.threads,
+        save_caption=False,
+        extract_exif=False,
+        output_folder=str(made),
+        column_list=["image_id", "url"],
+        timeout=options.timeout,
+        number_sample_per_shard=max(10, len(images)),
+        oom_shard_count=DIGITS,
+        compute_hash="sha256",
+        verify_hash_type=None,
+        encode_format=options.format,
+        retries=0,
+        user_agent_token=options.user_agent,
+        disallowed_header_directives=None,  # the guard looks at them
+    )
+    with Guard(limits).installed():
+        downloader.download_shard((number, str(made / "urls.arrow")))
+    rows = pq.read_table(made / f"{shard_name(number)}.parquet", partitioning=None).to_pylist()
+    return {row["image_id"]: row for row in rows}
+
+
+class _LimitedResizer:
+    """img2dataset's resizer, with a look at the size that a picture says it has before it is decoded."""
+
+    def __init__(self, resizer: Any, most_pixels: int):
+        self.resizer, self.most_pixels = resizer, most_pixels
+
+    def __call__(self, stream, boxes=None):
+        from PIL import Image
+
+        try:
+            with Image.open(stream) as image:
+                width, height = image.size
+                frames = getattr(image, "n_frames", 1)
+        except Exception:  # Pillow's readers raise errors of many kinds on bad bytes.
+            return None, None, None, None, None, "not a picture"
+        if width * height > self.most_pixels:
+            return None, None, None, None, None, "too many pixels"
+        if frames > 1:
+            return None, None, None, None, None, "animated"
+        return self.resizer(stream, boxes)
+
+
+def _row(image: dict, found: dict | None, places: dict, tar: str, kind: str) -> dict[str, Any]:
+    row = dict.fromkeys(IMAGES.names) | image
+    if found is None:
+        return row | {"status": LOST, "error": "img2dataset left it out"}
+    row |= {name: found[name] for name in ("width", "height", "original_width", "original_height", "sha256")}
+    place = places.get(found["key"])
+    if found["status"] == SUCCESS and place is not None:
+        row |= {"status": SUCCESS, "format": kind, "shard": tar, "key": found["key"]}
+        return row | {"image_offset": place["image_offset"], "image_size": place["image_size"]}
+    return row | {"status": reason(found["status"], found["error_message"] or ""), "error": found["error_message"]}
+
+
+def reason(status: str, error: str) -> str:
+    """A word for what went wrong, by img2dataset's status and message."""
+    if status == SUCCESS:
+        return LOST
+    if found := re.search(r"HTTP Error (\d{3})", error):
+        return f"http_{found[1]}"
+    if (found := re.search(r"urlopen error (\w+)>", error)) and found[1] in REFUSALS:
+        return found[1]
+    words = {
+        "not a picture": "unreadable_image",
+        "Image decoding error": "unreadable_image",
+        "too many pixels": "too_many_pixels",
+        "animated": "animated",
+        "image too small": "too_small",
+        "aspect ratio too large": "aspect_too_large",
+        "timed out": "timeout",
+        "Name or service not known": "dns",
+        "No address associated": "dns",
+        "Temporary failure in name resolution": "dns",
+        "CERTIFICATE": "certificate",
+        "SSL": "certificate",
+        "Invalid IPv6": "bad_url",
+        "unknown url type": "bad_url",
+        "no host given": "bad_url",
+        "nonnumeric port": "bad_url",
+        "Connection": "connection",
+        "Remote end closed": "connection",
+        "IncompleteRead": "cut_short",
+        "Network is unreachable": "connection",
+        "No route to host": "connection",
+    }
+    kind = next((word for text, word in words.items() if text in error), None)
+    return kind or ("unreadable_image" if status == "failed_to_resize" else "failed")
+
+
+def retriable(status: str) -> bool:
+    """Whether an image of this status is asked for again."""
+    return status.startswith(RETRIABLE)
+
+
+def remove_unnamed(folder: str) -> None:
+    """Removes tars that no table names: what is left of tasks that were killed, or that came second."""
+    names = storage.names(folder)
+    named: set[str] = set()
+    for name in names:
+        if name.endswith(".parquet"):
+            filesystem, path = storage.open_filesystem(storage.join(folder, name))
+            named.update(pq.read_table(path, columns=["shard"], filesystem=filesystem)["shard"].unique().to_pylist())
+    for name in names:
+        if name.endswith((".tar", ".part")) and name not in named:
+            storage.remove(storage.join(folder, name))
+
+
+def _move_in(source, target: str) -> None:
+    filesystem, path = storage.open_filesystem(target)
+    with filesystem.open_output_stream(f"{path}.part", compression=None) as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+    filesystem.move(f"{path}.part", path)
