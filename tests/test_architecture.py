@@ -7,7 +7,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PROJECT.glob("pipeline/**/*.py"))
-STAGES = ("ingest", "language", "entries", "match", "dedupe", "balance", "shards")
+STAGES = ("ingest", "language", "entries", "match", "dedupe", "balance", "images", "shards")
 
 
 def imports(file: Path) -> set[str]:

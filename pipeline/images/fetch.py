@@ -4,6 +4,7 @@ The shard is made in a folder of its own and its table moved into place last, so
 at all, and a task that ran twice does no harm.
 """
 
+import io
 import re
 import shutil
 import tempfile
@@ -11,8 +12,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image, ImageOps
 
 from pipeline import storage
 from pipeline.images.guard import Guard, Limits
@@ -37,6 +40,7 @@ IMAGES = pa.schema(
         "image_size": pa.int64(),
     }
 )
+ORIENTATION = 0x0112  # the Exif tag
 SUCCESS, LOST = "success", "lost"
 # What may go better at another time.
 RETRIABLE = ("timeout", "connection", "dns", "too_slow", "cut_short", LOST, "http_429", "http_5")
@@ -119,25 +123,41 @@ def _download(made: Path, number: int, images: list[dict[str, str]], options: An
 
 
 class _LimitedResizer:
-    """img2dataset's resizer, with a look at the size that a picture says it has before it is decoded."""
+    """img2dataset's resizer, behind a look at what a picture says of itself before it is decoded.
+
+    OpenCV, which the resizer decodes with, takes no notice of a turned camera and has its own ideas of CMYK, palettes
+    and 16 bits; such pictures come to it as plain ones.
+    """
 
     def __init__(self, resizer: Any, most_pixels: int):
         self.resizer, self.most_pixels = resizer, most_pixels
 
     def __call__(self, stream, boxes=None):
-        from PIL import Image
-
         try:
             with Image.open(stream) as image:
-                width, height = image.size
-                frames = getattr(image, "n_frames", 1)
+                if image.width * image.height > self.most_pixels:
+                    return None, None, None, None, None, "too many pixels"
+                if getattr(image, "n_frames", 1) > 1:
+                    return None, None, None, None, None, "animated"
+                if image.mode not in ("RGB", "RGBA", "L") or image.getexif().get(ORIENTATION, 1) != 1:
+                    stream = plain(image)
         except Exception:  # Pillow's readers raise errors of many kinds on bad bytes.
             return None, None, None, None, None, "not a picture"
-        if width * height > self.most_pixels:
-            return None, None, None, None, None, "too many pixels"
-        if frames > 1:
-            return None, None, None, None, None, "animated"
         return self.resizer(stream, boxes)
+
+
+def plain(image: Image.Image) -> io.BytesIO:
+    """The picture upright and with 8-bit RGB, RGBA or grey, as an uncompressed PNG."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    elif image.mode in ("P", "PA", "LA"):
+        image = image.convert("RGBA")
+    elif image.mode not in ("RGB", "RGBA", "L"):
+        image = image.convert("RGB")
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=0)
+    return out
 
 
 def _row(image: dict, found: dict | None, places: dict, tar: str, kind: str) -> dict[str, Any]:

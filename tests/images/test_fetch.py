@@ -1,0 +1,111 @@
+"""What came of a picture: words for errors, pictures of every kind, and a shard that accounts for all."""
+
+import io
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+pytest.importorskip("img2dataset")
+
+from img2dataset.resizer import Resizer
+
+from pipeline.images.fetch import IMAGES, _LimitedResizer, fetch_shard, reason, remove_unnamed, retriable
+from pipeline.recipe import Images
+
+from .site import Site, jpeg
+
+
+@pytest.mark.parametrize(
+    ("error", "word", "again"),
+    [
+        ("HTTP Error 404: Not Found", "http_404", False),
+        ("HTTP Error 503: Service Unavailable", "http_503", True),
+        ("HTTP Error 429: Too Many Requests", "http_429", True),
+        ("<urlopen error timed out>", "timeout", True),
+        ("The read operation timed out", "timeout", True),
+        ("<urlopen error [Errno -2] Name or service not known>", "dns", True),
+        ("<urlopen error [Errno 111] Connection refused>", "connection", True),
+        ("Remote end closed connection without response", "connection", True),
+        ("<urlopen error <urlopen error refused_address>>", "refused_address", False),
+        ("<urlopen error opted_out>", "opted_out", False),
+        ("<urlopen error cut_short>", "cut_short", True),
+        ("<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed>", "certificate", False),
+        ("unknown url type: 'x'", "bad_url", False),
+        ("something else", "failed", False),
+    ],
+)
+def test_words_for_errors(error, word, again):
+    assert reason("failed_to_download", error) == word
+    assert retriable(word) is again
+
+
+def encoded(image, kind, **options):
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def resized(content, size=16, most_pixels=10_000):
+    resizer = Resizer(image_size=size, resize_mode="keep_ratio", resize_only_if_bigger=True)
+    found, *_, error = _LimitedResizer(resizer, most_pixels)(io.BytesIO(content))
+    return error if found is None else Image.open(io.BytesIO(found))
+
+
+def test_pictures_of_every_kind_are_right_or_refused():
+    colour = Image.new("RGB", (40, 20), (200, 30, 40))
+    clear = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
+    clear.paste((200, 30, 40, 255), (0, 0, 40, 20))
+    deep = Image.fromarray(np.full((20, 40), 30_000, np.uint16))
+    red, grey = (200, 30, 40), (117, 117, 117)
+    for image, kind, want in (
+        (colour, "PNG", red), (colour.convert("CMYK"), "JPEG", red), (clear.quantize(4), "PNG", red), (deep, "PNG", grey),
+        (colour.convert("L"), "JPEG", (82, 82, 82)), (Image.new("LA", (40, 20), (117, 255)), "PNG", grey),
+        (Image.new("RGBA", (40, 20), (9, 9, 9, 0)), "PNG", (255, 255, 255)), (colour, "WEBP", red), (colour.convert("1"), "PNG", None),
+    ):  # fmt: skip
+        found = resized(encoded(image, kind))
+        assert found.size == (32, 16)
+        assert found.mode in ("RGB", "L")
+        if want is not None:
+            assert np.abs(np.asarray(found.convert("RGB")).mean((0, 1)) - want).max() < 6
+    assert resized(encoded(Image.new("RGB", (1, 1)), "PNG")).size == (1, 1)
+    assert resized(encoded(Image.new("RGB", (200, 100)), "PNG")) == "too many pixels"
+    frames = [Image.new("RGB", (40, 20), colour) for colour in ("red", "blue")]
+    assert resized(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])) == "animated"
+    assert resized(b"<svg/>") == "not a picture"
+    assert resized(encoded(colour, "PNG")[:60]) is not None
+    turned = Image.new("RGB", (40, 20), "white")
+    turned.paste("black", (0, 0, 20, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees to the right: black is on top
+    upright = np.asarray(resized(encoded(turned, "JPEG", exif=exif), size=20).convert("L"))
+    assert upright.shape == (40, 20)
+    assert upright[:15].max() < 40
+    assert upright[25:].min() > 215
+
+
+def test_a_shard_accounts_for_all_and_leaves_no_rest(tmp_path):
+    with Site() as site:
+        urls = [f"{site.url}/good/{i}.jpg" for i in range(5)] + [f"{site.url}/status/404", "file:///etc/passwd"]
+        images = [{"image_id": f"{i:03d}", "url": url} for i, url in enumerate(urls)]
+        options = Images(fetch=True, size=32, allow_networks=["127.0.0.0/8"], threads=4)
+        fetch_shard(str(tmp_path), 3, images, options)
+        first = {file.name for file in tmp_path.glob("*.tar")}
+        fetch_shard(str(tmp_path), 3, images, options)  # as a task that runs again
+        site.shutdown()
+    table = pq.read_table(tmp_path / "000003.parquet")
+    assert table.schema.equals(IMAGES)
+    rows = table.to_pylist()
+    assert [row["image_id"] for row in rows] == [image["image_id"] for image in images]
+    assert [row["status"] for row in rows] == ["success"] * 5 + ["http_404", "refused_scheme"]
+    assert len(list(tmp_path.glob("*.tar"))) == 2
+    remove_unnamed(str(tmp_path))
+    (tar,) = tmp_path.glob("*.tar")
+    assert {tar.name} == {row["shard"] for row in rows if row["shard"]} != first
+    content = tar.read_bytes()
+    for i, row in enumerate(rows[:5]):
+        with Image.open(io.BytesIO(content[row["image_offset"] :][: row["image_size"]])) as image:
+            want = Image.open(io.BytesIO(jpeg(i))).resize((1, 1)).getpixel((0, 0))
+            assert np.abs(np.array(image.resize((1, 1)).getpixel((0, 0))) - want).max() < 8
+            assert image.size == (row["width"], row["height"])
