@@ -107,6 +107,7 @@ class Images(Section):
     wait: Annotated[float, Field(ge=0)] = 10.0
     requests_per_host: Annotated[StrictInt, Field(ge=0)] = 0
     user_agent: StrictStr | None = None
+    ask_hosts: StrictBool = False
     most_bytes: Count = 50_000_000
     most_seconds: Annotated[float, Field(gt=0)] = 60.0
     most_pixels: Count = 100_000_000

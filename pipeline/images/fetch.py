@@ -88,6 +88,7 @@ def _download(made: Path, number: int, images: list[dict[str, str]], options: An
         requests_per_host=options.requests_per_host,
         allow_networks=tuple(options.allow_networks),
         agent_token=options.user_agent,
+        ask_hosts=options.ask_hosts,
     )
     resizer = Resizer(
         image_size=options.size,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pipeline.images.addresses import Refused, check_host, check_url, embedded, is_public, quoted
+from pipeline.images.consent import SAYINGS, Consent
 
 CHUNK = 1 << 16
 
@@ -36,6 +37,7 @@ class Limits:
     allow_networks: tuple[str, ...] = ()
     directives: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex")
     agent_token: str | None = None
+    ask_hosts: bool = False  # for robots.txt and tdmrep.json
 
 
 class Guard:
@@ -48,12 +50,13 @@ class Guard:
             lambda: threading.BoundedSemaphore(max(1, limits.requests_per_host))
         )
         self.watch = _Watch(limits.most_seconds)
+        self.consent = Consent(lambda url: self._read(url), limits.agent_token) if limits.ask_hosts else None
         self.opener = urllib.request.OpenerDirector()
         for handler in (
             urllib.request.UnknownHandler(),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
-            _Redirects(),
+            _Redirects(self),
             _Http(self),
             _Https(self),
         ):
@@ -74,7 +77,22 @@ class Guard:
         if isinstance(request, str):
             request = urllib.request.Request(request)
         url = request.full_url
+        self.check(url)
+        return self._open(request, data, timeout)
+
+    def check(self, url: str) -> None:
+        """Raises ``Refused`` for a URL that may not be asked for."""
         check_url(url)
+        # A host is not asked what it says of the files in which it says it.
+        if self.consent is not None and urlsplit(url).path not in SAYINGS and not self.consent.allows(url):
+            raise Refused("opted_out")
+
+    def _read(self, url: str) -> bytes:
+        with self._open(urllib.request.Request(url), None, 10.0) as answer:
+            return answer.read()
+
+    def _open(self, request: urllib.request.Request, data, timeout: float) -> "Answer":
+        url = request.full_url
         request.full_url = quoted(url)
         slot = self.slots[(urlsplit(url).hostname or "").lower()] if self.limits.requests_per_host else None
         if slot is not None:
@@ -150,8 +168,11 @@ class _Watch:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     max_redirections = 5
 
+    def __init__(self, guard: Guard):
+        self.guard = guard
+
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        check_url(newurl)
+        self.guard.check(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
