@@ -8,7 +8,6 @@ later ones. The manifest is written last.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from pipeline import record, storage, tables
@@ -23,7 +22,7 @@ from pipeline.language.identify import load_model, model_file
 from pipeline.match import stage as match
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
-from pipeline.recipe_file import local_path, to_yaml
+from pipeline.recipe_file import to_yaml
 from pipeline.record import Record, fingerprint
 from pipeline.report.readme import readme
 from pipeline.run import LISTS, Outcome, Run
@@ -56,7 +55,10 @@ OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distributi
 
 def stages_of(recipe: Recipe) -> list[str]:
     """The stages that a recipe has: images only where they are fetched, shards only where pictures are at hand."""
-    at_hand = {"images": recipe.images.fetch, "shards": recipe.images.fetch or recipe.images.root is not None}
+    at_hand = {
+        "images": recipe.images.fetch,
+        "shards": bool(recipe.images.fetch or recipe.images.root or recipe.images.tars),
+    }
     return [name for name in STAGES if at_hand.get(name, True)]
 
 
@@ -121,7 +123,7 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
     if "match" in wanted:
         lists = load_lists(recipe)
     if {"images", "shards"} & set(wanted):
-        _check_images(recipe, wanted)
+        shards.check_images(recipe.images, "images" in wanted)
     for name in wanted:
         for before in stages_before(name, recipe):
             if before not in wanted and _record(source, output, before) is None:
@@ -153,22 +155,6 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
             )
 
 
-def _check_images(recipe: Recipe, wanted: list[str]) -> None:
-    root = recipe.images.root
-    if "images" in wanted and not recipe.images.fetch:
-        raise UsageError("images.fetch: found false; pictures are fetched where it is true")
-    if recipe.images.fetch:
-        if find_spec("img2dataset") is None:
-            raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
-        return
-    if root is None:
-        raise UsageError(
-            "images.root: missing; shards need the folder of the pictures, and images.prefix, or images.fetch"
-        )
-    if not storage.exists(root if "://" in root else str(local_path(root))):
-        raise UsageError(f"images.root: {root}: no such folder")
-
-
 def _record(source: str, output: str, name: str) -> Record | None:
     """The record of a stage whose tables are read: in the source, else in the output, as ``Run.folder``."""
     return record.load(source, name) or record.load(output, name)
@@ -184,7 +170,8 @@ def _fingerprint(job: _Job, name: str) -> str:
         "dedupe": lambda: [recipe["dedupe"] if recipe["dedupe"]["scope"] != "none" else None],
         "balance": lambda: [recipe["seed"], recipe["balance"]],
         "images": lambda: [recipe["images"]],
-        "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"]],
+        "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"],
+                           [storage.list_files(tar) for tar in shards.list_tars(recipe["images"]["tars"])]],
     }[name]()  # fmt: skip
     before = [_record(job.source, job.output, stage).fingerprint for stage in stages_before(name, job.recipe)]
     return fingerprint(name, own, *before)

@@ -89,10 +89,11 @@ THRESHOLD_KEYS = ("t", "tail_share", "size")
 
 
 class Images(Section):
-    """Pictures that are fetched, or local files: URLs that start with ``prefix`` stand for files below ``root``."""
+    """Pictures that are fetched, or in ``tars``, or local: URLs that start with ``prefix`` are files below ``root``."""
 
     root: StrictStr | None = None
     prefix: StrictStr | None = None
+    tars: list[StrictStr] = Field(default_factory=list)
     fetch: StrictBool = False
     size: Count = 256
     resize: Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"] = "keep_ratio"
@@ -118,8 +119,8 @@ class Images(Section):
     def _both(self):
         if (self.root is None) != (self.prefix is None):
             raise ValueError("root and prefix go together, found one of them")
-        if self.fetch and self.root is not None:
-            raise ValueError("fetch is for pictures of the web and root for local ones, found both")
+        if self.fetch + (self.root is not None) + bool(self.tars) > 1:
+            raise ValueError("fetch is for pictures of the web, root for local files, tars for tars; found two of them")
         if self.format == "png" and self.quality > 9:
             raise ValueError(f"quality: found {self.quality}; for png 0 to 9 is allowed, the compression")
         for network in self.allow_networks:

@@ -8,6 +8,7 @@ import io
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,16 +38,20 @@ def local_pictures(root: str, prefix: str) -> Load:
     return lambda row: load_picture(row["url"], root, prefix)
 
 
-def fetched_pictures(folder: str) -> Load:
-    """What loads the picture of a curated pair that has its row of ``images`` beside it from the tars in ``folder``."""
+def tar_pictures() -> Load:
+    """What loads the picture of a curated pair that has its place in a tar beside it: its bytes as they are."""
 
     def load(row: dict[str, Any]) -> Picture | str:
-        filesystem, path = storage.open_filesystem(storage.join(folder, row["tar"]))
-        with filesystem.open_input_file(path) as file:
-            content = file.read_at(row["image_size"], row["image_offset"])
-        return Picture(content, row["format"], row["picture_width"], row["picture_height"])
+        content = _open_tar(row["tar"]).read_at(row["image_size"], row["image_offset"])
+        return _looked_at(content)
 
     return load
+
+
+@lru_cache(maxsize=64)
+def _open_tar(tar: str):
+    filesystem, path = storage.open_filesystem(tar)
+    return filesystem.open_input_file(path)
 
 
 def picture_path(url: str, root: str, prefix: str) -> str | None:
@@ -69,6 +74,10 @@ def load_picture(url: str, root: str, prefix: str) -> Picture | str:
         content = storage.read_bytes(path)
     except OSError:
         return MISSING
+    return _looked_at(content)
+
+
+def _looked_at(content: bytes) -> Picture | str:
     try:
         with Image.open(io.BytesIO(content), formats=list(EXTENSIONS)) as image:
             image.verify()

@@ -9,11 +9,12 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline.shards.index import scan, uids_of
 from pipeline.shards.pictures import MISSING, Load
 from pipeline.shards.tar import JSON_FIELDS, write_shard
 
 WRITTEN = "shard string, samples bigint, bytes bigint, sha256 string, dropped map<string, bigint>"
-IMAGE_FIELDS = ("status", "shard", "width", "height", "format", "image_offset", "image_size")
+PLACE = ("image_offset", "image_size")
 BUCKET_BITS = 20
 MOST_PARTITIONS = 4096
 
@@ -39,11 +40,32 @@ def numbered(curated: DataFrame, samples: int) -> DataFrame:
     return ranked.withColumn("shard", F.floor(F.col("rank") / samples).cast("int")).drop("bucket", "start", "rank")
 
 
-def with_images(curated: DataFrame, images: DataFrame) -> DataFrame:
-    """Adds what ``fetched_pictures`` wants of each pair's row in ``images``."""
-    renamed = {"shard": "tar", "width": "picture_width", "height": "picture_height"}
-    places = images.select("image_id", *(F.col(name).alias(renamed.get(name, name)) for name in IMAGE_FIELDS))
+def with_images(curated: DataFrame, images: DataFrame, folder: str) -> DataFrame:
+    """Adds what ``tar_pictures`` wants of each pair's row in ``images``; the tars are in ``folder``."""
+    places = images.select(
+        "image_id", "status", F.concat(F.lit(folder.rstrip("/") + "/"), "shard").alias("tar"), *PLACE
+    )
     return curated.join(places, "image_id", "left")
+
+
+def with_tars(curated: DataFrame, tars: list[str]) -> DataFrame:
+    """Adds the same from tars that are there: of the sample whose uid, or else key, is the pair's source_uid."""
+
+    def scan_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for tar in batch.column("tar").to_pylist():
+                places = scan(tar)
+                yield pa.RecordBatch.from_arrays(
+                    [pa.array(uids_of(tar, places), pa.string()), pa.array([tar] * len(places), pa.string()),
+                     *(places[name].combine_chunks() for name in PLACE)],
+                    ["source_uid", "tar", *PLACE],
+                )  # fmt: skip
+
+    listed = curated.sparkSession.createDataFrame([(tar,) for tar in tars], "tar string").repartition(len(tars))
+    found = listed.mapInArrow(scan_batches, "source_uid string, tar string, image_offset bigint, image_size bigint")
+    # A sample that is in several tars is taken from the first.
+    first = found.groupBy("source_uid").agg(F.min(F.struct("tar", *PLACE)).alias("place"))
+    return curated.join(first.select("source_uid", "place.*", F.lit("success").alias("status")), "source_uid", "left")
 
 
 def without_picture(pairs: DataFrame) -> dict[str, int]:
@@ -54,8 +76,7 @@ def without_picture(pairs: DataFrame) -> dict[str, int]:
 
 def write_shards(curated: DataFrame, pairs: int, samples: int, folder: str, load: Load) -> DataFrame:
     """Writes the shards of the curated pairs into ``folder`` from the tasks; a row a shard says what is in it."""
-    more = ("status", "tar", "picture_width", "picture_height", "format", "image_offset", "image_size")
-    columns = ["shard", "pair_id", *JSON_FIELDS, *(name for name in more if name in curated.columns)]
+    columns = ["shard", "pair_id", *JSON_FIELDS, *(name for name in ("tar", *PLACE) if name in curated.columns)]
 
     def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows: Iterator[dict[str, Any]] = (row for batch in batches for row in batch.to_pylist())

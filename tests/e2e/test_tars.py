@@ -1,0 +1,110 @@
+"""Pictures from tars that are there already: selected and written anew, byte for byte, whatever else is in the tars."""
+
+import io
+import json
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.shards.index import scan
+from tests.images.site import jpeg
+
+from .conftest import run, stage
+
+RECIPE = """
+name: tars
+input: {paths: [%(pool)s], columns: {source_uid: uid}}
+language: {identify: none}
+entries: {en: %(entries)s}
+dedupe: {scope: none}
+balance: {mode: none, t: 10}
+images: {tars: [%(tars)s]}
+shards: {samples: 20}
+"""
+
+
+def add(tar, name, content=b"", kind=tarfile.REGTYPE, **fields):
+    member = tarfile.TarInfo(name)
+    member.size, member.type = len(content), kind
+    for field, value in fields.items():
+        setattr(member, field, value)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def write_work(folder, pairs=70, pictures=60):
+    (folder / "tars").mkdir(parents=True)
+    urls, texts = [f"http://x.test/{i}.jpg" for i in range(pairs)], [f"picture number {i}" for i in range(pairs)]
+    pq.write_table(
+        pa.table({"url": urls, "text": texts, "uid": [f"{i:032x}" for i in range(pairs)]}), folder / "pool.parquet"
+    )
+    (folder / "en.txt").write_text("picture\n")
+    for part in range(3):
+        with tarfile.open(folder / "tars" / f"{part:05d}.tar", "w") as tar:
+            for i in range(part, pictures, 3):
+                add(tar, f"{i:09d}.jpg", jpeg(i) if i != 7 else b"broken")
+                add(tar, f"{i:09d}.txt", b"another text")
+                add(tar, f"{i:09d}.json", json.dumps({"uid": f"{i:032x}", "url": "?"}).encode())
+    places = {"pool": folder / "pool.parquet", "entries": folder / "en.txt", "tars": folder / "tars"}
+    (folder / "recipe.yaml").write_text(RECIPE % places)
+    return folder
+
+
+def samples(folder):
+    found = {}
+    for tar in sorted(folder.glob("*.tar")):
+        with tarfile.open(tar) as members:
+            for member in members:
+                found[member.name] = members.extractfile(member).read()
+    return found
+
+
+def test_curated_pairs_get_their_pictures(spark, tmp_path):
+    work = write_work(tmp_path / "work")
+    summary = run(work / "recipe.yaml", tmp_path / "out")
+    shards = stage(summary, "shards")
+    assert (shards["in"], shards["out"]) == (70, 59)
+    assert shards["dropped"] == {"missing_image": 10, "unreadable_image": 1}
+    found = samples(tmp_path / "out" / "shards")
+    texts = {name.split(".")[0]: content.decode() for name, content in found.items() if name.endswith(".txt")}
+    assert len(texts) == 59
+    for key, text in texts.items():
+        number = int(text.rsplit(" ", 1)[1])
+        assert found[f"{key}.jpg"] == jpeg(number)
+        assert json.loads(found[f"{key}.json"])["width"] == 64
+    again = run(work / "recipe.yaml", tmp_path / "out")
+    assert stage(again, "shards")["skipped"]
+
+
+def test_hostile_tars_are_only_read(spark, tmp_path):
+    work = write_work(tmp_path / "work", pairs=5, pictures=5)
+    with tarfile.open(work / "tars" / "hostile.tar", "w") as tar:
+        for i in range(20):
+            add(tar, f"../../escape{i}.jpg", jpeg(i))
+            add(tar, f"{tmp_path}/absolute{i}.jpg", jpeg(i))
+            add(tar, f"link{i}.jpg", kind=tarfile.SYMTYPE, linkname="/etc/passwd")
+            add(tar, f"hard{i}.jpg", kind=tarfile.LNKTYPE, linkname="../../x")
+            add(tar, f"device{i}.jpg", kind=tarfile.CHRTYPE, devmajor=1, devminor=5)
+            add(tar, f"fifo{i}.jpg", kind=tarfile.FIFOTYPE)
+            add(tar, "same.jpg", jpeg(i))
+    before = {path for path in tmp_path.rglob("*")}
+    run(work / "recipe.yaml", tmp_path / "out")
+    made = {path for path in tmp_path.rglob("*") if path not in before and not path.is_relative_to(tmp_path / "out")}
+    assert not {path for path in made if "escape" in path.name or "absolute" in path.name or "link" in path.name}
+    assert not list(tmp_path.parent.glob("escape*"))
+    from collections import Counter
+
+    counts = Counter()
+    table = scan(str(work / "tars" / "hostile.tar"), counts)
+    assert table["key"].to_pylist() == ["same"]
+    assert counts == {"unsafe_name": 40, "not_a_file": 80, "twice": 19}
+
+
+def test_no_tars(tmp_path):
+    work = write_work(tmp_path / "work", pairs=2, pictures=2)
+    with pytest.raises(UsageError, match="images.tars: .*: no .tar there"):
+        run(work / "recipe.yaml", tmp_path / "out", f"images.tars=[{tmp_path / 'work' / 'none'}]")
+    with pytest.raises(UsageError, match="found two of them"):
+        run(work / "recipe.yaml", tmp_path / "out", "images.fetch=true")
