@@ -140,7 +140,9 @@ class _LimitedResizer:
                     return None, None, None, None, None, "too many pixels"
                 if getattr(image, "n_frames", 1) > 1:
                     return None, None, None, None, None, "animated"
-                if image.mode not in ("RGB", "RGBA", "L") or image.getexif().get(ORIENTATION, 1) != 1:
+                # Of a PNG Pillow would decode all to look for Exif data at its end.
+                exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+                if image.mode not in ("RGB", "RGBA", "L") or exif.get(ORIENTATION, 1) != 1:
                     stream = plain(image)
         except Exception:  # Pillow's readers raise errors of many kinds on bad bytes.
             return None, None, None, None, None, "not a picture"

@@ -1,7 +1,7 @@
 """A curated set as a DataComp subset file, as DataComp's resharder takes it (Gadre et al. 2023).
 
-The file holds the pairs' ``source_uid``, DataComp's 32 hex digits, as a sorted NumPy array of two uint64 each. Making it
-needs 16 bytes of memory a pair.
+The file holds the pairs' ``source_uid``, DataComp's 32 hex digits, as a sorted NumPy array of two uint64 each. It takes
+16 bytes of memory a pair.
 """
 
 from pathlib import Path
