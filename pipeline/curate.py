@@ -124,6 +124,8 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
         lists = load_lists(recipe)
     if {"images", "shards"} & set(wanted):
         shards.check_images(recipe.images, "images" in wanted)
+        if missing := [folder for folder in recipe.shards.columns if not storage.list_files(folder)]:
+            raise UsageError(f"shards.columns: {missing[0]}: no files there")
     for name in wanted:
         for before in stages_before(name, recipe):
             if before not in wanted and _record(source, output, before) is None:
@@ -171,7 +173,8 @@ def _fingerprint(job: _Job, name: str) -> str:
         "balance": lambda: [recipe["seed"], recipe["balance"]],
         "images": lambda: [recipe["images"]],
         "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"],
-                           [storage.list_files(tar) for tar in shards.list_tars(recipe["images"]["tars"])]],
+                           [storage.list_files(tar) for tar in shards.list_tars(recipe["images"]["tars"])],
+                           [storage.list_files(columns) for columns in recipe["shards"]["columns"]]],
     }[name]()  # fmt: skip
     before = [_record(job.source, job.output, stage).fingerprint for stage in stages_before(name, job.recipe)]
     return fingerprint(name, own, *before)

@@ -132,9 +132,17 @@ class Images(Section):
 
 
 class Shards(Section):
-    """The size of a shard in samples."""
+    """The size of a shard in samples, and which pairs go in by columns that models made of an earlier shard set."""
 
     samples: Count = 10_000
+    columns: list[StrictStr] = Field(default_factory=list)
+    where: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _both(self):
+        if bool(self.columns) != (self.where is not None):
+            raise ValueError("columns and where go together, found one of them")
+        return self
 
 
 class Recipe(Section):

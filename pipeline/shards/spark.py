@@ -6,9 +6,12 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline import storage
+from pipeline.errors import UsageError
 from pipeline.shards.index import scan, uids_of
 from pipeline.shards.pictures import MISSING, Load
 from pipeline.shards.tar import JSON_FIELDS, write_shard
@@ -66,6 +69,31 @@ def with_tars(curated: DataFrame, tars: list[str]) -> DataFrame:
     # A sample that is in several tars is taken from the first.
     first = found.groupBy("source_uid").agg(F.min(F.struct("tar", *PLACE)).alias("place"))
     return curated.join(first.select("source_uid", "place.*", F.lit("success").alias("status")), "source_uid", "left")
+
+
+def with_columns(pairs: DataFrame, folder: str) -> DataFrame:
+    """Adds the columns of a folder of Parquet files by ``key``, as ``score`` and ``moderate`` write them."""
+    columns = pairs.sparkSession.read.parquet(storage.spark_url(folder))
+    if "key" not in columns.columns or (twice := sorted(set(columns.columns) - {"key"} & set(pairs.columns))):
+        wrong = f"has {twice[0]!r}, which pairs have" if "key" in columns.columns else "has no column key"
+        raise UsageError(f"shards.columns: {folder}: {wrong}")
+    key = F.lower(F.lpad(F.hex("pair_id"), 16, "0"))
+    return pairs.withColumn("key", key).join(columns.dropDuplicates(["key"]), "key", "left").drop("key")
+
+
+def chosen(pairs: DataFrame, where: str) -> DataFrame:
+    """Adds ``kept``: whether a condition in SQL holds, null where it cannot be told. ``UsageError`` for a wrong one."""
+    try:
+        return pairs.withColumn("kept", F.expr(where).cast("boolean"))
+    except (AnalysisException, ParseException) as error:
+        raise UsageError(f"shards.where: {where!r}: {str(error).splitlines()[0]}") from None
+
+
+def by_choice(pairs: DataFrame) -> dict[str, int]:
+    """The pairs that a condition leaves out, by reason: ``filtered``, or ``not_scored`` where it cannot be told."""
+    reason = F.when(F.col("kept").isNull(), F.lit("not_scored")).otherwise(F.lit("filtered"))
+    left = pairs.where("kept is null or not kept").groupBy(reason.alias("reason")).count().toArrow().to_pylist()
+    return {line["reason"]: line["count"] for line in left}
 
 
 def without_picture(pairs: DataFrame) -> dict[str, int]:

@@ -8,7 +8,15 @@ from pipeline.recipe import Images
 from pipeline.recipe_file import local_path
 from pipeline.run import Outcome, Run
 from pipeline.shards.pictures import local_pictures, tar_pictures
-from pipeline.shards.spark import with_images, with_tars, without_picture, write_shards
+from pipeline.shards.spark import (
+    by_choice,
+    chosen,
+    with_columns,
+    with_images,
+    with_tars,
+    without_picture,
+    write_shards,
+)
 from pipeline.tables import Account
 
 
@@ -20,13 +28,19 @@ def run(run: Run) -> Outcome:
     folder = tables.staging(run.output, "shards")
     storage.remove(folder)
     storage.make_folder(folder)
+    if recipe.shards.where is not None:
+        for columns in recipe.shards.columns:
+            curated = with_columns(curated, _found(columns))
+        curated = run.cut(chosen(curated, recipe.shards.where), "chosen")
+        dropped = by_choice(curated)
+        curated, pairs = curated.where("kept"), rows_in - sum(dropped.values())
     if recipe.images.fetch or recipe.images.tars:
         if recipe.images.fetch:
             curated = with_images(curated, run.table("images"), run.folder("fetched"))
         else:
             curated = with_tars(curated, list_tars(recipe.images.tars))
         # Shards are numbered by the pairs that have a picture, so that all are full.
-        dropped = without_picture(curated)
+        dropped |= without_picture(curated)
         curated, pairs, load = curated.where("status = 'success'"), rows_in - sum(dropped.values()), tar_pictures()
     else:
         load = local_pictures(_found(recipe.images.root), recipe.images.prefix)

@@ -108,3 +108,28 @@ def test_no_tars(tmp_path):
         run(work / "recipe.yaml", tmp_path / "out", f"images.tars=[{tmp_path / 'work' / 'none'}]")
     with pytest.raises(UsageError, match="found two of them"):
         run(work / "recipe.yaml", tmp_path / "out", "images.fetch=true")
+
+
+def test_pairs_are_chosen_by_columns(spark, tmp_path):
+    work = write_work(tmp_path / "work", pairs=30, pictures=30)
+    run(work / "recipe.yaml", tmp_path / "first")
+    index = pq.read_table(sorted((tmp_path / "first" / "shards").glob("*.parquet"))[0])
+    keys = index["key"].to_pylist()
+    (tmp_path / "scores").mkdir()
+    scores = [number / 10 for number in range(len(keys) - 2)]
+    pq.write_table(pa.table({"key": keys[2:], "score": scores}), tmp_path / "scores" / "00000.parquet")
+    chosen = [f"shards.columns=[{tmp_path / 'scores'}]", "shards.where=score >= 0.5"]
+    summary = run(work / "recipe.yaml", tmp_path / "second", *chosen)
+    found = {name.split(".")[0] for name in samples(tmp_path / "second" / "shards")}
+    assert found == set(keys[2 + 5 :])
+    dropped = stage(summary, "shards")["dropped"]
+    assert dropped["filtered"] == 5
+    assert dropped["not_scored"] == 30 - len(scores)
+    assert stage(summary, "shards")["out"] == len(found)
+    for setting, message in (("score >=", "shards.where: 'score >='"), ("scoer > 1", "shards.where: 'scoer > 1'")):
+        with pytest.raises(UsageError, match=message):
+            run(work / "recipe.yaml", tmp_path / "third", chosen[0], f"shards.where={setting}")
+    with pytest.raises(UsageError, match="columns and where go together"):
+        run(work / "recipe.yaml", tmp_path / "third", "shards.where=score > 1")
+    with pytest.raises(UsageError, match="shards.columns: /none: no files there"):
+        run(work / "recipe.yaml", tmp_path / "third", "shards.columns=[/none]", "shards.where=score > 1")
