@@ -230,6 +230,7 @@ def test_the_command_says_errors_in_one_line(tmp_path):
     assert done.stderr.strip() == f"error: data.shards: {tmp_path / 'none'}: no such file or folder"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharded", ["false", "true"])
 def test_two_processes_and_then_one_are_the_run_of_one(recipe, train, tmp_path, sharded):
     made = recipe(steps=4, batch=16, shard_parameters=sharded)
