@@ -15,8 +15,8 @@ from rich.table import Table
 
 from benchmarks.compare import read_texts, write_json
 from pipeline.compiled import compiled
+from pipeline.components.stars import stars
 from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs
-from pipeline.dedupe.components import stars
 from pipeline.dedupe.jaccard import jaccards
 from pipeline.dedupe.shingles import normalise, shingles
 from pipeline.dedupe.signatures import signatures

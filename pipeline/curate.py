@@ -15,13 +15,14 @@ from pipeline.balance import stage as balance
 from pipeline.dedupe import stage as dedupe
 from pipeline.entries.lists import EntryList, load_lists
 from pipeline.errors import PipelineError, UsageError
+from pipeline.filter import stage as filtering
 from pipeline.images import stage as images
 from pipeline.ingest import stage as ingest
 from pipeline.ingest.plan import Plan, plan
 from pipeline.language.identify import load_model, model_file
 from pipeline.match import stage as match
 from pipeline.progress import results, running, say, summary_table
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, filters
 from pipeline.recipe_file import to_yaml
 from pipeline.record import Record, fingerprint
 from pipeline.report.readme import readme
@@ -47,7 +48,11 @@ STAGES = {
     "dedupe": Stage(("clusters",), ("match",), dedupe.run, "Looking for near-duplicates"),
     "balance": Stage(("entry_counts", "thresholds", "curated"), ("match", "dedupe"), balance.run, "Balancing"),
     "images": Stage(("images", "fetched"), ("balance",), images.run, "Fetching pictures"),
-    "shards": Stage(("shards",), ("balance", "images"), shards.run, "Writing shards"),
+    "filter": Stage(("filtered", "pictures"), ("ingest", "balance", "images"), filtering.run, "Filtering"),
+    "rebalance": Stage(
+        ("final_entry_counts", "final_thresholds", "final"), ("balance", "filter"), balance.rebalance, "Balancing again"
+    ),
+    "shards": Stage(("shards",), ("balance", "images", "filter", "rebalance"), shards.run, "Writing shards"),
 }
 OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distribution.png", "what-if.json", "what-if.png",
         record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in s.tables)}  # fmt: skip
@@ -57,6 +62,8 @@ def stages_of(recipe: Recipe) -> list[str]:
     """The stages that a recipe has: images only where they are fetched, shards only where pictures are at hand."""
     at_hand = {
         "images": recipe.images.fetch,
+        "filter": filters(recipe),
+        "rebalance": recipe.rebalance is not None,
         "shards": bool(recipe.images.fetch or recipe.images.root or recipe.images.tars),
     }
     return [name for name in STAGES if at_hand.get(name, True)]
@@ -64,7 +71,7 @@ def stages_of(recipe: Recipe) -> list[str]:
 
 def stages_before(name: str, recipe: Recipe) -> list[str]:
     """The stages of a recipe whose tables a stage reads."""
-    return [before for before in STAGES[name].after if before != "images" or recipe.images.fetch]
+    return [before for before in STAGES[name].after if before in stages_of(recipe)]
 
 
 @dataclass
@@ -77,6 +84,7 @@ class _Job:
     plan: Plan | None
     lists: dict[str, EntryList] | None
     force: bool
+    files: list  # with pictures, or that the filter reads
 
 
 def curate(
@@ -123,9 +131,11 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
     if "match" in wanted:
         lists = load_lists(recipe)
     if {"images", "shards"} & set(wanted):
-        shards.check_images(recipe.images, "images" in wanted)
-        if missing := [folder for folder in recipe.shards.columns if not storage.list_files(folder)]:
-            raise UsageError(f"shards.columns: {missing[0]}: no files there")
+        shards.check_shards(recipe.images, "images" in wanted)
+    if "filter" in wanted:
+        filtering.check_filter(recipe)
+    if "rebalance" in wanted and recipe.rebalance is None:
+        raise UsageError("rebalance: missing; balancing again needs rebalance.t, tail_share or size")
     for name in wanted:
         for before in stages_before(name, recipe):
             if before not in wanted and _record(source, output, before) is None:
@@ -136,7 +146,7 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
         storage.write_bytes(storage.join(output, "recipe.yaml"), to_yaml(recipe).encode())
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
-    return _Job(recipe, output, source, planned, lists, force)
+    return _Job(recipe, output, source, planned, lists, force, filtering.files_of(recipe))
 
 
 def check_output(output: str, recipe: Recipe, force: bool) -> None:
@@ -172,9 +182,9 @@ def _fingerprint(job: _Job, name: str) -> str:
         "dedupe": lambda: [recipe["dedupe"] if recipe["dedupe"]["scope"] != "none" else None],
         "balance": lambda: [recipe["seed"], recipe["balance"]],
         "images": lambda: [recipe["images"]],
-        "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"],
-                           [storage.list_files(tar) for tar in shards.list_tars(recipe["images"]["tars"])],
-                           [storage.list_files(columns) for columns in recipe["shards"]["columns"]]],
+        "filter": lambda: [recipe["filter"], recipe["images"], recipe["dedupe"], recipe["match"], job.files],
+        "rebalance": lambda: [recipe["rebalance"], recipe["balance"]["texts_per_image"], recipe["balance"]["files"]],
+        "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"], job.files],
     }[name]()  # fmt: skip
     before = [_record(job.source, job.output, stage).fingerprint for stage in stages_before(name, job.recipe)]
     return fingerprint(name, own, *before)
@@ -230,8 +240,11 @@ def _finish(job: _Job, given: str, done: list[dict[str, Any]], seconds: float) -
 
             figures = records["balance"].notes["distribution"]
             storage.write_bytes(storage.join(output, "distribution.png"), distribution_plot(figures, recipe.name))
+        written = [table for name in records for table in STAGES[name].tables]
         lines = [found.summary(skipped=False) for found in records.values()]
-        storage.write_bytes(storage.join(output, "README.md"), readme(recipe, lines, "balance" in records).encode())
+        storage.write_bytes(
+            storage.join(output, "README.md"), readme(recipe, lines, "balance" in records, written).encode()
+        )
         storage.write_json(storage.join(output, "summary.json"), summary)
     if (
         job.source == output

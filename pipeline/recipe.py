@@ -63,6 +63,15 @@ class Dedupe(Section):
 
 
 Threshold = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+THRESHOLD_KEYS = ("t", "tail_share", "size")
+
+
+def one_threshold(section):
+    """The section, which must have exactly one of the keys for a threshold."""
+    given = [key for key in THRESHOLD_KEYS if getattr(section, key) is not None]
+    if len(given) != 1:
+        raise ValueError(f"exactly one of t, tail_share, size is allowed, found {', '.join(given) or 'none'}")
+    return section
 
 
 class Balance(Section):
@@ -77,15 +86,10 @@ class Balance(Section):
 
     @model_validator(mode="after")
     def _one_threshold(self):
-        given = [key for key in THRESHOLD_KEYS if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise ValueError(f"exactly one of t, tail_share, size is allowed, found {', '.join(given) or 'none'}")
+        one_threshold(self)
         if self.size is not None and self.mode == "cap":
             raise ValueError("size is for the modes sample and none, found mode cap")
         return self
-
-
-THRESHOLD_KEYS = ("t", "tail_share", "size")
 
 
 class Images(Section):
@@ -131,18 +135,75 @@ class Images(Section):
         return self
 
 
-class Shards(Section):
-    """The size of a shard in samples, and which pairs go in by columns that models made of an earlier shard set."""
+class EvaluationSet(Section):
+    """Pictures (folders, tars, lists of hashes) and texts that must not be trained on."""
 
-    samples: Count = 10_000
+    images: list[StrictStr] = Field(default_factory=list)
+    texts: list[StrictStr] = Field(default_factory=list)
+
+
+Distance = Annotated[StrictInt, Field(ge=0, le=16)]
+PRESETS = {
+    "align": {"min_side": 201, "max_aspect": 3.0, "texts_per_image": 1000, "images_per_text": 10},
+    "datacomp-basic": {"min_side": 200, "max_aspect": 3.0, "min_words": 2, "min_characters": 5},
+}
+
+
+class Filter(Section):
+    """Which of the curated pairs stay: rules for texts and pictures, duplicates, block-lists, evaluation sets."""
+
+    preset: Literal["align", "datacomp-basic"] | None = None
+    min_side: Annotated[StrictInt, Field(ge=0)] = 0
+    max_aspect: Annotated[float, Field(gt=1)] | None = None
+    texts_per_image: Count | None = None
+    images_per_text: Count | None = None
+    min_words: Annotated[StrictInt, Field(ge=0)] = 0
+    min_characters: Annotated[StrictInt, Field(ge=0)] = 0
+    exact_duplicates: StrictBool = False
+    near_duplicates: Distance | None = None
+    keep_per_cluster: Count = 1
+    blocklist: dict[ListName, StrictStr] = Field(default_factory=dict)
+    evaluation: dict[ListName, EvaluationSet] = Field(default_factory=dict)
+    evaluation_distance: Distance = 4
     columns: list[StrictStr] = Field(default_factory=list)
     where: StrictStr | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, given):
+        known = PRESETS.get(given.get("preset"), {}) if isinstance(given, dict) else {}
+        return known | given if known else given
+
     @model_validator(mode="after")
-    def _both(self):
-        if bool(self.columns) != (self.where is not None):
-            raise ValueError("columns and where go together, found one of them")
+    def _condition(self):
+        if self.columns and self.where is None:
+            raise ValueError("columns are for the condition where, found none")
         return self
+
+    def looks(self) -> bool:
+        """Whether a rule asks for what is in a picture."""
+        pictures = any(found.images for found in self.evaluation.values())
+        sides = self.min_side or self.max_aspect is not None
+        return bool(sides or self.exact_duplicates or self.near_duplicates is not None or pictures)
+
+
+class Rebalance(Section):
+    """The threshold of balancing again over what survived fetching and filtering."""
+
+    t: Threshold | dict[StrictStr, Threshold] | None = None
+    tail_share: Share | None = None
+    size: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_threshold(self):
+        return one_threshold(self)
+
+
+class Shards(Section):
+    """The size of a shard in samples, and the column whose boxes (of faces) are blurred."""
+
+    samples: Count = 10_000
+    blur: StrictStr | None = None
 
 
 class Recipe(Section):
@@ -157,6 +218,8 @@ class Recipe(Section):
     dedupe: Dedupe = Dedupe()
     balance: Balance
     images: Images = Images()
+    filter: Filter = Filter()
+    rebalance: Rebalance | None = None
     shards: Shards = Shards()
     credit: StrictStr | None = None
 
@@ -164,20 +227,38 @@ class Recipe(Section):
     def _lists_fit(self):
         if self.language.identify == "none" and self.language.keep:
             raise ValueError("language.keep: with language.identify none every language is und; allowed: []")
+        if self.rebalance is not None and self.balance.mode != "sample":
+            raise ValueError(f"rebalance: is for balance.mode sample, found {self.balance.mode}")
         if isinstance(self.entries, str):
             return self
         lists = list(self.entries)
         if self.language.identify == "none" and len(lists) != 1:
             raise ValueError(f"entries: language.identify none needs exactly one list, found {len(lists)}")
-        t = self.balance.t
-        if isinstance(t, dict):
-            if unknown := sorted(set(t) - set(lists)):
-                raise ValueError(f"balance.t: no list {unknown[0]!r}; allowed: {', '.join(lists)}")
-            if "en" not in t and set(lists) - set(t):
-                raise ValueError("balance.t: lists without a t follow that of en, which has none")
-        elif len(lists) > 1 and "en" not in lists:
-            raise ValueError("balance: one number for several lists needs a list en; give balance.t as a map by list")
+        for key in ("balance", "rebalance"):
+            if getattr(self, key) is not None:
+                _check_lists(key, getattr(self, key).t, lists)
         return self
+
+
+def filters(recipe: Recipe) -> bool:
+    """Whether a recipe has the stage filter."""
+    return recipe.filter != Filter() or recipe.rebalance is not None
+
+
+def pairs_table(recipe: Recipe) -> str:
+    """The table of the pairs that go into shards: that of the last stage that chooses."""
+    return "final" if recipe.rebalance else "filtered" if filters(recipe) else "curated"
+
+
+def _check_lists(key: str, t, lists: list[str]) -> None:
+    """Raises where a threshold does not fit the entry lists of a recipe."""
+    if isinstance(t, dict):
+        if unknown := sorted(set(t) - set(lists)):
+            raise ValueError(f"{key}.t: no list {unknown[0]!r}; allowed: {', '.join(lists)}")
+        if "en" not in t and set(lists) - set(t):
+            raise ValueError(f"{key}.t: lists without a t follow that of en, which has none")
+    elif len(lists) > 1 and "en" not in lists:
+        raise ValueError(f"{key}: one number for several lists needs a list en; give {key}.t as a map by list")
 
 
 def bundled_recipes() -> list[str]:
@@ -189,7 +270,7 @@ def load_recipe(name_or_file: str, overrides: list[str] | None = None, inputs: l
     """The validated recipe of a bundled name or a YAML file, with ``key=value`` overrides and input paths put in."""
     content = read(BUNDLED, name_or_file)
     for setting in overrides or []:
-        override(content, setting, exclusive={"balance": THRESHOLD_KEYS})
+        override(content, setting, exclusive={"balance": THRESHOLD_KEYS, "rebalance": THRESHOLD_KEYS})
     if inputs:
         content["input"] = section(content, "input") | {"paths": list(inputs)}
     return validated(Recipe, content, name_or_file)

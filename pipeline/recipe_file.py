@@ -5,7 +5,7 @@ What keys a recipe has is said by a model: ``pipeline.recipe`` for curation, ``p
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -118,6 +118,12 @@ def local_path(path: str) -> Path:
     return found if found.is_absolute() or found.exists() or not (PROJECT / path).exists() else PROJECT / path
 
 
+def _section_of(annotation: Any) -> Any:
+    """The section in an annotation: itself, or that of ``Section | None`` or ``dict[str, Section]``."""
+    inside = [part for part in get_args(annotation) if isinstance(part, type) and issubclass(part, Section)]
+    return inside[0] if inside else annotation
+
+
 def _one_line(model: type[Section], error: ValidationError) -> str:
     problems = error.errors()
     first = problems[0]
@@ -128,7 +134,7 @@ def _one_line(model: type[Section], error: ValidationError) -> str:
         case "extra_forbidden":
             parent = model
             for part in first["loc"][:-1]:
-                parent = parent.model_fields[part].annotation
+                parent = _section_of(parent.model_fields[part].annotation) if part in parent.model_fields else parent
             text = f"{key}: no such key; allowed: {', '.join(parent.model_fields)}"
         case "missing":
             text = f"{key}: missing"

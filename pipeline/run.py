@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import storage, tables
+from pipeline import record, storage, tables
 from pipeline.entries.lists import EntryList
 from pipeline.ingest.plan import Plan
 from pipeline.recipe import Recipe
@@ -43,6 +43,10 @@ class Run:
     def table(self, name: str) -> tables.DataFrame:
         """A finished table."""
         return tables.read(self.session, self.folder(name))
+
+    def notes(self, stage: str) -> dict[str, Any]:
+        """The notes of a finished stage: of the source, else of the output."""
+        return (record.load(self.source, stage) or record.load(self.output, stage)).notes
 
     def cut(self, rows: tables.DataFrame, name: str) -> tables.DataFrame:
         """Writes rows to staging and reads them back."""

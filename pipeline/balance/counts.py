@@ -8,6 +8,8 @@ import pyarrow as pa
 
 # A list's matches are held as ids until there are this many times fewer than its entries would take as a dense array.
 DENSE_SHARE = 8
+# Weights are whole numbers of this part, so that their sums are exact in any order.
+WEIGHT_UNIT = 1 << 20
 
 
 class EntryCounter:
@@ -18,29 +20,35 @@ class EntryCounter:
         self.sizes = sizes
         self.pairs: dict[str, int] = {}
         self._ids: dict[str, list[np.ndarray]] = {}
+        self._weights: dict[str, list[np.ndarray]] = {}
         self._held: dict[str, int] = {}
         self._dense: dict[str, np.ndarray] = {}
 
-    def add(self, lists: pa.Array, entries: pa.ListArray) -> None:
-        """Counts a batch: the list of each row, and its entries."""
+    def add(self, lists: pa.Array, entries: pa.ListArray, weights: np.ndarray | None = None) -> None:
+        """Counts a batch: the list of each row, its entries, and what it counts for (int64; 1 by default)."""
         coded = lists.dictionary_encode()
         codes = coded.indices.to_numpy(zero_copy_only=False)
         offsets = entries.offsets.to_numpy()
         ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
         of_match = np.repeat(codes, np.diff(offsets))
+        of_ids = None if weights is None else np.repeat(weights, np.diff(offsets))
         for code, name in enumerate(coded.dictionary.to_pylist()):
-            self.pairs[name] = self.pairs.get(name, 0) + int((codes == code).sum())
-            self._add(name, ids[of_match == code] if len(coded.dictionary) > 1 else ids)
+            rows, matches = (slice(None),) * 2 if len(coded.dictionary) == 1 else (codes == code, of_match == code)
+            pairs = int((codes == code).sum() if weights is None else weights[rows].sum())
+            self.pairs[name] = self.pairs.get(name, 0) + pairs
+            self._add(name, ids[matches], None if of_ids is None else of_ids[matches])
 
-    def _add(self, name: str, ids: np.ndarray) -> None:
+    def _add(self, name: str, ids: np.ndarray, weights: np.ndarray | None) -> None:
         if name not in self._dense and self._held.get(name, 0) + len(ids) < self.sizes[name] // DENSE_SHARE:
             self._ids.setdefault(name, []).append(ids)
+            self._weights.setdefault(name, []).append(np.ones(len(ids), np.int64) if weights is None else weights)
             self._held[name] = self._held.get(name, 0) + len(ids)
             return
         if name not in self._dense:
             self._dense[name] = np.zeros(self.sizes[name], np.int64)
-            ids = np.concatenate([*self._ids.pop(name, []), ids])
-        self._dense[name] += np.bincount(ids, minlength=self.sizes[name])
+            for held, held_weights in zip(self._ids.pop(name, []), self._weights.pop(name, []), strict=True):
+                self._dense[name] += _sums(held, held_weights, self.sizes[name])
+        self._dense[name] += _sums(ids, weights, self.sizes[name])
 
     def result(self) -> pa.RecordBatch:
         """(entry_list, entry_id, count) of the entries seen; entry_id -1 has the number of the list's pairs."""
@@ -50,8 +58,10 @@ class EntryCounter:
                 seen = np.flatnonzero(self._dense[name])
                 found = self._dense[name][seen]
             else:
-                held = self._ids.get(name) or [np.zeros(0, np.int32)]
-                seen, found = np.unique(np.concatenate(held), return_counts=True)
+                held = np.concatenate(self._ids.get(name) or [np.zeros(0, np.int32)])
+                weights = np.concatenate(self._weights.get(name) or [np.zeros(0, np.int64)])
+                seen, places = np.unique(held, return_inverse=True)
+                found = _sums(places, weights, len(seen))
             names += [name] * (len(seen) + 1)
             ids += [np.array([-1]), seen]
             counts += [np.array([pairs]), found]
@@ -63,6 +73,11 @@ class EntryCounter:
                 "count": pa.array(together[1].astype(np.int64)),
             }
         )
+
+
+def _sums(ids: np.ndarray, weights: np.ndarray | None, size: int) -> np.ndarray:
+    """The summed weight (1 each where None) of each id below ``size``, int64; exact below 2^53 a batch."""
+    return np.bincount(ids, weights, minlength=size).astype(np.int64)
 
 
 class ListCounts:
@@ -91,6 +106,13 @@ class ListCounts:
             result.counts[starts[codes[entry]] + ids[entry]] = counts[entry]
         for row in np.flatnonzero(~entry):
             result.pairs[lists.dictionary[codes[row]].as_py()] = int(counts[row])
+        return result
+
+    def weighted(self) -> "ListCounts":
+        """The counts of weights in ``WEIGHT_UNIT`` as plain numbers (float64)."""
+        result = ListCounts(self.sizes)
+        result.counts = self.counts / WEIGHT_UNIT
+        result.pairs = {name: pairs / WEIGHT_UNIT for name, pairs in self.pairs.items()}
         return result
 
     def entry_at(self, index: int) -> tuple[str, int]:

@@ -34,18 +34,23 @@ def grid_thresholds(counts: ListCounts, ts: np.ndarray) -> np.ndarray:
 
 
 def keep_sums(
-    counts: np.ndarray, limits: np.ndarray, ids: np.ndarray, offsets: np.ndarray, of_list: np.ndarray
+    counts: np.ndarray,
+    limits: np.ndarray,
+    ids: np.ndarray,
+    offsets: np.ndarray,
+    of_list: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """The summed keep probability of a batch for each row of ``limits`` (thresholds by list).
 
-    ``counts`` and ``ids`` are flat over the lists; ``of_list`` is the list's number for each match.
+    ``counts`` and ``ids`` are flat over the lists; ``of_list`` is the list's number for each match; ``weights``: what
+    each row stands for, 1 by default.
     """
     if len(offsets) < 2:
         return np.zeros(len(limits))
-    share = 1.0 / counts[ids]
-    return np.array(
-        [keep_probability(np.minimum(1.0, row[of_list] * share), np.arange(len(ids)), offsets).sum() for row in limits]
-    )
+    share, matches = 1.0 / counts[ids], np.arange(len(ids))
+    kept = [keep_probability(np.minimum(1.0, row[of_list] * share), matches, offsets) for row in limits]
+    return np.array([row.sum() if weights is None else row @ weights for row in kept])
 
 
 def log_grid(low: float, high: float, points: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipeline.balance.cap import BINS, Cutoffs, kept_rows, keys, sum_histograms
-from pipeline.balance.counts import EntryCounter, ListCounts, flat_ids
+from pipeline.balance.counts import WEIGHT_UNIT, EntryCounter, ListCounts, flat_ids
 from pipeline.balance.size import keep_sums
 from pipeline.balance.thresholds import keep_probability
 from pipeline.tables import DOUBLE, STRING, extended
@@ -27,15 +27,20 @@ def survivors(matched: DataFrame, clusters: DataFrame) -> DataFrame:
 
 
 def count_entries(rows: DataFrame, sizes: dict[str, int]) -> ListCounts:
-    """The counts of all entries over the rows (entry_list, entries); ``sizes``: the number of entries of each list."""
+    """The counts of all entries over the rows (entry_list, entries); ``sizes``: the number of entries of each list.
+
+    Rows with a column ``weight`` count for so many parts of ``WEIGHT_UNIT``.
+    """
+    weight = ["weight"] if "weight" in rows.columns else []
 
     def count_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         counter = EntryCounter(sizes)
         for batch in batches:
-            counter.add(batch.column("entry_list"), batch.column("entries"))
+            weights = batch.column("weight").to_numpy() if weight else None
+            counter.add(batch.column("entry_list"), batch.column("entries"), weights)
         yield counter.result()
 
-    counted = rows.select("entry_list", "entries").mapInArrow(
+    counted = rows.select("entry_list", "entries", *weight).mapInArrow(
         count_batches, "entry_list string, entry_id int, count bigint"
     )
     sums = counted.groupBy("entry_list", "entry_id").agg(F.sum("count").alias("count"))
@@ -58,20 +63,36 @@ def only_chosen(rows: DataFrame, chosen: DataFrame) -> DataFrame:
     return rows.join(chosen, "pair_id", "left_semi")
 
 
+def weighted(survivors: DataFrame, texts: DataFrame | None) -> DataFrame:
+    """The rows with ``weight``: how many pairs each stands for, being kept with ``keep_probability`` before.
+
+    That is 1/k1 (Horvitz and Thompson's), times the number of the image's texts where one of them was chosen first:
+    ``texts`` are the rows it was chosen from, or None. ``keep_probability`` becomes ``first_probability``.
+    """
+    share = F.col("keep_probability")
+    if texts is not None:
+        survivors = survivors.join(texts.groupBy("image_id").agg(F.count("*").alias("texts")), "image_id")
+        share = share / F.col("texts")
+    rows = survivors.withColumn("weight", F.round(F.lit(WEIGHT_UNIT) / share).cast("bigint")).drop("texts")
+    return rows.withColumnRenamed("keep_probability", "first_probability")
+
+
 def expected_sizes(rows: DataFrame, counts: ListCounts, limits: np.ndarray) -> np.ndarray:
     """The summed keep probability of the rows for each row of ``limits`` (thresholds by list), in one pass."""
     sent = rows.sparkSession.sparkContext.broadcast((counts.counts, counts.starts, limits))
     ends = np.cumsum(list(counts.sizes.values()))
+    weight = ["weight"] if "weight" in rows.columns else []
 
     def sum_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         flat, starts, limits = sent.value
         total = np.zeros(len(limits))
         for batch in batches:
             ids, offsets = flat_ids(batch.column("entry_list"), batch.column("entries"), starts)
-            total += keep_sums(flat, limits, ids, offsets, np.searchsorted(ends, ids, side="right"))
+            weights = batch.column("weight").to_numpy() / WEIGHT_UNIT if weight else None
+            total += keep_sums(flat, limits, ids, offsets, np.searchsorted(ends, ids, side="right"), weights)
         yield pa.record_batch({"i": pa.array(np.arange(len(limits), dtype=np.int32)), "size": pa.array(total)})
 
-    summed = rows.select("entry_list", "entries").mapInArrow(sum_batches, "i int, size double")
+    summed = rows.select("entry_list", "entries", *weight).mapInArrow(sum_batches, "i int, size double")
     found = summed.groupBy("i").agg(F.sum("size").alias("size")).toArrow().sort_by("i")
     return found["size"].to_numpy() if found.num_rows else np.zeros(len(limits))
 

@@ -1,4 +1,8 @@
-"""The stage ``balance``: counts, thresholds and the draw; ``matched`` less the removed duplicates to ``curated``."""
+"""The stages ``balance`` and ``rebalance``: counts, thresholds and the draw.
+
+``balance`` takes ``matched`` less the removed duplicates to ``curated``, ``rebalance`` takes what survived fetching and
+filtering, ``filtered``, to ``final``.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +21,10 @@ from pipeline.balance.spark import (
     expected_sizes,
     only_chosen,
     survivors,
+    weighted,
 )
 from pipeline.balance.thresholds import entry_limits, followed, leader, probabilities, tail_share, thresholds
+from pipeline.progress import say
 from pipeline.report.distribution import distribution
 from pipeline.run import Outcome, Run
 from pipeline.tables import Account
@@ -83,6 +89,49 @@ def run(run: Run) -> Outcome:
     return Account(sum(counts.pairs.values()), kept, dict(sorted(dropped.items()))), notes
 
 
+def rebalance(run: Run) -> Outcome:
+    """Writes ``final_entry_counts``, ``final_thresholds`` and ``final``: balancing is the last step.
+
+    A survivor counts for 1/k1, k1 being its first ``keep_probability``, so that counts are those of all survivors that
+    the whole pool would have had; the same draw is then held against the new probability k2. Where k2 is above k1 the
+    first threshold was too low, and such pairs are fewer than they should be: the notes count them, and say what the
+    first ``t`` should have been.
+    """
+    recipe = run.recipe
+    whole = None
+    if recipe.balance.texts_per_image == "one":
+        whole = survivors(run.table("matched"), run.table("clusters"))
+    rows = weighted(run.table("filtered"), whole)
+    counts = count_entries(rows, run.list_sizes).weighted()
+    t = find_thresholds(Pool(rows, None, counts), recipe.rebalance)
+    probability = probabilities(counts, t)
+    tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "final_entry_counts")
+    tables.write_arrow(thresholds_table(counts, t), run.output, "final_thresholds")
+    drawn = choose(rows, "sample", counts, probability, None, None)
+    dropped = tables.write_accounted(tables.keep_only_reasons(drawn), run.output, "drawn-again")
+    kept = dropped.pop(None)
+    drawn = tables.read(run.session, tables.staging(run.output, "drawn-again"))
+    short = drawn.where("keep_probability > first_probability").count()
+    files = recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE))
+    tables.write_sorted(drawn.drop("weight", "first_probability"), run.output, "final", files)
+    first = run.notes("balance")["t"]
+    survived = tables.count_rows(run.folder("filtered"))
+    notes = {
+        "t": t,
+        "first_t": first,
+        "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
+        "survivors_of_the_pool": {name: round(pairs) for name, pairs in counts.pairs.items()},
+        "pairs_above_first": short,
+    }
+    if short:
+        share = survived / max(1, tables.count_rows(run.folder("curated")))
+        say(
+            f"{short:,} of {kept:,} pairs should be kept more often than balancing kept them at first: the first t "
+            f"must be at least the final t over the lowest survival of any entry; {share:.0%} of all pairs survived"
+        )
+    return Account(survived, kept, dict(sorted(dropped.items()))), notes
+
+
 def find_thresholds(pool: Pool, balance) -> dict[str, float]:
     """The ``t`` of every list: given, from the tail share, or the one whose expected size is nearest to ``size``."""
     counts = pool.counts
@@ -105,7 +154,7 @@ def explore(run: Run, ts: list[float] | None = None) -> list[WhatIf]:
 
 
 def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray) -> pa.Table:
-    """The table ``entry_counts``: every entry of every list, in order."""
+    """The table ``entry_counts``: every entry of every list, in order. Counts of weights stay fractions."""
     sizes = list(counts.sizes.values())
     ids = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
     names = pa.DictionaryArray.from_arrays(
@@ -118,7 +167,8 @@ def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray) ->
         "count": pa.array(counts.counts),
         "probability": pa.array(probability),
     }
-    return pa.table(columns, schema=tables.ENTRY_COUNTS)
+    kind = pa.from_numpy_dtype(counts.counts.dtype)
+    return pa.table(columns, schema=tables.ENTRY_COUNTS.set(3, pa.field("count", kind)))
 
 
 def thresholds_table(counts: ListCounts, t: dict[str, float]) -> pa.Table:
@@ -128,8 +178,8 @@ def thresholds_table(counts: ListCounts, t: dict[str, float]) -> pa.Table:
             "entry_list": name,
             "t": t[name],
             "tail_share": tail_share(counts.of_list(name), t[name]),
-            "pairs": counts.pairs[name],
-            "matches": int(counts.of_list(name).sum()),
+            "pairs": round(counts.pairs[name]),
+            "matches": round(counts.of_list(name).sum()),
             "entries": size,
             "entries_matched": int((counts.of_list(name) > 0).sum()),
         }

@@ -7,7 +7,7 @@ matches. Lists that are not named follow English's p (Chuang et al. 2025, "Meta 
 import numpy as np
 
 from pipeline.balance.counts import ListCounts
-from pipeline.recipe import Balance
+from pipeline.recipe import Balance, Rebalance
 
 LEADER = "en"
 
@@ -28,7 +28,7 @@ def t_of_tail_share(counts: np.ndarray, share: float) -> float:
     return float(max(1, ascending[nearest]))
 
 
-def thresholds(counts: ListCounts, balance: Balance) -> dict[str, float]:
+def thresholds(counts: ListCounts, balance: Balance | Rebalance) -> dict[str, float]:
     """The ``t`` of every list by the recipe's ``t`` or ``tail_share`` (``size`` is turned into a ``t`` before)."""
     if balance.tail_share is not None:
         return {name: t_of_tail_share(counts.of_list(name), balance.tail_share) for name in counts.sizes}

@@ -9,29 +9,19 @@ One shuffle groups equal texts, one the bands, one makes candidates distinct and
 comparison; each round of the connection takes five more, of edges alone.
 """
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import pyarrow as pa
 import xxhash
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from pipeline.components.spark import EDGE, Batches, Cut, connect, edge_batch
 from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs, open_bucket
-from pipeline.dedupe.components import stars
 from pipeline.dedupe.jaccard import jaccards
 from pipeline.dedupe.shingles import long_enough, normalise
 from pipeline.dedupe.signatures import signatures
 from pipeline.recipe import Dedupe
 from pipeline.tables import CLUSTERS
-
-# So many edges are connected in one task; more of them in rounds over all tasks.
-ONE_TASK_EDGES = 4_000_000
-# A task connects so many edges at a time before a round.
-TASK_EDGES = 1_000_000
-EDGE = "a bigint, b bigint"
-Cut = Callable[[DataFrame, str], DataFrame]
-Batches = Iterator[pa.RecordBatch]
 
 
 def clusters(matched: DataFrame, options: Dedupe, cut: Cut) -> DataFrame:
@@ -106,11 +96,6 @@ def candidates(heads: DataFrame, options: Dedupe) -> DataFrame:
     return banded.sortWithinPartitions("band", "id").mapInArrow(pair_batches, EDGE).distinct()
 
 
-def edge_batch(a: np.ndarray, b: np.ndarray) -> pa.RecordBatch:
-    """Edges as a batch."""
-    return pa.RecordBatch.from_arrays([pa.array(a), pa.array(b)], ["a", "b"])
-
-
 def verify(pairs: DataFrame, heads: DataFrame, options: Dedupe) -> DataFrame:
     """Those of the candidate pairs (a, b) whose true Jaccard similarity reaches the threshold."""
 
@@ -122,69 +107,6 @@ def verify(pairs: DataFrame, heads: DataFrame, options: Dedupe) -> DataFrame:
     left = heads.select(F.col("head").alias("a"), F.col("normal").alias("left"))
     right = heads.select(F.col("head").alias("b"), F.col("normal").alias("right"))
     return pairs.join(left, "a").join(right, "b").select("a", "b", "left", "right").mapInArrow(verify_batches, EDGE)
-
-
-def connect(edges: DataFrame, cut: Cut, one_task: int = ONE_TASK_EDGES) -> DataFrame:
-    """The connected components of the edges (a, b): (pair_id, cluster_id), cluster_id the smallest id of the component.
-
-    Up to ``one_task`` edges are connected in one task. More go through rounds: each task connects what it holds, then
-    large-star and small-star (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") connect the tasks',
-    until a round changes nothing; every edge then leads to the smallest id.
-    """
-    edges = cut(edges.where("a != b").transform(connect_tasks), "edges")
-    few = edges.count() <= one_task
-    edges = edges.coalesce(1).transform(connect_tasks, one_task) if few else settle(edges, cut)
-    members = edges.select(F.col("b").alias("pair_id"), F.col("a").alias("cluster_id"))
-    return members.union(members.select(F.col("cluster_id").alias("pair_id"), "cluster_id").distinct())
-
-
-def connect_tasks(edges: DataFrame, most: int = TASK_EDGES) -> DataFrame:
-    """The edges of each task as stars: b to the smallest a that ``most`` edges at a time connect it with."""
-
-    def connect_batches(batches: Batches) -> Batches:
-        held, count = [], 0
-        for batch in batches:
-            held.append(batch)
-            count += len(batch)
-            if count >= most:
-                yield connected(held)
-                held, count = [], 0
-        yield connected(held)
-
-    def connected(held: list[pa.RecordBatch]) -> pa.RecordBatch:
-        a, b = (np.concatenate([np.empty(0, np.int64), *(e.column(c).to_numpy() for e in held)]) for c in ("a", "b"))
-        return edge_batch(*reversed(stars(a, b)))
-
-    return edges.mapInArrow(connect_batches, EDGE)
-
-
-def settle(edges: DataFrame, cut: Cut) -> DataFrame:
-    """The edges (a, b), a < b, after rounds of stars until each b is linked to the smallest of its component."""
-    before = None
-    for turn in range(64):
-        edges = cut(edges.transform(large_star).transform(small_star).transform(connect_tasks), f"edges-{turn % 2}")
-        # An order-free fingerprint of the set of edges: its size and two sums of hashes.
-        now = edges.agg(
-            F.count("*"), F.sum(F.xxhash64("a", "b") % (1 << 40)), F.sum(F.xxhash64("b", "a") % (1 << 40))
-        ).first()
-        if now == before:
-            break
-        before = now
-    return edges
-
-
-def large_star(edges: DataFrame) -> DataFrame:
-    """Links the neighbours of each node that are larger than it to the smallest of node and neighbours; a < b."""
-    both = edges.union(edges.select(F.col("b").alias("a"), F.col("a").alias("b")))
-    least = both.groupBy("a").agg(F.least(F.min("b"), F.col("a")).alias("least"))
-    return both.join(least, "a").where("b > a").select(F.col("least").alias("a"), "b")
-
-
-def small_star(edges: DataFrame) -> DataFrame:
-    """Links each node and its smaller neighbours to the smallest of those; a < b."""
-    least = edges.groupBy("b").agg(F.min("a").alias("least"))
-    linked = edges.join(least, "b").select(F.col("least").alias("a"), F.col("a").alias("b"))
-    return linked.union(least.select(F.col("least").alias("a"), "b")).where("a != b").distinct()
 
 
 def keep_smallest(members: DataFrame, keep: int) -> DataFrame:

@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 from pipeline.errors import UsageError
 from pipeline.progress import console
-from pipeline.shards.pictures import local_pictures
+from pipeline.shards.pictures import local_content, pictures
 from pipeline.shards.tar import JSON_FIELDS, sample_key, write_shard
 
 URL_PREFIX = "openmoji://17.0.0/color/"
@@ -136,7 +136,7 @@ def write_evaluation(rows: list[tuple[str, str, str, str]], folder: Path) -> Non
     target = folder / "evaluation"
     target.mkdir()
     ordered = sorted(samples, key=lambda sample: sample_key(sample["pair_id"]))
-    write_shard(str(target), 0, ordered, local_pictures(str(folder / "images"), URL_PREFIX))
+    write_shard(str(target), 0, ordered, pictures(local_content(str(folder / "images"), URL_PREFIX)))
 
 
 def write_entries(rows: list[tuple[str, str, str, str]], folder: Path) -> None:

@@ -50,7 +50,7 @@ def load_lists(recipe: Recipe) -> dict[str, EntryList]:
 
 def load_list(name: str, path: Path) -> EntryList:
     """The list in a file. Raises ``UsageError`` naming the file where it cannot be read as a list, or is empty."""
-    texts = _read(path)
+    texts = read_texts(path)
     given = pa.array(texts, pa.string())
     kept = given.filter(pa.array([bool(text.strip()) for text in texts], pa.bool_()))
     entries = kept.unique()
@@ -78,21 +78,21 @@ def _lists_in_folder(folder: str) -> dict[str, str]:
     return found
 
 
-def _read(path: Path) -> list[str]:
-    """The texts of a list file, in order."""
+def read_texts(path: Path, where: str = "entries", column: str = "entry") -> list[str]:
+    """The texts of a list file, in order; of Parquet those of ``column``. ``where`` is the key that named the file."""
     if path.suffix == ".parquet":
-        return _read_parquet(path)
+        return _read_parquet(path, where, column)
     try:
         content = _decompress(path)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise UsageError(f"entries: {path}: {error}") from None
+        raise UsageError(f"{where}: {path}: {error}") from None
     if path.suffix == ".json":
-        return _read_json(path, content)
+        return _read_json(path, where, content)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"entries: {path}: line {line} is not UTF-8") from None
+        raise UsageError(f"{where}: {path}: line {line} is not UTF-8") from None
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
@@ -106,22 +106,22 @@ def _decompress(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _read_json(path: Path, content: bytes) -> list[str]:
+def _read_json(path: Path, where: str, content: bytes) -> list[str]:
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"entries: {path}: not JSON: {error}") from None
+        raise UsageError(f"{where}: {path}: not JSON: {error}") from None
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise UsageError(f"entries: {path}: a JSON array of strings is allowed")
+        raise UsageError(f"{where}: {path}: a JSON array of strings is allowed")
     return value
 
 
-def _read_parquet(path: Path) -> list[str]:
+def _read_parquet(path: Path, where: str, column: str) -> list[str]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"entries: {path}: not Parquet: {str(error).splitlines()[0]}") from None
-    if "entry" not in file.schema_arrow.names:
-        raise UsageError(f"entries: {path}: no column entry; it has {', '.join(file.schema_arrow.names)}")
-    texts = file.read(["entry"])["entry"].to_pylist()
+        raise UsageError(f"{where}: {path}: not Parquet: {str(error).splitlines()[0]}") from None
+    if column not in file.schema_arrow.names:
+        raise UsageError(f"{where}: {path}: no column {column}; it has {', '.join(file.schema_arrow.names)}")
+    texts = file.read([column])[column].to_pylist()
     return ["" if text is None else text for text in texts]

@@ -12,14 +12,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pipeline import storage
+from pipeline.images.decode import is_plain, refusal, upright
 from pipeline.images.guard import Guard, Limits
-from pipeline.shards.index import scan
+from pipeline.places.index import scan
 
 IMAGES = pa.schema(
     {
@@ -28,7 +28,6 @@ IMAGES = pa.schema(
         "status": pa.string(),
         "error": pa.string(),
         "sha256": pa.string(),
-        "phash": pa.string(),
         "width": pa.int32(),
         "height": pa.int32(),
         "original_width": pa.int32(),
@@ -40,7 +39,6 @@ IMAGES = pa.schema(
         "image_size": pa.int64(),
     }
 )
-ORIENTATION = 0x0112  # the Exif tag
 SUCCESS, LOST = "success", "lost"
 # What may go better at another time.
 RETRIABLE = ("timeout", "connection", "dns", "too_slow", "cut_short", LOST, "http_429", "http_5")
@@ -136,31 +134,15 @@ class _LimitedResizer:
     def __call__(self, stream, boxes=None):
         try:
             with Image.open(stream) as image:
-                if image.width * image.height > self.most_pixels:
-                    return None, None, None, None, None, "too many pixels"
-                if getattr(image, "n_frames", 1) > 1:
-                    return None, None, None, None, None, "animated"
-                # Of a PNG Pillow would decode all to look for Exif data at its end.
-                exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
-                if image.mode not in ("RGB", "RGBA", "L") or exif.get(ORIENTATION, 1) != 1:
-                    stream = plain(image)
+                if why := refusal(image, self.most_pixels):
+                    return None, None, None, None, None, why
+                if not is_plain(image):
+                    out = io.BytesIO()
+                    upright(image).save(out, "PNG", compress_level=0)
+                    stream = out
         except Exception:  # Pillow's readers raise errors of many kinds on bad bytes.
             return None, None, None, None, None, "not a picture"
         return self.resizer(stream, boxes)
-
-
-def plain(image: Image.Image) -> io.BytesIO:
-    """The picture upright and with 8-bit RGB, RGBA or grey, as an uncompressed PNG."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    elif image.mode in ("P", "PA", "LA"):
-        image = image.convert("RGBA")
-    elif image.mode not in ("RGB", "RGBA", "L"):
-        image = image.convert("RGB")
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=0)
-    return out
 
 
 def _row(image: dict, found: dict | None, places: dict, tar: str, kind: str) -> dict[str, Any]:

@@ -178,6 +178,13 @@ def _is_text(kind: pa.DataType) -> bool:
     )  # fmt: skip
 
 
+def _inner(kind: pa.DataType) -> pa.DataType:
+    """The type of what is in lists, in lists of lists too."""
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return kind
+
+
 def _passed_schema(wanted: list[str], readable: list[tuple[Split, pa.Schema]], preset: Preset) -> pa.Schema:
     """The types of the pass-through columns, as the first file that has them says; texts for text formats."""
     fields = []
@@ -190,8 +197,8 @@ def _passed_schema(wanted: list[str], readable: list[tuple[Split, pa.Schema]], p
                 f"input.pass_through: no column {name!r} in the input; it has {', '.join(readable[0][1].names)}"
             )
         kind = kinds[0] if kinds else pa.string()
-        if pa.types.is_nested(kind):
-            raise UsageError(f"input.pass_through: column {name!r} is {kind}; plain values are allowed")
+        if pa.types.is_nested(_inner(kind)):
+            raise UsageError(f"input.pass_through: column {name!r} is {kind}; plain values and lists are allowed")
         fields.append(pa.field(name, _plain(kind)))
     return pa.schema(fields)
 

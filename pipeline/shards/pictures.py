@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from PIL import Image
 
 from pipeline import storage
+from pipeline.shards.blur import BAD_BOXES, blurred, boxes_of
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 NOT_LOCAL, OUTSIDE, MISSING, UNREADABLE = "not_local", "outside_root", "missing_image", "unreadable_image"
@@ -30,22 +31,40 @@ class Picture:
     height: int
 
 
+Content = Callable[[dict[str, Any]], bytes | str]
 Load = Callable[[dict[str, Any]], Picture | str]
 
 
-def local_pictures(root: str, prefix: str) -> Load:
-    """What loads the picture of a curated pair from the files below ``root``."""
-    return lambda row: load_picture(row["url"], root, prefix)
+def pictures(content: Content, blur: str | None = None) -> Load:
+    """What loads the picture of a curated pair, or says why there is none, from what gives its bytes.
 
-
-def tar_pictures() -> Load:
-    """What loads the picture of a curated pair that has its place in a tar beside it: its bytes as they are."""
+    ``blur``: the column with the boxes that are blurred; a picture whose boxes cannot be told is not taken.
+    """
 
     def load(row: dict[str, Any]) -> Picture | str:
-        content = _open_tar(row["tar"]).read_at(row["image_size"], row["image_offset"])
-        return _looked_at(content)
+        found = content(row)
+        boxes = boxes_of(row[blur]) if blur else []
+        if boxes is None:
+            return BAD_BOXES
+        picture = found if isinstance(found, str) else _looked_at(found)
+        if isinstance(picture, str) or not boxes:
+            return picture
+        try:
+            return _looked_at(blurred(picture.content, boxes))
+        except Exception:  # As above: it could be opened, and not decoded.
+            return UNREADABLE
 
     return load
+
+
+def local_content(root: str, prefix: str) -> Content:
+    """What reads the picture file of a curated pair from the files below ``root``."""
+    return lambda row: read_picture(row["url"], root, prefix)
+
+
+def tar_content(row: dict[str, Any]) -> bytes:
+    """The picture file of a curated pair that has its place in a tar beside it."""
+    return _open_tar(row["tar"]).read_at(row["image_size"], row["image_offset"])
 
 
 @lru_cache(maxsize=64)
@@ -63,18 +82,17 @@ def picture_path(url: str, root: str, prefix: str) -> str | None:
     return storage.join(root, normal)
 
 
-def load_picture(url: str, root: str, prefix: str) -> Picture | str:
-    """The picture of a URL, or the reason why there is none."""
+def read_picture(url: str, root: str, prefix: str) -> bytes | str:
+    """The picture file of a URL, or the reason why there is none."""
     if not url.startswith(prefix):
         return NOT_LOCAL
     path = picture_path(url, root, prefix)
     if path is None:
         return OUTSIDE
     try:
-        content = storage.read_bytes(path)
+        return storage.read_bytes(path)
     except OSError:
         return MISSING
-    return _looked_at(content)
 
 
 def _looked_at(content: bytes) -> Picture | str:

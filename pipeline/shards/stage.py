@@ -4,47 +4,32 @@ from importlib.util import find_spec
 
 from pipeline import storage, tables
 from pipeline.errors import UsageError
-from pipeline.recipe import Images
-from pipeline.recipe_file import local_path
+from pipeline.places.stage import check_images, picture_places
+from pipeline.recipe import Images, pairs_table
 from pipeline.run import Outcome, Run
-from pipeline.shards.pictures import local_pictures, tar_pictures
-from pipeline.shards.spark import (
-    by_choice,
-    chosen,
-    with_columns,
-    with_images,
-    with_tars,
-    without_picture,
-    write_shards,
-)
+from pipeline.shards.pictures import pictures
+from pipeline.shards.spark import without_picture, write_shards
 from pipeline.tables import Account
 
 
 def run(run: Run) -> Outcome:
     """Writes ``shards/``: the tars with an index and ``_stats.json`` beside each, ``sizes.json``, ``manifest.json``."""
-    recipe, curated = run.recipe, run.table("curated")
-    pairs = rows_in = tables.count_rows(run.folder("curated"))
+    recipe, source = run.recipe, pairs_table(run.recipe)
+    pairs = rows_in = tables.count_rows(run.folder(source))
     dropped: dict[str, int] = {}
     folder = tables.staging(run.output, "shards")
     storage.remove(folder)
     storage.make_folder(folder)
-    if recipe.shards.where is not None:
-        for columns in recipe.shards.columns:
-            curated = with_columns(curated, _found(columns))
-        curated = run.cut(chosen(curated, recipe.shards.where), "chosen")
-        dropped = by_choice(curated)
-        curated, pairs = curated.where("kept"), rows_in - sum(dropped.values())
+    curated, content, refused = picture_places(run, run.table(source))
     if recipe.images.fetch or recipe.images.tars:
-        if recipe.images.fetch:
-            curated = with_images(curated, run.table("images"), run.folder("fetched"))
-        else:
-            curated = with_tars(curated, list_tars(recipe.images.tars))
         # Shards are numbered by the pairs that have a picture, so that all are full.
-        dropped |= without_picture(curated)
-        curated, pairs, load = curated.where("status = 'success'"), rows_in - sum(dropped.values()), tar_pictures()
-    else:
-        load = local_pictures(_found(recipe.images.root), recipe.images.prefix)
-    written = write_shards(curated, pairs, recipe.shards.samples, folder, load)
+        dropped = without_picture(curated)
+        curated, pairs = curated.where("status = 'success'"), rows_in - sum(dropped.values())
+    blur = recipe.shards.blur
+    if blur is not None and blur not in curated.columns:
+        raise UsageError(f"shards.blur: no column {blur}; name it in input.pass_through too")
+    more = [blur] if blur else []
+    written = write_shards(curated, pairs, recipe.shards.samples, folder, pictures(content, blur), *more)
     shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
     for line in shards:
         line["dropped"] = dict(line["dropped"])
@@ -62,29 +47,16 @@ def run(run: Run) -> Outcome:
             "shards": shards,
         },
     )
-    return Account(rows_in, samples, dict(sorted(dropped.items()))), {"shards": len(shards)}
+    notes = {"shards": len(shards)} | ({"refused_members": refused} if refused else {})
+    return Account(rows_in, samples, dict(sorted(dropped.items()))), notes
 
 
-def list_tars(paths: list[str]) -> list[str]:
-    """The tars that paths, folders or patterns stand for."""
-    return [file for path in paths for file, _, _ in storage.list_files(_found(path)) if file.endswith(".tar")]
-
-
-def _found(path: str) -> str:
-    return path if "://" in path else str(local_path(path).resolve())
-
-
-def check_images(images: Images, fetching: bool) -> None:
-    """Raises ``UsageError`` where a recipe's pictures cannot be had; ``fetching``: the stage images is to run."""
+def check_shards(images: Images, fetching: bool) -> None:
+    """Raises ``UsageError`` where there are no pictures for shards; ``fetching``: the stage images is to run."""
     if fetching and not images.fetch:
         raise UsageError("images.fetch: found false; pictures are fetched where it is true")
-    if images.fetch:
-        if find_spec("img2dataset") is None:
-            raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
-    elif images.tars:
-        if not list_tars(images.tars):
-            raise UsageError(f"images.tars: {images.tars[0]}: no .tar there")
-    elif images.root is None:
+    if images.fetch and find_spec("img2dataset") is None:
+        raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
+    if not (images.fetch or images.tars or images.root):
         raise UsageError("images.root: missing; shards need it and images.prefix, or images.tars, or images.fetch")
-    elif not storage.exists(_found(images.root)):
-        raise UsageError(f"images.root: {images.root}: no such folder")
+    check_images(images)

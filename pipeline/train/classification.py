@@ -14,7 +14,7 @@ import webdataset
 from PIL import Image
 
 from pipeline.errors import UsageError
-from pipeline.shards.index import PICTURES
+from pipeline.places.index import PICTURES
 from pipeline.train.encoder import Encoder
 from pipeline.train.pictures import decode
 from pipeline.train.retrieval import share

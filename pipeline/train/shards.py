@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
-from pipeline.shards.index import IMAGE, JSON, TEXT, scan
+from pipeline.places.index import IMAGE, JSON, TEXT, scan
 
 NEEDED = (*IMAGE, *TEXT)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")

@@ -14,7 +14,7 @@ import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 
 from pipeline.errors import PipelineError
-from pipeline.shards.index import PICTURES
+from pipeline.places.index import PICTURES
 from pipeline.train.loader import BROKEN, CROP, PART, Part
 from pipeline.train.order import uniforms
 from pipeline.train.pictures import DRAWS, decode, draft_side, training_pixels

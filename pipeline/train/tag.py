@@ -27,7 +27,7 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Tags."""
-    from pipeline.shards.index import PICTURES
+    from pipeline.places.index import PICTURES
     from pipeline.train.encoder import Encoder
     from pipeline.train.loader import BROKEN
     from pipeline.train.pictures import decode

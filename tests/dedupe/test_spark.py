@@ -9,10 +9,11 @@ import xxhash
 from datasketch import MinHash
 
 from pipeline import tables
+from pipeline.components.spark import connect
 from pipeline.dedupe.bands import LARGE_BUCKET, bands_and_rows
 from pipeline.dedupe.shingles import long_enough, normalise, shingles
 from pipeline.dedupe.signatures import SEED
-from pipeline.dedupe.spark import candidates, clusters, connect
+from pipeline.dedupe.spark import candidates, clusters
 from pipeline.recipe import Dedupe
 
 

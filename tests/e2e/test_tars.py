@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.shards.index import scan
+from pipeline.places.index import scan
 from tests.images.site import jpeg
 
 from .conftest import run, stage
@@ -126,18 +126,16 @@ def test_pairs_are_chosen_by_columns(spark, tmp_path):
     (tmp_path / "scores").mkdir()
     scores = [number / 10 for number in range(len(keys) - 2)]
     pq.write_table(pa.table({"key": keys[2:], "score": scores}), tmp_path / "scores" / "00000.parquet")
-    chosen = [f"shards.columns=[{tmp_path / 'scores'}]", "shards.where=score >= 0.5"]
+    chosen = [f"filter.columns=[{tmp_path / 'scores'}]", "filter.where=score >= 0.5"]
     summary = run(work / "recipe.yaml", tmp_path / "second", *chosen)
     found = {name.split(".")[0] for name in samples(tmp_path / "second" / "shards")}
     assert found == set(keys[2 + 5 :])
-    dropped = stage(summary, "shards")["dropped"]
+    dropped = stage(summary, "filter")["dropped"]
     assert dropped["filtered"] == 5
     assert dropped["not_scored"] == 30 - len(scores)
     assert stage(summary, "shards")["out"] == len(found)
-    for setting, message in (("score >=", "shards.where: 'score >='"), ("scoer > 1", "shards.where: 'scoer > 1'")):
+    for setting, message in (("score >=", "filter.where: 'score >='"), ("scoer > 1", "filter.where: 'scoer > 1'")):
         with pytest.raises(UsageError, match=message):
-            run(work / "recipe.yaml", tmp_path / "third", chosen[0], f"shards.where={setting}")
-    with pytest.raises(UsageError, match="columns and where go together"):
-        run(work / "recipe.yaml", tmp_path / "third", "shards.where=score > 1")
-    with pytest.raises(UsageError, match="shards.columns: /none: no files there"):
-        run(work / "recipe.yaml", tmp_path / "third", "shards.columns=[/none]", "shards.where=score > 1")
+            run(work / "recipe.yaml", tmp_path / "third", chosen[0], f"filter.where={setting}")
+    with pytest.raises(UsageError, match="filter.columns: /none: no files there"):
+        run(work / "recipe.yaml", tmp_path / "third", "filter.columns=[/none]", "filter.where=score > 1")

@@ -63,7 +63,11 @@ def test_a_header_names_the_columns(tmp_path):
             {"pass_through": ["draw"]},
             "'draw' is a column of ours",
         ),
-        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], x=[[1]]), {"pass_through": ["x"]}, "plain values"),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], x=[{"a": 1}]),
+            {"pass_through": ["x"]},
+            "plain values and lists",
+        ),
         (lambda d: parquet(d / "a.dat", url=["u"], text=["t"]), {}, "allowed: parquet, csv, tsv, jsonl"),
     ],
 )

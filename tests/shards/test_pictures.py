@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from pipeline.shards.pictures import Picture, load_picture, picture_path
+from pipeline.shards.pictures import Picture, local_content, picture_path, pictures
 
 PREFIX = "https://p.test/a/"
 
@@ -55,7 +55,7 @@ def test_pictures_and_reasons(tmp_path):
     (root / "folder").mkdir()
 
     def load(url):
-        found = load_picture(url, str(root), PREFIX)
+        found = pictures(local_content(str(root), PREFIX))({"url": url})
         return (found.extension, found.width, found.height) if isinstance(found, Picture) else found
 
     assert load(PREFIX + "a.png") == ("png", 5, 4)

@@ -6,7 +6,7 @@ import json
 import pyarrow.parquet as pq
 import webdataset as wds
 
-from pipeline.shards.pictures import local_pictures
+from pipeline.shards.pictures import local_content, pictures
 from pipeline.shards.tar import write_shard
 from tests.pool import PREFIX, write_pictures
 
@@ -31,7 +31,7 @@ def test_a_shard(tmp_path):
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-        line = write_shard(str(folder), 3, rows(40), local_pictures(str(root), PREFIX))
+        line = write_shard(str(folder), 3, rows(40), pictures(local_content(str(root), PREFIX)))
     assert line["samples"] == 38
     assert line["dropped"] == {"missing_image": 1, "unreadable_image": 1}
     files = sorted(file.name for file in folders[0].iterdir())

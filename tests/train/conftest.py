@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from pipeline.shards.pictures import local_pictures
+from pipeline.shards.pictures import local_content
+from pipeline.shards.pictures import pictures as loading
 from pipeline.shards.tar import JSON_FIELDS, write_shard
 
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "black", "white", "gray", "pink"]
@@ -61,7 +62,7 @@ def write_set(folder: Path, shards: int = 3, samples: int = 20, probability: flo
             number += 1
         target = folder / "shards"
         target.mkdir(exist_ok=True)
-        write_shard(str(target), shard, rows, local_pictures(str(pictures), "p://"))
+        write_shard(str(target), shard, rows, loading(local_content(str(pictures), "p://")))
     return folder / "shards"
 
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.shards.index import scan
+from pipeline.places.index import scan
 from pipeline.train.shards import ShardSet, check_unbalanced
 
 from .conftest import picture, write_tar

@@ -1,5 +1,6 @@
 """Where the samples of a tar are: an index of any webdataset or img2dataset tar, from its headers."""
 
+import contextlib
 import tarfile
 from collections import Counter
 
@@ -12,6 +13,10 @@ from pipeline.errors import PipelineError
 PICTURES = ("jpg", "jpeg", "png", "webp")
 IMAGE, TEXT, JSON = (tuple(f"{kind}_{part}" for part in ("offset", "size")) for kind in ("image", "txt", "json"))
 MOST_JSON = 1 << 20
+SAMPLES = pa.schema(
+    [("source_uid", pa.string()), *((name, pa.int64()) for name in IMAGE),
+     ("original_width", pa.int32()), ("original_height", pa.int32())]
+)  # fmt: skip
 PLACES = pa.schema(
     [("key", pa.string()), ("keep_probability", pa.float64()), *((name, pa.int64()) for name in (*IMAGE, *TEXT, *JSON))]
 )
@@ -21,7 +26,8 @@ def scan(tar: str, refused: Counter | None = None) -> pa.Table:
     """The key of each sample of a tar that has a picture, and the offset and size of its members (``PLACES``).
 
     Only headers are read, and nothing is ever written by a name. ``refused`` counts the members that are not looked at:
-    ``not_a_file`` (links, devices, folders), ``unsafe_name`` (absolute, or with ``..``), ``twice`` (a name again).
+    ``not_a_file`` (links, devices), ``unsafe_name`` (absolute, or with ``..``), ``twice`` (a name again), and
+    ``damaged_tar`` once where the tar cannot be read to its end. Without ``refused`` that raises ``PipelineError``.
     """
     counts = Counter() if refused is None else refused
     samples: dict[str, dict] = {}
@@ -35,6 +41,8 @@ def scan(tar: str, refused: Counter | None = None) -> pa.Table:
                 if not member.isreg() or member.issparse():
                     counts["not_a_file"] += not member.isdir()
                     continue
+                if member.offset_data + member.size > file.size():
+                    raise tarfile.ReadError("a member goes on after the end")
                 if member.name.startswith("/") or ".." in member.name.split("/") or "\0" in member.name:
                     counts["unsafe_name"] += 1
                     continue
@@ -45,23 +53,35 @@ def scan(tar: str, refused: Counter | None = None) -> pa.Table:
                     continue
                 sample |= {f"{kind}_offset": member.offset_data, f"{kind}_size": member.size}
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise PipelineError(f"{tar}: not a whole tar: {error}") from None
+        if refused is None:
+            raise PipelineError(f"{tar}: not a whole tar: {error}") from None
+        counts["damaged_tar"] += 1
     rows = [sample for sample in samples.values() if set(IMAGE) <= set(sample)]
     return pa.Table.from_pylist([{name: row.get(name) for name in PLACES.names} for row in rows], PLACES)
 
 
-def uids_of(tar: str, places: pa.Table) -> list[str]:
-    """The uid in the JSON of each sample of a tar, or its key where there is none."""
+def samples_of(tar: str) -> tuple[pa.Table, dict[str, int]]:
+    """The samples of a tar (``SAMPLES``), and what of it was refused by reason; a damaged one is read up to there.
+
+    ``source_uid`` is the uid in a sample's JSON, or its key where there is none; the original size is from there too.
+    """
+    refused: Counter = Counter()
+    places = scan(tar, refused)
     filesystem, path = storage.open_filesystem(tar)
-    found = []
     with filesystem.open_input_file(path) as file:
-        for row in places.select(["key", *JSON]).to_pylist():
-            uid = None
-            if row[JSON[0]] is not None and row[JSON[1]] <= MOST_JSON:
-                try:
-                    content = orjson.loads(file.read_at(row[JSON[1]], row[JSON[0]]))
-                    uid = content.get("uid") if isinstance(content, dict) else None
-                except orjson.JSONDecodeError:
-                    pass
-            found.append(str(uid) if uid else row["key"])
-    return found
+        rows = [_known(row, file) for row in places.to_pylist()]
+    return pa.Table.from_pylist(rows, SAMPLES), dict(sorted(refused.items()))
+
+
+def _known(row: dict, file: pa.NativeFile) -> dict:
+    content = None
+    if row[JSON[0]] is not None and row[JSON[1]] <= MOST_JSON:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            content = orjson.loads(file.read_at(row[JSON[1]], row[JSON[0]]))
+    content = content if isinstance(content, dict) else {}
+    sides = {name: content.get(name) for name in ("original_width", "original_height")}
+    return {
+        "source_uid": str(content.get("uid") or row["key"]),
+        **{name: row[name] for name in IMAGE},
+        **{name: side if type(side) is int and 0 < side < 2**31 else None for name, side in sides.items()},
+    }

@@ -1,0 +1,1 @@
+"""Connected components of a graph whose edges are spread over tasks."""

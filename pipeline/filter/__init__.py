@@ -1,0 +1,1 @@
+"""Which pairs stay once their pictures are at hand: rules, duplicates, evaluation sets, block-lists."""

@@ -1,0 +1,48 @@
+"""What filtering wants to know of a picture: its hashes and its size."""
+
+import hashlib
+import io
+from typing import Any
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+from pipeline.images.decode import ANIMATED, refusal, upright
+from pipeline.shards.pictures import UNREADABLE
+
+TOO_MANY_PIXELS = "too_many_pixels"
+
+
+def facts(content: bytes, most_pixels: int) -> dict[str, Any] | str:
+    """``sha256`` of the bytes, ``pixels`` (SHA-256 of the upright pixels), ``phash``, ``width``, ``height``.
+
+    Both digests are hex. ``phash`` is the 64-bit perceptual hash of ``imagehash`` as a signed integer: for the 8 x 8
+    lowest frequencies whether each is above their median. A picture that cannot be taken gives the reason instead: it
+    is decoded whole, so that one that is cut short is found.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if why := refusal(image, most_pixels):
+                return ANIMATED if why == ANIMATED else TOO_MANY_PIXELS
+            image.load()
+            shown = upright(image)
+            size = f"{shown.mode} {shown.width} {shown.height}\0".encode()
+            return {
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "pixels": hashlib.sha256(size + shown.tobytes()).hexdigest(),
+                "phash": perceptual_hash(shown),
+                "width": shown.width,
+                "height": shown.height,
+            }
+    except Exception:  # Pillow's decoders raise errors of many kinds on bad bytes.
+        return UNREADABLE
+
+
+def perceptual_hash(image: Image.Image) -> int:
+    """The 64-bit pHash; what is transparent counts as white, so that a cut-out and its print on paper are alike."""
+    if image.mode == "RGBA":
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image)
+    bits = np.packbits(imagehash.phash(image).hash.ravel())
+    return int(bits.view(">i8")[0])

@@ -1,0 +1,162 @@
+"""The stage ``filter``: ``curated`` to ``filtered``, and the pictures that were looked at to ``pictures``."""
+
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import storage, tables
+from pipeline.entries.lists import load_list
+from pipeline.errors import UsageError
+from pipeline.filter.duplicates.near import Known
+from pipeline.filter.duplicates.spark import by_duplicates
+from pipeline.filter.evaluation import EvaluationFiles, find_sets
+from pipeline.filter.spark import (
+    by_blocklist,
+    by_condition,
+    by_evaluation_images,
+    by_evaluation_texts,
+    by_frequency,
+    by_pictures,
+    by_place,
+    by_size,
+    by_text,
+    counted_by_set,
+    hash_pictures,
+    near_texts,
+    picture_facts,
+    seen,
+    to_look_at,
+    with_columns,
+)
+from pipeline.filter.texts import KnownTexts
+from pipeline.match.engine import build_file
+from pipeline.places.index import IMAGE, samples_of
+from pipeline.places.stage import found_path, picture_places
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import local_path
+from pipeline.run import Outcome, Run
+from pipeline.shards.pictures import tar_content
+from pipeline.tables import Account
+
+ROWS_PER_FILE = 1_000_000
+
+
+def run(run: Run) -> Outcome:
+    """Writes ``filtered``, and ``pictures`` with the pictures that were looked at: none without rules for pictures."""
+    recipe, options = run.recipe, run.recipe.filter
+    curated = run.table("curated")
+    notes: dict[str, Any] = {}
+    sets = find_sets(options)
+    rows, content, refused = picture_places(run, curated)
+    rows = by_place(rows) if recipe.images.fetch or recipe.images.tars else rows
+    for columns in options.columns:
+        rows = with_columns(rows, found_path(columns))
+    if options.where is not None:
+        rows = by_condition(rows, options.where)
+    rows = rows.transform(by_text, options)
+    if options.images_per_text or options.texts_per_image:
+        rows = by_frequency(rows, run.table("pairs"), options)
+    if options.blocklist:
+        rows = _without_blocked(run, rows)
+    known_texts = {name: KnownTexts(found.texts, recipe.dedupe) for name, found in sets.items() if found.texts}
+    if known_texts:
+        near = run.cut(near_texts(rows, known_texts), "near-texts")
+        notes["evaluation_texts"] = counted_by_set(near)
+        notes["evaluation_texts_too_short"] = {name: known.left_alone for name, known in known_texts.items()}
+        rows = by_evaluation_texts(rows, near)
+    rows = run.cut(rows, "judged")
+
+    images = _look(run, rows, content, sets, notes)
+    rows = by_pictures(rows, images, curated.columns)
+    dropped = tables.write_accounted(tables.keep_only_reasons(rows), run.output, "passed")
+    kept = dropped.pop(None)
+    passed = tables.read(run.session, tables.staging(run.output, "passed")).select(*curated.columns)
+    tables.write_sorted(passed, run.output, "filtered", recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE)))
+    if refused:
+        notes["refused_members"] = refused
+    return Account(tables.count_rows(run.folder("curated")), kept, dict(sorted(dropped.items()))), notes
+
+
+def _look(run: Run, rows, content: Callable | None, sets: dict[str, EvaluationFiles], notes: dict[str, Any]):
+    """Writes ``pictures``: the facts of the pictures of the rows that are left, and why some of them are dropped."""
+    options, most_pixels = run.recipe.filter, run.recipe.images.most_pixels
+    images = to_look_at(rows)
+    if content is None or not (options.looks() or run.recipe.images.root):
+        images = images.limit(0)
+    images = run.cut(picture_facts(images, content, most_pixels), "facts").transform(by_size, options)
+    hashed, unread = _known_pictures(run, sets, most_pixels)
+    notes |= unread
+    if hashed:
+        images = run.cut(by_evaluation_images(images, hashed), "held-against")
+        notes["evaluation_images"] = counted_by_set(images)
+    return tables.write(by_duplicates(images, options, run.cut).transform(seen), run.output, "pictures")
+
+
+def _known_pictures(
+    run: Run, sets: dict[str, EvaluationFiles], most_pixels: int
+) -> tuple[dict[str, tuple[Known, set[str]]], dict[str, Any]]:
+    """The hashes of each evaluation set that has pictures, and its pictures that could not be read."""
+    files = []
+    for name, found in sets.items():
+        files += [(name, path, 0, -1) for path in found.pictures]
+        for tar in found.tars:
+            files += [(name, tar, row[IMAGE[0]], row[IMAGE[1]]) for row in samples_of(tar)[0].to_pylist()]
+    hashed = pa.table({"evaluation": pa.array([], pa.string()), "dropped": pa.array([], pa.string()),
+                       "phash": pa.array([], pa.int64())})  # fmt: skip
+    if files:
+        hashed = hash_pictures(run.session, files, evaluation_content, most_pixels)
+    known, unread = {}, {}
+    distance = run.recipe.filter.evaluation_distance
+    for name, found in sets.items():
+        rows = hashed.filter(pc.equal(hashed["evaluation"], name))
+        hashes = np.concatenate([rows["phash"].drop_null().to_numpy(), np.array(found.phashes, np.int64)])
+        if len(hashes) or found.sha256:
+            known[name] = (Known(hashes.astype(np.int64), distance), set(found.sha256))
+        if missed := rows.num_rows - len(rows["phash"].drop_null()):
+            unread[name] = missed
+    return known, {"evaluation_images_unreadable": unread} if unread else {}
+
+
+def evaluation_content(row: dict[str, Any]) -> bytes:
+    """The bytes of an evaluation picture: a file, or a member of a tar."""
+    return storage.read_bytes(row["tar"]) if row["image_size"] < 0 else tar_content(row)
+
+
+def _without_blocked(run: Run, rows):
+    """The rows after the block-lists, whose lower-cased matchers are files of the session while they are looked at."""
+    names = {}
+    with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
+        for name, path in sorted(run.recipe.filter.blocklist.items()):
+            entries = pc.utf8_lower(load_list(name, local_path(path)).entries).unique()
+            file = Path(folder) / f"block-{name}-{uuid.uuid4().hex}.fast"
+            build_file(entries, run.recipe.match.form, "fast", file)
+            run.session.sparkContext.addFile(str(file))
+            names[name] = file.name
+        return run.cut(by_blocklist(rows, names), "unblocked")
+
+
+def files_of(recipe: Recipe) -> list:
+    """Names, sizes and times of the files outside of the output that filter and shards read."""
+    options = recipe.filter
+    read = [*recipe.images.tars, *options.columns, *options.blocklist.values()]
+    read += [path for found in options.evaluation.values() for path in (*found.images, *found.texts)]
+    return [storage.list_files(found_path(path)) for path in read]
+
+
+def check_filter(recipe: Recipe) -> None:
+    """Raises ``UsageError`` where a rule cannot be followed with what the recipe has."""
+    options = recipe.filter
+    if options.looks() and not (recipe.images.fetch or recipe.images.tars or recipe.images.root):
+        raise UsageError("filter: rules for pictures need images.fetch, images.tars or images.root")
+    for name, path in options.blocklist.items():
+        if not local_path(path).is_file():
+            raise UsageError(f"filter.blocklist.{name}: {path}: no such file")
+    if missing := [folder for folder in options.columns if not storage.list_files(found_path(folder))]:
+        raise UsageError(f"filter.columns: {missing[0]}: no files there")
+    find_sets(options)

@@ -1,0 +1,43 @@
+"""The picture of each pair of a run: where it is, and what reads it."""
+
+from pipeline import storage, tables
+from pipeline.errors import UsageError
+from pipeline.places.spark import refused_members, scan_tars, with_files, with_images, with_tars
+from pipeline.recipe import Images
+from pipeline.recipe_file import local_path
+from pipeline.run import Run
+from pipeline.shards.pictures import Content, local_content, tar_content
+
+
+def picture_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame, Content | None, dict[str, int]]:
+    """The pairs with the places of their pictures, what reads a picture (None: there are none), and what was refused.
+
+    The pairs get ``status``, ``tar``, the place in it and the original size, where pictures are fetched or in tars.
+    """
+    images = run.recipe.images
+    if images.fetch:
+        return with_images(pairs, run.table("images"), run.folder("fetched")), tar_content, {}
+    if images.tars:
+        samples = run.cut(scan_tars(run.session, list_tars(images.tars)), "places")
+        return with_tars(pairs, samples), tar_content, refused_members(samples)
+    if images.root is not None:
+        return with_files(pairs), local_content(found_path(images.root), images.prefix), {}
+    return with_files(pairs), None, {}
+
+
+def list_tars(paths: list[str]) -> list[str]:
+    """The tars that paths, folders or patterns stand for."""
+    return [file for path in paths for file, _, _ in storage.list_files(found_path(path)) if file.endswith(".tar")]
+
+
+def found_path(path: str) -> str:
+    """A path of a recipe from the root, or a URL."""
+    return path if "://" in path else str(local_path(path).resolve())
+
+
+def check_images(images: Images) -> None:
+    """Raises ``UsageError`` where a recipe's pictures cannot be had."""
+    if images.tars and not list_tars(images.tars):
+        raise UsageError(f"images.tars: {images.tars[0]}: no .tar there")
+    if images.root is not None and not storage.exists(found_path(images.root)):
+        raise UsageError(f"images.root: {images.root}: no such folder")
