@@ -253,6 +253,12 @@ def commit(output: str, *names: str) -> None:
         storage.replace(staging(output, name), storage.join(output, name))
 
 
+def _digest(path: str) -> str:
+    """The SHA-256 of a file; a shard's was taken while it was written."""
+    stats = storage.read_json(path.removesuffix(".tar") + "_stats.json") if path.endswith(".tar") else None
+    return stats["sha256"] if stats else storage.sha256(path)
+
+
 def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list[dict]:
     """For the manifest: path (below the output), bytes, rows (of Parquet) and SHA-256 of all files in finished folders.
 
@@ -273,7 +279,7 @@ def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list
                 {
                     "path": pa.array(below, pa.string()),
                     "rows": pa.array(rows, pa.int64()),
-                    "sha256": pa.array([storage.sha256(path) for path in paths], pa.string()),
+                    "sha256": pa.array([_digest(path) for path in paths], pa.string()),
                     "bytes": pa.array([found_size[path] for path in paths], pa.int64()),
                 }
             )

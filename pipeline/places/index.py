@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import PipelineError
+from pipeline.places.members import FOLDER, REGULAR, members
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
 IMAGE, TEXT, JSON = (tuple(f"{kind}_{part}" for part in ("offset", "size")) for kind in ("image", "txt", "json"))
@@ -33,31 +34,33 @@ def scan(tar: str, refused: Counter | None = None) -> pa.Table:
     samples: dict[str, dict] = {}
     filesystem, path = storage.open_filesystem(tar)
     try:
-        with filesystem.open_input_file(path) as file, tarfile.open(fileobj=file, mode="r:") as members:
-            for member in members:
-                folder, _, name = member.name.rpartition("/")
-                stem, _, extension = name.partition(".")
-                kind = "image" if extension.lower() in PICTURES else extension.lower()
-                if not member.isreg() or member.issparse():
-                    counts["not_a_file"] += not member.isdir()
+        with filesystem.open_input_file(path) as file:
+            end = file.size()
+            for name, kind, offset, size in members(file):
+                if kind != REGULAR:
+                    counts["not_a_file"] += kind != FOLDER
                     continue
-                if member.offset_data + member.size > file.size():
+                if offset + size > end:
                     raise tarfile.ReadError("a member goes on after the end")
-                if member.name.startswith("/") or ".." in member.name.split("/") or "\0" in member.name:
+                if name.startswith("/") or ".." in name.split("/") or "\0" in name:
                     counts["unsafe_name"] += 1
                     continue
-                key = f"{folder}/{stem}" if folder else stem
+                base = name.rfind("/") + 1
+                dot = name.find(".", base)
+                key, extension = (name, "") if dot < 0 else (name[:dot], name[dot + 1 :].lower())
+                part = "image" if extension in PICTURES else extension
                 sample = samples.setdefault(key, {"key": key})
-                if f"{kind}_offset" in sample:
+                if f"{part}_offset" in sample:
                     counts["twice"] += 1
                     continue
-                sample |= {f"{kind}_offset": member.offset_data, f"{kind}_size": member.size}
+                sample[f"{part}_offset"], sample[f"{part}_size"] = offset, size
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         if refused is None:
             raise PipelineError(f"{tar}: not a whole tar: {error}") from None
         counts["damaged_tar"] += 1
-    rows = [sample for sample in samples.values() if set(IMAGE) <= set(sample)]
-    return pa.Table.from_pylist([{name: row.get(name) for name in PLACES.names} for row in rows], PLACES)
+    rows = [sample for sample in samples.values() if IMAGE[0] in sample]
+    columns = {name: pa.array([row.get(name) for row in rows], PLACES.field(name).type) for name in PLACES.names}
+    return pa.table(columns)
 
 
 def samples_of(tar: str) -> tuple[pa.Table, dict[str, int]]:

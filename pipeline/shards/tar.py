@@ -61,13 +61,14 @@ def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: 
     index: list[dict[str, Any]] = []
     with filesystem.open_output_stream(f"{path}.tar.part", compression=None) as raw:
         out = _Hashed(raw)
-        with tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
-            for row in rows:
-                picture = load(row)
-                if isinstance(picture, Picture):
-                    index.append(_add_sample(tar, row, picture))
-                else:
-                    dropped[picture] += 1
+        for row in rows:
+            picture = load(row)
+            if isinstance(picture, Picture):
+                index.append(_add_sample(out, row, picture))
+            else:
+                dropped[picture] += 1
+        # The end of a tar: two empty blocks, filled up to a record of 20.
+        out.write(bytes(-(out.size + 1024) % tarfile.RECORDSIZE + 1024))
     filesystem.move(f"{path}.tar.part", f"{path}.tar")
     table = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(index, INDEX), table, compression="zstd")
@@ -83,7 +84,7 @@ def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: 
     return line
 
 
-def _add_sample(tar: tarfile.TarFile, row: dict[str, Any], picture: Picture) -> dict[str, Any]:
+def _add_sample(out: "_Hashed", row: dict[str, Any], picture: Picture) -> dict[str, Any]:
     key = sample_key(row["pair_id"])
     sha256 = hashlib.sha256(picture.content).hexdigest()
     meta = {"uid": key} | {name: row[name] for name in JSON_FIELDS}
@@ -98,15 +99,35 @@ def _add_sample(tar: tarfile.TarFile, row: dict[str, Any], picture: Picture) -> 
         "height": picture.height,
         "sha256": sha256,
     }
+    parts, at = [], out.size
     for extension, content in sorted(members.items()):
-        member = tarfile.TarInfo(f"{key}.{extension}")
-        member.size, member.mode = len(content), 0o644
-        tar.addfile(member, io.BytesIO(content))
         which = extension if extension in ("txt", "json") else "image"
-        # A member's content ends at the tar's offset, padded to blocks of 512 bytes.
-        line[f"{which}_offset"] = tar.offset - -(-len(content) // 512) * 512
-        line[f"{which}_size"] = len(content)
+        line[f"{which}_offset"], line[f"{which}_size"] = at + tarfile.BLOCKSIZE, len(content)
+        padding = -len(content) % tarfile.BLOCKSIZE
+        parts += [_header(f"{key}.{extension}".encode(), len(content)), content, bytes(padding)]
+        at += tarfile.BLOCKSIZE + len(content) + padding
+    out.write(b"".join(parts))
     return line
+
+
+def _header(name: bytes, size: int) -> bytes:
+    """The ustar header of a file, as ``tarfile`` writes it, whose ``TarInfo`` takes longer than a small picture."""
+    start, middle, end, checksum = _TEMPLATE
+    length = b"%011o" % size
+    total = checksum + sum(name) + sum(length)
+    return b"".join((name, start[len(name) :], length, middle, b"%06o\0 " % total, end))
+
+
+def _template() -> tuple[bytes, bytes, bytes, int]:
+    """The header of an empty name and no size: before the size, from there to the checksum, after it, and its sum."""
+    member = tarfile.TarInfo("")
+    member.mode = 0o644
+    header = member.tobuf(tarfile.USTAR_FORMAT)
+    blank = header[:124] + bytes(11) + header[135:148] + b" " * 8 + header[156:]
+    return blank[:124], blank[135:148], blank[156:], sum(blank)
+
+
+_TEMPLATE = _template()
 
 
 class _Hashed:

@@ -1,0 +1,109 @@
+"""The members of a tar by its headers alone, several times faster than ``tarfile``, which reads the rare kinds.
+
+POSIX.1-1988 and ustar headers, and pax headers with a path or a size (``webdataset`` writes one for each member, for a time
+with fractions). GNU long names, global pax headers, sparse files and sizes over 8 GB go to ``tarfile``.
+"""
+
+import tarfile
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+BLOCK = 512
+REGULAR, FOLDER, OTHER = "regular", "folder", "other"
+_KINDS = {b"0": REGULAR, b"\0": REGULAR, b"5": FOLDER, **dict.fromkeys((b"1", b"2", b"3", b"4", b"6"), OTHER)}
+_LARGEST_PAX = 1 << 20
+
+Member = tuple[str, str, int, int]
+
+
+class _RareKind(Exception):
+    """A header that ``tarfile`` is to read."""
+
+
+def members(file: pa.NativeFile) -> Iterator[Member]:
+    """Name, kind (``regular``, ``folder``, ``other``), offset and size of the content of each member, in order.
+
+    Raises ``tarfile.TarError`` where the tar is damaged, after the members before that. Offsets are not held against
+    the file's end.
+    """
+    seen = 0
+    try:
+        for seen, member in enumerate(_plain_members(file), 1):
+            yield member
+    except _RareKind:
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for number, info in enumerate(tar):
+                if number >= seen:
+                    kind = FOLDER if info.isdir() else REGULAR if info.isreg() and not info.issparse() else OTHER
+                    yield info.name, kind, info.offset_data, info.size
+
+
+def _plain_members(file: pa.NativeFile) -> Iterator[Member]:
+    offset, end, known = 0, file.size(), {}
+    while offset < end:
+        header = file.read_at(BLOCK, offset)
+        if not header.strip(b"\0"):
+            return
+        if len(header) < BLOCK:
+            raise tarfile.ReadError("unexpected end of data")
+        size, kind = _checked(header)
+        data = offset + BLOCK
+        offset = data + -(-size // BLOCK) * BLOCK
+        if kind == b"x":
+            known = _pax(file.read_at(size, data), size)
+            continue
+        if kind not in _KINDS:
+            raise _RareKind
+        if "size" in known:
+            size = int(known["size"])
+            offset = data + -(-size // BLOCK) * BLOCK
+        name = known.get("path") or _name(header)
+        if kind in b"0\0" and name.endswith("/"):
+            kind = b"5"  # as old tars mark a folder
+        kind = _KINDS[kind]
+        if kind != REGULAR:
+            size, offset = (size, offset) if kind == FOLDER else (size, data)
+        known = {}
+        yield name, kind, data, size
+
+
+def _checked(header: bytes) -> tuple[int, bytes]:
+    """The size of a header's member and its type, if the checksum is right."""
+    try:
+        if header[124] & 0x80:
+            raise _RareKind
+        size = int(header[124:136].split(b"\0", 1)[0].strip() or b"0", 8)
+        checksum = int(header[148:156].split(b"\0", 1)[0].strip() or b"0", 8)
+    except ValueError:
+        raise tarfile.ReadError("a header that is not one") from None
+    if checksum != sum(header) - sum(header[148:156]) + 8 * 32:
+        raise _RareKind  # tarfile knows of signed sums too, and says what is wrong
+    return size, header[156:157]
+
+
+def _name(header: bytes) -> str:
+    name = header[:100].split(b"\0", 1)[0]
+    prefix = header[345:500].split(b"\0", 1)[0]
+    if prefix and header[257:263] == b"ustar\0":
+        name = prefix + b"/" + name
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _pax(content: bytes, size: int) -> dict[str, str]:
+    """The path and size of a pax header."""
+    if size > _LARGEST_PAX or len(content) < size or b"GNU.sparse" in content or b"hdrcharset" in content:
+        raise _RareKind
+    found: dict[str, str] = {}
+    at = 0
+    while at < size and content[at]:
+        space = content.index(b" ", at, at + 20)
+        length = int(content[at:space])
+        if length < 5 or content[at + length - 1] != 0x0A:
+            raise tarfile.ReadError("a pax header that is not one")
+        key, _, value = content[space + 1 : at + length - 1].partition(b"=")
+        if key in (b"path", b"size"):
+            found[key.decode()] = value.decode("utf-8", "surrogateescape")
+        at += length
+    return found

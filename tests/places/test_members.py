@@ -1,0 +1,91 @@
+"""Members by headers against ``tarfile``, on tars of every format and on damaged ones."""
+
+import io
+import tarfile
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.places.members import FOLDER, OTHER, REGULAR, members
+
+NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=180)
+KINDS = [
+    tarfile.REGTYPE,
+    tarfile.AREGTYPE,
+    tarfile.DIRTYPE,
+    tarfile.SYMTYPE,
+    tarfile.LNKTYPE,
+    tarfile.FIFOTYPE,
+    tarfile.CHRTYPE,
+]
+
+
+def reference(content):
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+        return [
+            (
+                m.name,
+                FOLDER if m.isdir() else REGULAR if m.isreg() and not m.issparse() else OTHER,
+                m.offset_data,
+                m.size,
+            )
+            for m in tar
+        ]
+
+
+def ours(content):
+    return list(members(pa.PythonFile(io.BytesIO(content), mode="r")))
+
+
+def write(entries, kind, mtime=0):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=kind) as tar:
+        for name, member_type, size in entries:
+            member = tarfile.TarInfo(name)
+            member.type, member.mtime = member_type, mtime
+            member.size = size if member_type in (tarfile.REGTYPE, tarfile.AREGTYPE) else 0
+            member.linkname = "x" if member_type in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            try:
+                tar.addfile(member, io.BytesIO(bytes(size)))
+            except ValueError:  # a name that the format cannot hold
+                continue
+    return out.getvalue()
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.tuples(NAMES, st.sampled_from(KINDS), st.integers(0, 2000)), max_size=6),
+    st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+    st.sampled_from([0, 1.5]),
+)
+def test_members_are_those_of_tarfile(entries, kind, mtime):
+    content = write(entries, kind, mtime)
+    assert [
+        (name.rstrip("/") if kind == FOLDER else name, kind, at, size) for name, kind, at, size in ours(content)
+    ] == reference(content)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_damage_ends_in_an_error_of_tarfile_or_what_is_before_it(data):
+    content = write([(f"{i}.jpg", tarfile.REGTYPE, 700) for i in range(4)], tarfile.PAX_FORMAT, 1.5)
+    content = bytearray(content[: data.draw(st.integers(0, len(content)))])
+    for _ in range(data.draw(st.integers(0, 3))):
+        if content:
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        ours(bytes(content))
+    except (tarfile.TarError, OSError, EOFError, ValueError):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", bytes(512), bytes(1024), bytes(10240)])
+def test_empty_tars(content):
+    assert ours(content) == []
+
+
+def test_a_name_in_front_of_a_prefix_and_an_old_folder():
+    content = write([("a" * 90 + "/" + "b" * 90 + ".jpg", tarfile.REGTYPE, 5)], tarfile.USTAR_FORMAT)
+    assert ours(content) == reference(content)
