@@ -1,9 +1,9 @@
 """``python -m benchmarks.reshard``: writing the shards of a curated set from tars that are there, beside a plain loop.
 
-The loop is what people write: ``tarfile`` through each tar, the sample's uid looked up in a set, ``webdataset.TarWriter``.
-It leaves samples in the order of the tars and writes no index; ours puts them in the order of a hash over all shards. Both
-read the same tars and write the same pictures; half of the samples are curated. Times are those of the wall, with all
-that was written before on the disk.
+The loop is what people write: ``tarfile`` through each tar, the sample's uid looked up in a set,
+``webdataset.ShardWriter``. It leaves samples in the order of the tars and writes no index; ours puts them in the order
+of a hash over all shards. Both read the same tars and write the same pictures; half of the samples are curated. Times
+are those of the wall, with all that was written before on the disk.
 """
 
 import io

@@ -1,7 +1,7 @@
 """The members of a tar by its headers alone, several times faster than ``tarfile``, which reads the rare kinds.
 
-POSIX.1-1988 and ustar headers, and pax headers with a path or a size (``webdataset`` writes one for each member, for a time
-with fractions). GNU long names, global pax headers, sparse files and sizes over 8 GB go to ``tarfile``.
+POSIX.1-1988 and ustar headers, and pax headers with a path or a size (``webdataset`` writes one for each member, as its
+times have fractions). GNU long names, global pax headers, sparse files and sizes over 8 GB go to ``tarfile``.
 """
 
 import tarfile
@@ -29,7 +29,8 @@ def members(file: pa.NativeFile) -> Iterator[Member]:
     """
     seen = 0
     try:
-        for seen, member in enumerate(_plain_members(file), 1):
+        for member in _plain_members(file):
+            seen += 1
             yield member
     except _RareKind:
         file.seek(0)

@@ -1,0 +1,65 @@
+"""Shards and tars in an object store: moto's S3 server on loopback, through the same functions as local files."""
+
+import tarfile
+import urllib.request
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import storage
+from pipeline.places.index import samples_of, scan
+from pipeline.shards.pictures import pictures, tar_content
+from pipeline.shards.tar import write_shard
+from tests.e2e.test_tars import add
+from tests.images.site import jpeg
+
+BUCKET = "s3://bucket"
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT"))
+    yield BUCKET
+    server.stop()
+
+
+def test_a_shard_is_written_from_a_tar_both_in_a_store(bucket, tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for i in range(5):
+            add(tar, f"{i}.jpg", jpeg(i))
+            add(tar, f"{i}.json", b'{"uid": "u%d"}' % i)
+    storage.write_bytes(f"{bucket}/tars/a.tar", (tmp_path / "a.tar").read_bytes())
+    samples, refused = samples_of(f"{bucket}/tars/a.tar")
+    assert samples["source_uid"].to_pylist() == [f"u{i}" for i in range(5)]
+    assert not refused
+    fields = {
+        "url": "u",
+        "text": "t",
+        "language": "en",
+        "entry_list": "en",
+        "entries": [1],
+        "keep_probability": 1.0,
+        "draw": 0.5,
+    }
+    rows = [fields | row | {"pair_id": i, "tar": f"{bucket}/tars/a.tar"} for i, row in enumerate(samples.to_pylist())]
+    for folder in (f"{bucket}/shards", str(tmp_path)):
+        storage.make_folder(folder)
+        line = write_shard(folder, 0, rows, pictures(tar_content))
+        assert line["samples"] == 5
+    assert storage.names(f"{bucket}/shards") == ["00000.parquet", "00000.tar", "00000_stats.json"]
+    for name in ("00000.tar", "00000.parquet"):
+        assert storage.read_bytes(f"{bucket}/shards/{name}") == (tmp_path / name).read_bytes()
+    assert scan(f"{bucket}/shards/00000.tar")["image_size"].to_pylist() == [len(jpeg(i)) for i in range(5)]
+    index = pq.read_table(tmp_path / "00000.parquet")
+    assert index["image_size"].to_pylist() == [len(jpeg(i)) for i in range(5)]
