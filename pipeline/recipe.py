@@ -118,6 +118,7 @@ class Images(Section):
     most_pixels: Count = 100_000_000
     allow_networks: list[StrictStr] = Field(default_factory=list)
     samples: Count = 10_000
+    tasks_may_repeat: StrictBool = False
 
     @model_validator(mode="after")
     def _both(self):

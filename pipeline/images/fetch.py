@@ -52,14 +52,15 @@ def shard_name(number: int) -> str:
     return f"{number:0{DIGITS}d}"
 
 
-def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options: Any) -> None:
+def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options: Any, a_host: int = 0) -> None:
     """Writes a tar, and then ``<number>.parquet`` of ``IMAGES`` with the tar's name, into a folder.
 
     A tar has a name of its own for each try, so that a table always names the tar that it is of. ``images``:
-    ``image_id`` and ``url`` of each; ``options``: a recipe's ``images``.
+    ``image_id`` and ``url`` of each; ``options``: a recipe's ``images``; ``a_host``: the most requests at a time to a
+    host, 0 for any number.
     """
     with tempfile.TemporaryDirectory(prefix="metaclip-fetch-") as made:
-        found = _download(Path(made), number, images, options)
+        found = _download(Path(made), number, images, options, a_host)
         tar = Path(made) / f"{shard_name(number)}.tar"
         places = {line["key"]: line for line in scan(str(tar)).to_pylist()}
         name = f"{shard_name(number)}-{uuid.uuid4().hex[:8]}.tar"
@@ -71,7 +72,7 @@ def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options:
         storage.write_bytes(storage.join(folder, f"{shard_name(number)}.parquet"), sink.getvalue().to_pybytes())
 
 
-def _download(made: Path, number: int, images: list[dict[str, str]], options: Any) -> dict[str, dict]:
+def _download(made: Path, number: int, images: list[dict[str, str]], options: Any, a_host: int) -> dict[str, dict]:
     """img2dataset's row of each image, by image_id; an image that it dropped has none."""
     from img2dataset.downloader import Downloader
     from img2dataset.resizer import Resizer
@@ -83,7 +84,7 @@ def _download(made: Path, number: int, images: list[dict[str, str]], options: An
     limits = Limits(
         most_bytes=options.most_bytes,
         most_seconds=options.most_seconds,
-        requests_per_host=options.requests_per_host,
+        requests_per_host=a_host,
         allow_networks=tuple(options.allow_networks),
         agent_token=options.user_agent,
         ask_hosts=options.ask_hosts,

@@ -1,6 +1,8 @@
 """The images of a curated set as a DataFrame: give each to a shard, fetch shards in tasks, read what came of them."""
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -27,19 +29,35 @@ def fetch_shards(images: DataFrame, first: int, shards: int, folder: str, option
     if not todo:
         return 0
 
+    tasks, a_host = tasks_and_requests(len(todo), options.requests_per_host, _cores(images))
+
     def fetch_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        of_shard: dict[int, list[dict[str, str]]] = {}
-        for batch in batches:
-            for row in batch.to_pylist():
-                of_shard.setdefault(row["shard"], []).append({"image_id": row["image_id"], "url": row["url"]})
-        for shard, rows in of_shard.items():
-            fetch_shard(folder, shard, sorted(rows, key=lambda row: row["image_id"]), options)
-            yield pa.record_batch({"images": pa.array([len(rows)], pa.int64())})
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for shard, of_shard in groupby(rows, key=itemgetter("shard")):
+            asked = [{"image_id": row["image_id"], "url": row["url"]} for row in of_shard]
+            fetch_shard(folder, shard, asked, options, a_host)
+            yield pa.record_batch({"images": pa.array([len(asked)], pa.int64())})
 
     shard = F.pmod(F.xxhash64("image_id"), F.lit(shards)).cast("int") + first
     numbered = images.select("image_id", "url", shard.alias("shard")).where(F.col("shard").isin(todo))
-    fetched = numbered.repartitionById(shards, F.col("shard") - first).mapInArrow(fetch_batches, "images bigint")
+    spread = numbered.repartitionById(tasks, F.col("shard") % tasks).sortWithinPartitions("shard", "image_id")
+    fetched = spread.mapInArrow(fetch_batches, "images bigint")
     return fetched.agg(F.coalesce(F.sum("images"), F.lit(0))).first()[0]
+
+
+def tasks_and_requests(shards: int, a_host: int, cores: int) -> tuple[int, int]:
+    """The number of tasks, and how many requests a host may get at a time from each.
+
+    ``a_host`` (0: any number) is divided over the tasks that run at a time; where it is less than the cores there are
+    no more tasks than it.
+    """
+    tasks = min(shards, a_host) if 0 < a_host < cores else shards
+    return tasks, a_host // min(tasks, cores) if a_host else 0
+
+
+def _cores(images: DataFrame) -> int:
+    """The tasks that the session runs at a time, as far as it knows its executors."""
+    return images.sparkSession.sparkContext.defaultParallelism
 
 
 def outcomes(spark: SparkSession, folder: str, end: int) -> DataFrame:

@@ -53,10 +53,14 @@ def run(run: Run) -> Outcome:
 
 
 def _check_session(run: Run) -> None:
-    """A task that runs twice at a time would ask twice; it does no other harm, as the first to finish stays."""
+    """A task that runs twice would ask twice; it does no other harm, as the first to finish stays."""
     conf = run.session.sparkContext.getConf()
-    if conf.get("spark.speculation", "false") == "true":
-        raise UsageError("spark.speculation: found true; every picture would be asked for twice, allowed here: false")
+    for key in ("spark.speculation", "spark.dynamicAllocation.enabled"):
+        if conf.get(key, "false") == "true" and not (run.force or run.recipe.images.tasks_may_repeat):
+            raise UsageError(
+                f"{key}: found true, so that tasks run again and ask for pictures twice; allowed is false, or "
+                "--set images.tasks_may_repeat=true"
+            )
 
 
 def _digest(images: tables.DataFrame) -> int:

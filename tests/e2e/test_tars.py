@@ -1,5 +1,6 @@
 """Pictures from tars that are there already: selected and written anew, byte for byte, whatever else is in the tars."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.places.index import scan
+from pipeline.places.index import samples_of, scan
 from tests.images.site import jpeg
 
 from .conftest import run, stage
@@ -98,12 +99,80 @@ def test_hostile_members_are_counted(tmp_path):
     assert counts == {"unsafe_name": 40, "not_a_file": 80, "twice": 19}
 
 
+def hostile_tars(folder):
+    """Tars that no downloader writes, by the reason for which they or their members are refused."""
+    found = {}
+
+    def put(name, reason, *members, end=None, kind=tarfile.USTAR_FORMAT, bend=None):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=kind) as tar:
+            for member in members:
+                add(tar, *member[:2], **(member[2] if len(member) > 2 else {}))
+        content = bytearray(out.getvalue()[:end])
+        if bend:
+            bend(content)
+        (folder / f"{name}.tar").write_bytes(content)
+        found[str(folder / f"{name}.tar")] = reason
+
+    for i, name in enumerate(
+        ("../x.jpg", "a/../../x.jpg", "/x.jpg", "/etc/x.jpg", "./../x.jpg", "a/..", "..", "//x.jpg")
+    ):
+        put(f"unsafe{i}", "unsafe_name", (name, jpeg(1)))
+        put(f"unsafe{i}-pax", "unsafe_name", (name, jpeg(1), {"mtime": 1.5}), kind=tarfile.PAX_FORMAT)
+        put(
+            f"unsafe{i}-gnu",
+            "unsafe_name",
+            ("a/" * 60 + name, jpeg(1)) if name.startswith(".") else (name, jpeg(1)),
+            kind=tarfile.GNU_FORMAT,
+        )
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+        for i, target in enumerate(("/etc/passwd", "../../x", "x.jpg", "a" * 99)):
+            put(f"link{kind.decode()}{i}", "not_a_file", ("x.jpg", b"", {"kind": kind, "linkname": target}))
+    for kind in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE):
+        put(f"device{kind.decode()}", "not_a_file", ("x.jpg", b"", {"kind": kind, "devmajor": 1, "devminor": 5}))
+    for i in range(4):
+        put(f"twice{i}", "twice", *[("x.jpg", jpeg(1))] * (i + 2))
+    for end in (300, 700, 1100, 513):
+        put(f"short{end}", "damaged_tar", ("x.jpg", bytes(3000)), end=end)
+    for i, size in enumerate(
+        (b"77777777777\0", b"00077777777\0", b"\x80" + b"\xff" * 11, b"\x80\0\0\0\x7f" + b"\xff" * 7)
+    ):
+        put(f"bomb{i}", "damaged_tar", ("x.jpg", b""), bend=lambda content, size=size: resize(content, size))
+    for at in (0, 100, 124, 148):
+        put(f"bent{at}", "damaged_tar", ("x.jpg", jpeg(1)), bend=lambda content, at=at: content.__setitem__(at, 0xC1))
+    for i, content in enumerate((b"no tar" * 200, gzip.compress(bytes(10240)), b"\x7fELF" + bytes(range(256)) * 4)):
+        (folder / f"other{i}.tar").write_bytes(content)
+        found[str(folder / f"other{i}.tar")] = "damaged_tar"
+    return found
+
+
+def resize(content, size):
+    """Gives the first member of a tar another size, with the checksum that fits."""
+    content[124:136] = size
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+
+
+def test_hostile_tars_are_refused_with_their_reason(tmp_path):
+    tars = hostile_tars(tmp_path)
+    assert len(tars) >= 50
+    before = sorted(tmp_path.rglob("*"))
+    for tar, reason in tars.items():
+        samples, refused = samples_of(tar)
+        assert set(refused) == {reason}, (tar, refused)
+        assert len(samples) == (reason == "twice")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.slow
 def test_hostile_tars_are_only_read(spark, tmp_path):
     work = write_work(tmp_path / "work", pairs=5, pictures=5)
     write_hostile(work / "tars" / "hostile.tar", tmp_path)
+    hostile_tars(work / "tars")
     before = {path for path in tmp_path.rglob("*")}
-    run(work / "recipe.yaml", tmp_path / "out")
+    summary = run(work / "recipe.yaml", tmp_path / "out")
+    assert stage(summary, "shards")["out"] == 5
+    assert {"unsafe_name", "not_a_file", "twice", "damaged_tar"} == set(stage(summary, "shards")["refused_members"])
     made = {path for path in tmp_path.rglob("*") if path not in before and not path.is_relative_to(tmp_path / "out")}
     assert not {path for path in made if "escape" in path.name or "absolute" in path.name or "link" in path.name}
     assert not list(tmp_path.parent.glob("escape*"))
