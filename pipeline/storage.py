@@ -138,6 +138,19 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def read_unpacked(path: str, most: int | None = None) -> bytes:
+    """The content of a file, unpacked where its name ends in .gz or .bz2; at most ``most`` bytes of it."""
+    filesystem, source = open_filesystem(path)
+    packed = {"gz": "gzip", "bz2": "bz2"}.get(source.rsplit(".", 1)[-1].lower())
+    with filesystem.open_input_stream(source, compression=packed) as file:
+        return file.read(most)
+
+
+def is_utf16(path: str) -> bool:
+    """Whether a text file, plain, .gz or .bz2, begins with the mark of UTF-16."""
+    return read_unpacked(path, 2) in (b"\xff\xfe", b"\xfe\xff")
+
+
 def read_json(path: str) -> Any:
     """The value in a JSON file, or None where there is no file or it is cut short."""
     if not exists(path):

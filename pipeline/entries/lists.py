@@ -17,6 +17,7 @@ from pipeline.errors import UsageError
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import local_path
 
+MANIFEST = "manifest"  # of the lists of a folder, as JSON
 SUFFIXES = (".txt", ".txt.gz", ".txt.zst", ".json", ".parquet")
 
 
@@ -66,6 +67,8 @@ def _lists_in_folder(folder: str) -> dict[str, str]:
     for file in sorted(path.iterdir()) if path.is_dir() else []:
         suffix = next((s for s in SUFFIXES if file.name.endswith(s)), None)
         name = file.name.removesuffix(suffix) if suffix else ""
+        if name == MANIFEST:
+            continue
         if suffix and name in found:
             raise UsageError(f"entries: two lists {name} in {folder}: {Path(found[name]).name}, {file.name}")
         if suffix:
@@ -83,7 +86,7 @@ def read_texts(path: Path, where: str = "entries", column: str = "entry") -> lis
     if path.suffix == ".parquet":
         return _read_parquet(path, where, column)
     try:
-        content = _decompress(path)
+        content = decompress(path)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise UsageError(f"{where}: {path}: {error}") from None
     if path.suffix == ".json":
@@ -96,7 +99,8 @@ def read_texts(path: Path, where: str = "entries", column: str = "entry") -> lis
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
-def _decompress(path: Path) -> bytes:
+def decompress(path: Path) -> bytes:
+    """The content of a file, plain, gz or zst."""
     if path.suffix == ".gz":
         with gzip.open(path) as file:
             return file.read()
@@ -125,3 +129,28 @@ def _read_parquet(path: Path, where: str, column: str) -> list[str]:
         raise UsageError(f"{where}: {path}: no column {column}; it has {', '.join(file.schema_arrow.names)}")
     texts = file.read([column])[column].to_pylist()
     return ["" if text is None else text for text in texts]
+
+
+def save_list(entries: list[str] | pa.Table, path: Path) -> None:
+    """Writes a list by its file's name: Parquet, JSON array, or text (plain, gz, zst), an entry a line.
+
+    Raises ``UsageError`` for another name, and for an entry with a line end in a text file.
+    """
+    table = entries if isinstance(entries, pa.Table) else None
+    texts = table["entry"].to_pylist() if table is not None else entries
+    suffix = next((s for s in SUFFIXES if path.name.endswith(s)), None)
+    if suffix is None:
+        raise UsageError(f"{path}: allowed names end in {', '.join(SUFFIXES)}")
+    if suffix == ".parquet":
+        ids = pa.array(range(len(texts)), pa.int32())
+        plain = pa.table({"entry_id": ids, "entry": pa.array(texts, pa.string())})
+        pq.write_table(plain if table is None else table, path, compression="zstd")
+        return
+    if suffix == ".json":
+        path.write_bytes(orjson.dumps(texts))
+        return
+    if broken := [text for text in texts if "\n" in text or "\r" in text]:
+        raise UsageError(f"{path}: entry {broken[0]!r} has a line end; write .json or .parquet")
+    content = "".join(f"{text}\n" for text in texts).encode()
+    pack = {".txt.gz": lambda: gzip.compress(content, mtime=0), ".txt.zst": lambda: zstandard.compress(content)}
+    path.write_bytes(pack.get(suffix, lambda: content)())

@@ -169,15 +169,6 @@ def test_a_killed_fetch_goes_on_and_ends_the_same(site, tmp_path):
     assert any(line["path"].startswith("fetched/") for line in manifest["files"])
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ("images.allow_networks=[10.0.0.1/8]", "has host bits set"),
-        ("images.root=/tmp", "root and prefix go together"),
-        ("images.resize=stretch", "images.resize: found 'stretch'"),
-        ("images.format=png", "quality: found 95; for png 0 to 9 is allowed"),
-    ],
-)
 def test_requests_to_a_host_are_divided():
     from pipeline.images.spark import tasks_and_requests
 
@@ -187,6 +178,15 @@ def test_requests_to_a_host_are_divided():
     assert tasks_and_requests(50, 3, 8) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("images.allow_networks=[10.0.0.1/8]", "has host bits set"),
+        ("images.root=/tmp", "root and prefix go together"),
+        ("images.resize=stretch", "images.resize: found 'stretch'"),
+        ("images.format=png", "quality: found 95; for png 0 to 9 is allowed"),
+    ],
+)
 def test_wrong_options(tmp_path, change, message):
     from pipeline.errors import UsageError
 
