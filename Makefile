@@ -4,6 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 RECIPE ?= demo
 
+comma = ,
 quote = '$(subst ','\'',$(1))'
 OPTIONS = --recipe $(call quote,$(RECIPE)) \
 	$(if $(INPUT),--input $(call quote,$(INPUT))) \
@@ -16,12 +17,12 @@ TRAIN_RECIPE = $(if $(filter demo,$(RECIPE)),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(basename $(notdir $(TRAIN_RECIPE))))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(foreach path,$(INPUT),--shards $(call quote,$(path))) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate ingest match dedupe balance images filter rebalance shards what-if tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "  %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "  %-14s %s\n", $$1, $$2}'
 
 venv: ## set up .venv: the package, its dependencies, and a Java where the machine has none
 	@VENV=$(VENV) sh scripts/venv.sh demo
@@ -49,6 +50,17 @@ filter: venv ## stage: drop pairs by rules, duplicate pictures, block-lists, eva
 rebalance: ## stage: balance again over what was fetched and passed
 shards: ## stage: write webdataset shards
 
+metadata: ## build an entry list: WIKI=language, INPUT='dump pageviews wordnet', RECIPE=wikipedia metaclip1 metaclip2 general words
+	@VENV=$(VENV) sh scripts/venv.sh demo,metadata$(if $(SEGMENT),$(comma)segment)
+	@$(PY) jobs/build_metadata.py --recipe $(call quote,$(if $(filter demo,$(RECIPE)),wikipedia,$(RECIPE))) \
+		$(if $(WIKI),--language $(call quote,$(WIKI))) $(foreach path,$(INPUT),--input $(call quote,$(path))) \
+		$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair)))
+
+metadata-check: ## build the lists that ship again and compare them; gets WordNet with npm, or WORDNET=folder
+	@VENV=$(VENV) sh scripts/venv.sh demo,metadata
+	@wordnet=$(call quote,$(WORDNET)); [ -n "$$wordnet" ] || wordnet=$$(sh scripts/wordnet.sh) || exit 1; \
+		$(PY) -m pipeline.entries check --wordnet "$$wordnet"
+
 what-if: venv ## show what a range of thresholds would give for a finished output
 	@$(PY) jobs/balance.py --what-if $(OPTIONS)
 
@@ -66,11 +78,11 @@ evaluate: ## evaluate a trained model: RECIPE=nano, on the demo's evaluation set
 		$(foreach path,$(or $(INPUT),output/demo-pool/evaluation),--shards $(call quote,$(path)))
 
 test: ## set up .venv and run the tests
-	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,train
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,metadata,train
 	@$(PY) -m pytest -m "not slow" $(ARGS)
 
 test-slow: ## run the tests that take minutes
-	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,train
+	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,metadata,train
 	@$(PY) -m pytest -m slow $(ARGS)
 
 bench: ## measure kernels and jobs beside others: TEXTS=file ENTRIES=file, one a line

@@ -68,7 +68,7 @@ def test_runs_of_words(text, found):
         ("th", "สวัสดีชาวโลก ภาษาไทย", "pythainlp"),
         ("km", "ភាសាខ្មែរជាភាសា", "khmernltk"),
         ("lo", "ພາສາລາວເປັນພາສາ", "laonlp"),
-        ("my", "မြန်မာဘာသာစကား", "pyidaungsu"),
+        ("my", "မြန်မာဘာသာစကား", "icu"),
         ("bo", "བོད་སྐད་ཡིག", "icu"),
     ],
 )
