@@ -132,6 +132,7 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
         lists = load_lists(recipe)
     if {"images", "shards"} & set(wanted):
         shards.check_shards(recipe.images, "images" in wanted)
+    balance.check_domains(recipe)
     if "filter" in wanted:
         filtering.check_filter(recipe)
     if "rebalance" in wanted and recipe.rebalance is None:
@@ -180,10 +181,11 @@ def _fingerprint(job: _Job, name: str) -> str:
         "match": lambda: [recipe["seed"], recipe["match"], recipe["language"]["identify"] == "none",
                           {key: found.entries.to_pylist() for key, found in job.lists.items()}],
         "dedupe": lambda: [recipe["dedupe"] if recipe["dedupe"]["scope"] != "none" else None],
-        "balance": lambda: [recipe["seed"], recipe["balance"]],
+        "balance": lambda: [recipe["seed"], recipe["balance"], balance.domain_files(job.recipe.balance)],
         "images": lambda: [recipe["images"]],
         "filter": lambda: [recipe["filter"], recipe["images"], recipe["dedupe"], recipe["match"], job.files],
-        "rebalance": lambda: [recipe["rebalance"], recipe["balance"]["texts_per_image"], recipe["balance"]["files"]],
+        "rebalance": lambda: [recipe["rebalance"], recipe["balance"]["texts_per_image"], recipe["balance"]["files"],
+                              balance.domain_files(job.recipe.rebalance)],
         "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"], job.files],
     }[name]()  # fmt: skip
     before = [_record(job.source, job.output, stage).fingerprint for stage in stages_before(name, job.recipe)]

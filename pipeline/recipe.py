@@ -71,7 +71,16 @@ def one_threshold(section):
     given = [key for key in THRESHOLD_KEYS if getattr(section, key) is not None]
     if len(given) != 1:
         raise ValueError(f"exactly one of t, tail_share, size is allowed, found {', '.join(given) or 'none'}")
+    if section.domain is not None and section.size is not None:
+        raise ValueError("domain is beside t or tail_share, found size")
     return section
+
+
+class Domain(Section):
+    """Entries of the lists, those in a file, that have a threshold ``t`` of their own."""
+
+    entries: StrictStr
+    t: Threshold
 
 
 class Balance(Section):
@@ -81,6 +90,7 @@ class Balance(Section):
     t: Threshold | dict[StrictStr, Threshold] | None = None
     tail_share: Share | None = None
     size: Count | None = None
+    domain: Domain | None = None
     texts_per_image: Literal["all", "one"] = "all"
     files: Count | None = None
 
@@ -194,6 +204,7 @@ class Rebalance(Section):
     t: Threshold | dict[StrictStr, Threshold] | None = None
     tail_share: Share | None = None
     size: Count | None = None
+    domain: Domain | None = None
 
     @model_validator(mode="after")
     def _one_threshold(self):

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline import tables
+from pipeline import storage, tables
 from pipeline.balance.counts import ListCounts
 from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, what_if
 from pipeline.balance.spark import (
@@ -24,7 +25,11 @@ from pipeline.balance.spark import (
     weighted,
 )
 from pipeline.balance.thresholds import entry_limits, followed, leader, probabilities, tail_share, thresholds
+from pipeline.entries.lists import load_list
+from pipeline.errors import UsageError
 from pipeline.progress import say
+from pipeline.recipe import Balance, Rebalance, Recipe
+from pipeline.recipe_file import local_path
 from pipeline.report.distribution import distribution
 from pipeline.run import Outcome, Run
 from pipeline.tables import Account
@@ -60,7 +65,8 @@ def run(run: Run) -> Outcome:
     recipe, pool = run.recipe, open_pool(run)
     counts, mode = pool.counts, recipe.balance.mode
     t = find_thresholds(pool, recipe.balance)
-    probability = probabilities(counts, t)
+    limits, notes_of_domain = find_limits(run, counts, t, recipe.balance)
+    probability = probabilities(counts, limits)
     tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "entry_counts")
     tables.write_arrow(thresholds_table(counts, t), run.output, "thresholds")
 
@@ -68,7 +74,7 @@ def run(run: Run) -> Outcome:
     if mode == "cap":
         candidates = pool.candidates()
         capped = counts if pool.chosen is None else count_entries(candidates, run.list_sizes)
-        cutoffs = cap_cutoffs(candidates, capped, entry_limits(counts, t))
+        cutoffs = cap_cutoffs(candidates, capped, limits)
     drawn = choose(pool.rows, mode, counts, probability, cutoffs, pool.chosen)
     dropped = tables.write_accounted(tables.keep_only_reasons(drawn), run.output, "drawn")
     kept = dropped.pop(None)
@@ -84,7 +90,8 @@ def run(run: Run) -> Outcome:
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
         "distribution": distribution(matched, counts, curated, run.entry_lists, t),
     }
-    if mode == "sample":
+    notes |= notes_of_domain
+    if mode == "sample" and not notes_of_domain:
         notes["expected"] = expected_sizes(pool.candidates(), counts, np.array([list(t.values())]))[0]
     return Account(sum(counts.pairs.values()), kept, dict(sorted(dropped.items()))), notes
 
@@ -104,7 +111,8 @@ def rebalance(run: Run) -> Outcome:
     rows = weighted(run.table("filtered"), whole)
     counts = count_entries(rows, run.list_sizes).weighted()
     t = find_thresholds(Pool(rows, None, counts), recipe.rebalance)
-    probability = probabilities(counts, t)
+    limits, notes_of_domain = find_limits(run, counts, t, recipe.rebalance)
+    probability = probabilities(counts, limits)
     tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "final_entry_counts")
     tables.write_arrow(thresholds_table(counts, t), run.output, "final_thresholds")
     drawn = choose(rows, "sample", counts, probability, None, None)
@@ -122,6 +130,7 @@ def rebalance(run: Run) -> Outcome:
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
         "survivors_of_the_pool": {name: round(pairs) for name, pairs in counts.pairs.items()},
         "pairs_above_first": short,
+        **notes_of_domain,
     }
     if short:
         share = survived / max(1, tables.count_rows(run.folder("curated")))
@@ -130,6 +139,30 @@ def rebalance(run: Run) -> Outcome:
             f"must be at least the final t over the lowest survival of any entry; {share:.0%} of all pairs survived"
         )
     return Account(survived, kept, dict(sorted(dropped.items()))), notes
+
+
+def find_limits(run: Run, counts: ListCounts, t: dict[str, float], balance) -> tuple[np.ndarray, dict[str, Any]]:
+    """The ``t`` of every entry, flat: that of its list, or of the recipe's domain; and notes on the domain."""
+    limits = entry_limits(counts, t)
+    if balance.domain is None:
+        return limits, {}
+    entries = load_list("domain", local_path(balance.domain.entries)).entries
+    inside = [pc.is_in(run.entry_lists[name], value_set=entries) for name in counts.sizes]
+    found = np.concatenate([part.to_numpy(zero_copy_only=False) for part in inside])
+    limits = np.where(found, balance.domain.t, limits)
+    return limits, {"domain": {"t": balance.domain.t, "entries": len(entries), "in_lists": int(found.sum())}}
+
+
+def check_domains(recipe: Recipe) -> None:
+    """Raises ``UsageError`` where the file of a domain's entries is missing."""
+    for key, balance in (("balance", recipe.balance), ("rebalance", recipe.rebalance)):
+        if balance is not None and balance.domain and not local_path(balance.domain.entries).is_file():
+            raise UsageError(f"{key}.domain.entries: {balance.domain.entries}: no such file")
+
+
+def domain_files(balance: Balance | Rebalance) -> list:
+    """Name, size and time of the file of a domain's entries."""
+    return storage.list_files(str(local_path(balance.domain.entries))) if balance.domain else []
 
 
 def find_thresholds(pool: Pool, balance) -> dict[str, float]:

@@ -60,9 +60,9 @@ def entry_limits(counts: ListCounts, t: dict[str, float]) -> np.ndarray:
     return np.repeat([t[name] for name in counts.sizes], list(counts.sizes.values()))
 
 
-def probabilities(counts: ListCounts, t: dict[str, float]) -> np.ndarray:
-    """``min(1, t / count)`` of every entry, flat; 1 for an entry that nothing matched."""
-    return np.minimum(1.0, entry_limits(counts, t) / np.maximum(counts.counts, 1))
+def probabilities(counts: ListCounts, limits: np.ndarray) -> np.ndarray:
+    """``min(1, t / count)`` of every entry, flat, ``t`` being its limit; 1 for an entry that nothing matched."""
+    return np.minimum(1.0, limits / np.maximum(counts.counts, 1))
 
 
 def keep_probability(probability: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:

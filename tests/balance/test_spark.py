@@ -57,7 +57,7 @@ def drawn(matched, seed, t, mode="sample", one=False):
     if mode == "cap":
         candidates = only_chosen(rows, chosen) if one else rows
         cutoffs = cap_cutoffs(candidates, count_entries(candidates, SIZES), entry_limits(counts, limits))
-    found = choose(rows, mode, counts, probabilities(counts, limits), cutoffs, chosen)
+    found = choose(rows, mode, counts, probabilities(counts, entry_limits(counts, limits)), cutoffs, chosen)
     return found.toArrow(), counts, limits
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pipeline.balance.counts import ListCounts
 from pipeline.balance.size import t_of_size
 from pipeline.balance.thresholds import (
+    entry_limits,
     followed,
     keep_probability,
     probabilities,
@@ -51,7 +52,7 @@ def test_unnamed_lists_follow_english():
 
 def test_probability_and_keep():
     found = counts(en=[10, 20, 0], de=[4])
-    probability = probabilities(found, {"en": 5, "de": 4})
+    probability = probabilities(found, entry_limits(found, {"en": 5, "de": 4}))
     assert probability.tolist() == [1.0, 0.5, 0.25, 1.0]
     keep = keep_probability(probability, np.array([1, 2, 2, 3]), np.array([0, 2, 3, 4]))
     assert keep.tolist() == [1 - 0.5 * 0.75, 0.25, 1.0]

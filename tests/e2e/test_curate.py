@@ -136,6 +136,37 @@ def test_modes(finished, work, tmp_path, shared, overrides):
     check(shared, copy)
 
 
+def test_a_domain_has_a_threshold_of_its_own(finished, work, tmp_path):
+    """Its entries keep all, the others what they kept."""
+    (tmp_path / "domain.txt").write_text("dog\naxolotl\nnot in any list\n")
+    again = tmp_path / "copy"
+    shutil.copytree(finished, again)
+    only = ["ingest", "match", "dedupe", "balance"]
+    summary = run(
+        work / "recipe.yaml", again, f"balance.domain={{entries: {tmp_path / 'domain.txt'}, t: 100000}}", stages=only
+    )
+    assert stage(summary, "balance")["domain"]["in_lists"] == 3
+    counts = {(row["entry_list"], row["entry"]): row for row in table(again, "entry_counts").to_pylist()}
+    before = {(row["entry_list"], row["entry"]): row for row in table(finished, "entry_counts").to_pylist()}
+    changed = {key for key in counts if counts[key]["probability"] != before[key]["probability"]}
+    assert ("en", "dog") in changed <= {("en", "dog"), ("en", "axolotl"), ("de", "axolotl")}
+    assert counts["en", "dog"]["probability"] == 1
+    kept = set(table(again, "curated")["pair_id"].to_pylist())
+    assert set(table(finished, "curated")["pair_id"].to_pylist()) < kept
+    dog = counts["en", "dog"]["entry_id"]
+    removed = {row["pair_id"] for row in table(again, "clusters").to_pylist() if not row["kept"]}
+    dogs = {
+        row["pair_id"]
+        for row in table(again, "matched").to_pylist()
+        if row["entry_list"] == "en" and dog in row["entries"]
+    }
+    assert dogs - removed <= kept
+    with pytest.raises(UsageError, match="balance.domain.entries: /none.txt: no such file"):
+        run(work / "recipe.yaml", again, "balance.domain={entries: /none.txt, t: 3}")
+    with pytest.raises(UsageError, match="domain is beside t or tail_share, found size"):
+        run(work / "recipe.yaml", again, "balance.size=100", "balance.domain={entries: /none.txt, t: 3}")
+
+
 def test_size_finds_t(finished, work, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
