@@ -56,6 +56,7 @@ def base(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_same_bytes_from_64_files_in_another_order_on_two_cores(base):
     pool = write_pool(base / "many", files=64, shuffle=5)
     done = submit(
@@ -203,7 +204,10 @@ def test_wrong_usage_is_one_line_and_exit_code_2(base, tmp_path):
         (["--recipe", recipe, "--set", "balance.mod=cap"], "balance.mod: no such key"),
         (["--recipe", recipe, "--input", str(tmp_path / "none")], "none: no such file"),
         (["--recipe", recipe, "--colour", "red"], "--colour"),
-        (["--recipe", "metaclip-400m", "--input", str(base / "one")], "entries.en: metadata/en.parquet not found"),
+        (
+            ["--recipe", "metaclip-400m", "--input", str(base / "one"), "--set", "entries.en=no.txt"],
+            "entries.en: no.txt not found",
+        ),
         (["--recipe", "metaclip2-worldwide", "--input", str(base / "one")], "no entry list in metadata"),
     ]:
         assert said in failed(submit("curate", *arguments), 2)

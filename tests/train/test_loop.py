@@ -66,7 +66,7 @@ def test_a_run_leaves_what_it_should(recipe, train, tmp_path, shard_set):
     assert train(made, tmp_path / "run") == {"step": 6}
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1))])
 def test_a_chain_of_killed_runs_is_one_run(recipe, train, tmp_path, workers):
     """Killed with -9 after 1 step, then after 2, and so on, the run is bit for bit the one that went through."""
     made = recipe(steps=5, batch=24, data__workers=workers, model__text__attention_dropout=0.1, patch_dropout=0.25)

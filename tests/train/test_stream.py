@@ -26,6 +26,7 @@ def test_what_is_a_stream():
     assert not any(map(is_stream, ["a.tar", "folder"]))
 
 
+@pytest.mark.slow
 def test_compressed_tars_train(recipe, train, tmp_path, compressed):
     made = recipe(data__shards="[" + ", ".join(f'"{file}"' for file in compressed) + "]", data__workers=2)
     last = train(made, tmp_path / "run", log_samples=True)
