@@ -193,6 +193,7 @@ def test_titles_by_views(spark, tmp_path):
     )
     found = {entry: row["score"] for entry, row in listed(tmp_path / "out").items()}
     assert found == {"Golden Gate": 75, "Star Trek: Picard": 71}
+    assert [file["date"] for file in part["sources"]["t"]["parts"][0]["files"]] == ["2026-01-01"] * 2
     assert part["sources"]["t"]["parts"][0]["lines"] == {
         "bad_line": 2,
         "no_title": 1,
