@@ -1,0 +1,148 @@
+"""Counting over texts and page views as DataFrames.
+
+A dump is cut at ``</page>`` by Spark's text reader, which splits bzip2 files by block, so that one dump uses all cores. Each
+task combines its counts before the one shuffle, by word or pair.
+"""
+
+from collections.abc import Iterator
+from functools import reduce
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipeline import storage
+from pipeline.entries.build.ngrams import COUNTS, NgramCounter, batch
+from pipeline.entries.build.recipe import Limits, Text
+from pipeline.entries.build.segment import runs
+from pipeline.entries.build.wikitext import PAGE_END, page_text
+
+NGRAMS = "x string, y string, count bigint"
+PAGES, LINES, PRUNED = "pages", "lines", "pruned_bigrams"
+# Project codes of a language: its desktop and its mobile site.
+SITES = ("", ".m")
+
+
+def records(spark: SparkSession, files: list[str]) -> DataFrame:
+    """The records of text files: ``value``, and ``page``, whether it is of a dump (a name with .xml) or a line.
+
+    Spark reads UTF-8; a file that begins with a mark of UTF-16 is read by one task.
+    """
+    wide = [file for file in files if storage.is_utf16(file)]
+    dumps = [storage.spark_url(file) for file in files if is_dump(file) and file not in wide]
+    texts = [storage.spark_url(file) for file in files if not is_dump(file) and file not in wide]
+    found = [spark.read.option("lineSep", PAGE_END).text(dumps).withColumn("page", F.lit(True))] if dumps else []
+    found += [spark.read.text(texts).withColumn("page", F.lit(False))] if texts else []
+    found += [wide_records(spark, wide)] if wide else []
+    return reduce(DataFrame.union, found)
+
+
+def wide_records(spark: SparkSession, files: list[str]) -> DataFrame:
+    """The records of UTF-16 files."""
+
+    def read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows in batches:
+            for file in rows.column("file").to_pylist():
+                text = storage.read_unpacked(file).decode("utf-16", "replace")
+                values = text.split(PAGE_END) if is_dump(file) else text.splitlines()
+                yield pa.record_batch({"value": values, "page": [is_dump(file)] * len(values)})
+
+    listed = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files))
+    return listed.mapInArrow(read_batches, "value string, page boolean")
+
+
+def is_dump(file: str) -> bool:
+    """Whether a file's name is that of a dump: .xml, .xml.bz2, or part of one (.xml-p1p41242.bz2)."""
+    name = file.rsplit("/", 1)[-1].lower()
+    return ".xml" in name
+
+
+def count_ngrams(found: DataFrame, language: str, options: Text, bigrams: bool, prune: int) -> DataFrame:
+    """The counts of words (y null) and pairs, and rows (x null) of what was read and left out, by the reason in y."""
+
+    def count_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counter, seen = NgramCounter(bigrams, prune), {}
+        for rows in batches:
+            for value, page in zip(rows.column("value").to_pylist(), rows.column("page").to_pylist(), strict=True):
+                text, reason = page_text(value) if page else (value, None)
+                kind = reason or (PAGES if page else LINES)
+                seen[kind] = seen.get(kind, 0) + 1
+                if text is not None:
+                    text = text.lower() if options.case == "lower" else text
+                    counter.add(runs(text, language, options.segment))
+                if counter.full():
+                    yield from counter.results()
+        yield from counter.results()
+        seen |= {PRUNED: counter.pruned} if counter.pruned else {}
+        yield batch([None] * len(seen), list(seen), list(seen.values()))
+
+    assert COUNTS.names == ["x", "y", "count"]
+    counted = found.mapInArrow(count_batches, NGRAMS)
+    return counted.groupBy("x", "y").agg(F.sum("count").alias("count"))
+
+
+def seen_records(counts: DataFrame) -> dict[str, int]:
+    """What was read and left out, by reason."""
+    lines = counts.where("x is null").select("y", "count").toArrow().to_pylist()
+    return {line["y"]: line["count"] for line in sorted(lines, key=lambda line: line["y"])}
+
+
+def words(counts: DataFrame) -> DataFrame:
+    """The words with their counts."""
+    return counts.where("x is not null and y is null").select(F.col("x").alias("word"), "count")
+
+
+def scored_pairs(counts: DataFrame, total: int, score: str, min_count: int) -> DataFrame:
+    """The pairs of at least ``min_count``: x, y, count, and ``score``, ``pmi`` or ``npmi`` (``ngrams`` has the definition)."""
+    pairs = counts.where("x is not null and y is not null").where(F.col("count") >= min_count)
+    first = words(counts).select(F.col("word").alias("x"), F.col("count").alias("of_x"))
+    second = words(counts).select(F.col("word").alias("y"), F.col("count").alias("of_y"))
+    both = F.col("count").cast("double")
+    value = F.log2(both * total) - F.log2(F.col("of_x").cast("double") * F.col("of_y"))
+    if score == "npmi":
+        value = value / -F.log2(both / total)
+    joined = pairs.join(first, "x").join(second, "y")
+    return joined.select("x", "y", "count", value.alias("score"))
+
+
+def joined_pairs(pairs: DataFrame, joiner: str) -> DataFrame:
+    """The pairs as entries: ``entry``, ``score``."""
+    return pairs.select(F.concat_ws(joiner, "x", "y").alias("entry"), "score")
+
+
+def title_views(spark: SparkSession, files: list[str], language: str) -> tuple[DataFrame, DataFrame]:
+    """The titles of a language with their views summed over page-view files, and the lines by what became of them.
+
+    A title with a colon and no space after it is of another namespace and left out.
+    """
+    parts = F.split("value", " ")
+    sites = [language + site for site in SITES]
+    lines = spark.read.text([storage.spark_url(file) for file in files]).select(
+        parts.getItem(0).alias("site"),
+        F.translate(parts.getItem(1), "_", " ").alias("title"),
+        F.expr("try_cast(get(split(value, ' '), 2) as bigint)").alias("views"),
+        (F.size(parts) >= 3).alias("whole"),
+    )
+    kind = (
+        F.when(~F.col("whole") | F.col("views").isNull(), F.lit("bad_line"))
+        .when(~F.col("site").isin(sites), F.lit("other_site"))
+        .when(F.col("title").rlike(r"^[^:]+:\S"), F.lit("other_namespace"))
+        .when(F.col("title") == "-", F.lit("no_title"))
+        .otherwise(F.lit("titles"))
+    )
+    lines = lines.withColumn("kind", kind)
+    views = lines.where("kind = 'titles'").groupBy("title").agg(F.sum("views").alias("views"))
+    return views, lines.groupBy("kind").count()
+
+
+def best(candidates: DataFrame, entry: str, score: str, limits: Limits, more: int | None = None) -> pa.Table:
+    """The best of candidates within the limits, by score and then name: (entry, score). ``more``: at most so many too."""
+    if limits.min is not None:
+        candidates = candidates.where(F.col(score) >= limits.min)
+    most = [number for number in (limits.most, more) if number is not None]
+    if limits.top_share is not None:
+        most.append(int(candidates.count() * limits.top_share))
+    chosen = candidates.select(F.col(entry).alias("entry"), F.col(score).cast("double").alias("score"))
+    if most:
+        chosen = chosen.orderBy(F.desc("score"), "entry").limit(min(most))
+    return chosen.toArrow().sort_by([("score", "descending"), ("entry", "ascending")])
