@@ -43,8 +43,8 @@ def assemble(
     """The list (``LIST``), and for each source how many it gave, first and in all, and what was refused.
 
     ``source`` has the letters of all sources of an entry, the first by ``priority`` in front, and ``score`` is of that
-    one. Entries are sorted by code point and numbered; with ``base``, the entries of another list in its order with their
-    source and score, those keep their ids and the new ones follow, sorted.
+    one. Entries are sorted by code point and numbered; with ``base``, the entries of another list in its order with
+    their source and score, those keep their ids and the new ones follow, sorted.
     ``spaced``: entries with punctuation are written as spacing makes them, so that they can match.
     """
     letters: dict[str, str] = {}

