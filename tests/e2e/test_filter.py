@@ -152,6 +152,7 @@ def test_some_copies_may_stay(spark, recipe, tmp_path):
         ("filter.near_duplicates=17", "filter.near_duplicates: found 17"),
         ("rebalance.t=3", "rebalance: is for balance.mode sample, found none"),
         ("shards.blur=nose", "shards.blur: no column nose"),
+        ("input.pass_through=[tar]", "input.pass_through: 'tar' is a column of ours"),
     ],
 )
 def test_wrong_settings(spark, recipe, tmp_path_factory, setting, message):

@@ -208,7 +208,10 @@ def test_wrong_usage_is_one_line_and_exit_code_2(base, tmp_path):
             ["--recipe", "metaclip-400m", "--input", str(base / "one"), "--set", "entries.en=no.txt"],
             "entries.en: no.txt not found",
         ),
-        (["--recipe", "metaclip2-worldwide", "--input", str(base / "one")], "no entry list in metadata"),
+        (
+            ["--recipe", "metaclip2-worldwide", "--input", str(base / "one"), "--set", "entries=none"],
+            "no entry list in none",
+        ),
     ]:
         assert said in failed(submit("curate", *arguments), 2)
     assert "no finished matched; run jobs/match.py first" in failed(
