@@ -3,10 +3,10 @@
 import re
 import unicodedata
 
-from pipeline.match.spacing import UNSPACED_SCRIPTS
+from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
 
 # Scripts that do not set words apart with spaces: those of MetaCLIP 2, and kana.
-_UNSPACED_LETTER = re.compile(f"[{UNSPACED_SCRIPTS}\u3040-\u30ff]")
+_UNSPACED_LETTER = re.compile(f"[{UNSPACED_SCRIPTS}{KANA}]")
 
 
 def normalise(text: str) -> str:

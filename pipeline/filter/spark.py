@@ -18,6 +18,7 @@ from pipeline.filter.duplicates.spark import drop
 from pipeline.filter.pictures import facts
 from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import match_by_list
+from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
 from pipeline.places.spark import PLACE
 from pipeline.recipe import Filter
 from pipeline.shards.pictures import MISSING, Content
@@ -55,12 +56,15 @@ def by_condition(pairs: DataFrame, where: str) -> DataFrame:
 
 
 def by_text(pairs: DataFrame, options: Filter) -> DataFrame:
-    """Drops texts of too few words or characters."""
+    """Drops texts of too few words or characters; in scripts without spaces a word is two characters, as in dedupe."""
     words = F.size(F.array_remove(F.split(F.trim("text"), r"\s+"), ""))
+    letters = F.char_length(F.regexp_replace("text", r"\s", ""))
+    unspaced = F.char_length(F.regexp_replace("text", f"[^{UNSPACED_SCRIPTS}{KANA}]", ""))
+    pairs_of_letters = F.when(2 * unspaced > letters, letters / 2).otherwise(0)
     return pairs.transform(
         drop,
         {
-            "few_words": words < options.min_words,
+            "few_words": F.greatest(words, pairs_of_letters) < options.min_words,
             "few_characters": F.char_length(F.trim("text")) < options.min_characters,
         },
     )

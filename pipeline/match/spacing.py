@@ -16,6 +16,7 @@ UNSPACED_SCRIPTS = (
     "\u2e80-\u2fdf\u2ff0-\u2fff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ebef"
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"
 )
+KANA = "\u3040-\u30ff"
 MARKS = re.escape(string.punctuation) + "，。、；：？！“”‘’（）【】《》〈〉「」『』～—"
 UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}{MARKS}]")
 
