@@ -14,6 +14,8 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+BLOCK = 1 << 20
+
 
 def join(folder: str, *names: str) -> str:
     """``folder/name/...`` of a path or URL."""
@@ -138,17 +140,32 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def read_unpacked(path: str, most: int | None = None) -> bytes:
-    """The content of a file, unpacked where its name ends in .gz or .bz2; at most ``most`` bytes of it."""
+def unpacked(path: str, most: int | None = None, keep: bool = True) -> tuple[bytes, str | None]:
+    """The content of a file, unpacked where its name ends in .gz or .bz2, and what stopped reading, or None.
+
+    At most ``most`` bytes; none of them where not ``keep``.
+    """
     filesystem, source = open_filesystem(path)
     packed = {"gz": "gzip", "bz2": "bz2"}.get(source.rsplit(".", 1)[-1].lower())
-    with filesystem.open_input_stream(source, compression=packed) as file:
-        return file.read(most)
+    parts, size = [], 0
+    try:
+        with filesystem.open_input_stream(source, compression=packed) as file:
+            while (most is None or size < most) and (block := file.read(min(most or BLOCK, BLOCK))):
+                parts += [block] if keep else []
+                size += len(block)
+    except OSError as error:
+        return b"".join(parts), str(error).splitlines()[0]
+    return b"".join(parts), None
 
 
 def is_utf16(path: str) -> bool:
     """Whether a text file, plain, .gz or .bz2, begins with the mark of UTF-16."""
-    return read_unpacked(path, 2) in (b"\xff\xfe", b"\xfe\xff")
+    return unpacked(path, 2)[0] in (b"\xff\xfe", b"\xfe\xff")
+
+
+def damage(path: str) -> str | None:
+    """What is wrong with a packed file, if it cannot be read to its end; reads it whole."""
+    return unpacked(path, keep=False)[1]
 
 
 def read_json(path: str) -> Any:

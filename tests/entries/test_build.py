@@ -203,6 +203,22 @@ def test_titles_by_views(spark, tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["cut.xml.bz2", "cut.xml.gz", "wide.xml.bz2", "none.xml.bz2"])
+def test_damaged_files_are_named_and_read_as_far_as_they_can_be(spark, tmp_path, name, capfd):
+    text = dump(3000)
+    content = bz2.compress(text.encode("utf-16" if name.startswith("wide") else "utf-8"), 1)
+    content = gzip.compress(text.encode()) if name.endswith(".gz") else content
+    (tmp_path / name).write_bytes(content[: len(content) * 2 // 3] if not name.startswith("none") else b"not packed")
+    (tmp_path / "whole.xml").write_text(dump(5))
+    part = built(
+        spark, tmp_path / "out", inputs=[tmp_path / name, tmp_path / "whole.xml"], unigrams__min=1, bigrams="null"
+    )
+    facts = part["sources"]["u"]["parts"][0]
+    assert list(facts["damaged"]) == [name]
+    assert f"damaged: {name}: " in capfd.readouterr().out
+    assert (5 if name.startswith("none") else 500) <= facts["records"]["pages"] < 3000
+
+
 def test_lists_merge_by_priority_and_ids_stay(tmp_path):
     (tmp_path / "mine.txt").write_text("zebra\ngolden retriever\n 7 \n...\nSt. Louis\n" + "x" * 300 + "\n")
     (tmp_path / "theirs.json").write_text(json.dumps(["aardvark", "zebra"]))

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +78,19 @@ class Sources:
         files = [file for path in recipe.text.paths for file, _, _ in storage.list_files(path)]
         session = self.session
         with running("Counting words", session):
-            texts, prune = counting.records(session, files), bigrams.prune if bigrams else 0
-            counts = counting.count_ngrams(texts, recipe.language, recipe.text, bigrams is not None, prune).persist()
-            seen = counting.seen_records(counts)
+            prune = bigrams.prune if bigrams else 0
+
+            def count(damaged: bool):
+                texts = counting.records(session, files, damaged)
+                counts = counting.count_ngrams(texts, recipe.language, recipe.text, bigrams is not None, prune)
+                return counts.persist(), counting.seen_records(counts)
+
+            (counts, seen), damaged = _or_damaged(count, partial(counting.damaged_files, session), files)
             words = counting.words(counts)
             total = words.agg({"count": "sum"}).first()[0] or 0
             unigrams = counting.best(words, "word", "count", recipe.unigrams or Limits(most=1))
             facts = _facts("u", files) | {"records": seen, "words": total, "distinct_words": words.count()}
+            facts |= {"damaged": damaged} if damaged else {}
             found = []
             if recipe.unigrams is not None:
                 found.append(_scored("u", unigrams, facts))
@@ -116,7 +122,9 @@ class Sources:
         facts = self._package_facts("frequencies")
         found = [Candidates("u", words[:end], zipf[:end], facts)]
         if limits.capitalised and not unspaced(recipe.language):
-            found.append(Candidates("u", capitalised(words[: limits.capitalised]), None, facts | {"capitalised": True}))
+            found.append(
+                Candidates("u", capitalised(words[: min(limits.capitalised, end)]), None, facts | {"capitalised": True})
+            )
         return found
 
     def titles(self) -> list[Candidates]:
@@ -128,10 +136,15 @@ class Sources:
 
         files = [file for path in recipe.titles.paths for file, _, _ in storage.list_files(path)]
         with running("Counting page views", self.session):
-            views, lines = counting.title_views(self.session, files, recipe.language)
-            seen = {line["kind"]: line["count"] for line in lines.toArrow().to_pylist()}
+
+            def count(damaged: bool):
+                views, lines = counting.title_views(self.session, files, recipe.language, damaged)
+                return views, {line["kind"]: line["count"] for line in lines.toArrow().to_pylist()}
+
+            (views, seen), damaged = _or_damaged(count, partial(counting.damaged_files, self.session), files)
             chosen = counting.best(views, "title", "views", recipe.titles)
-        return [_scored("t", chosen, _facts("t", files) | {"lines": dict(sorted(seen.items()))})]
+        facts = _facts("t", files) | {"lines": dict(sorted(seen.items()))} | ({"damaged": damaged} if damaged else {})
+        return [_scored("t", chosen, facts)]
 
     def named(self) -> list[Candidates]:
         """``n``, ``p`` and ``l``: numbers, names of packages, own lists."""
@@ -152,6 +165,23 @@ class Sources:
 
 def _scored(source: str, chosen: pa.Table, facts: dict[str, Any]) -> Candidates:
     return Candidates(source, chosen["entry"].to_pylist(), chosen["score"].to_pylist(), facts)
+
+
+def _or_damaged(count: Callable, find: Callable, files: list[str]) -> tuple[Any, dict[str, str]]:
+    """What a count gives, and the damaged files by name: where there are any it counts what of them can be read."""
+    damaged: dict[str, str] = {}
+    try:
+        # Hadoop takes a file that is not packed at all for an empty one.
+        if not any(storage.unpacked(file, 1)[1] for file in files):
+            return count(False), damaged
+    except Exception:  # Spark's and Java's, of many kinds
+        damaged = find(files)
+        if not damaged:
+            raise
+    damaged = {Path(file).name: why for file, why in (damaged or find(files)).items()}
+    for name, why in damaged.items():
+        say(f"damaged: {name}: {why}; it is read as far as that")
+    return count(True), damaged
 
 
 def _facts(source: str, files: list[str]) -> dict[str, Any]:

@@ -23,27 +23,47 @@ PAGES, LINES, PRUNED = "pages", "lines", "pruned_bigrams"
 SITES = ("", ".m")
 
 
-def records(spark: SparkSession, files: list[str]) -> DataFrame:
+def records(spark: SparkSession, files: list[str], damaged: bool = False) -> DataFrame:
     """The records of text files: ``value``, and ``page``, whether it is of a dump (a name with .xml) or a line.
 
-    Spark reads UTF-8; a file that begins with a mark of UTF-16 is read by one task.
+    Spark reads UTF-8; a file that begins with a mark of UTF-16 is read by one task. ``damaged``: some files are, and
+    are read as far as they can be; otherwise they fail the job.
     """
     wide = [file for file in files if storage.is_utf16(file)]
-    dumps = [storage.spark_url(file) for file in files if is_dump(file) and file not in wide]
-    texts = [storage.spark_url(file) for file in files if not is_dump(file) and file not in wide]
-    found = [spark.read.option("lineSep", PAGE_END).text(dumps).withColumn("page", F.lit(True))] if dumps else []
-    found += [spark.read.text(texts).withColumn("page", F.lit(False))] if texts else []
-    found += [wide_records(spark, wide)] if wide else []
+    found = []
+    for page, options in ((True, {"lineSep": PAGE_END}), (False, {})):
+        paths = [storage.spark_url(file) for file in files if is_dump(file) == page and file not in wide]
+        if paths:
+            rows = spark.read.options(ignoreCorruptFiles=damaged, **options).text(paths)
+            found.append(rows.withColumn("page", F.lit(page)))
+    found += [wide_records(spark, wide, damaged)] if wide else []
     return reduce(DataFrame.union, found)
 
 
-def wide_records(spark: SparkSession, files: list[str]) -> DataFrame:
-    """The records of UTF-16 files."""
+def damaged_files(spark: SparkSession, files: list[str]) -> dict[str, str]:
+    """The files that cannot be read to their end, and why; every file is read whole by a task."""
+
+    def read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows in batches:
+            paths = rows.column("file").to_pylist()
+            why = pa.array([storage.damage(path) for path in paths], pa.string())
+            yield pa.RecordBatch.from_arrays([rows.column("file"), why], ["file", "why"])
+
+    listed = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files))
+    found = listed.mapInArrow(read_batches, "file string, why string").where("why is not null").toArrow().to_pylist()
+    return {line["file"]: line["why"] for line in sorted(found, key=lambda line: line["file"])}
+
+
+def wide_records(spark: SparkSession, files: list[str], damaged: bool) -> DataFrame:
+    """The records of UTF-16 files; ``damaged`` as for ``records``."""
 
     def read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for rows in batches:
             for file in rows.column("file").to_pylist():
-                text = storage.read_unpacked(file).decode("utf-16", "replace")
+                content, why = storage.unpacked(file)
+                if why and not damaged:
+                    raise OSError(f"{file}: {why}")
+                text = content.decode("utf-16", "replace")
                 values = text.split(PAGE_END) if is_dump(file) else text.splitlines()
                 yield pa.record_batch({"value": values, "page": [is_dump(file)] * len(values)})
 
@@ -110,14 +130,17 @@ def joined_pairs(pairs: DataFrame, joiner: str) -> DataFrame:
     return pairs.select(F.concat_ws(joiner, "x", "y").alias("entry"), "score")
 
 
-def title_views(spark: SparkSession, files: list[str], language: str) -> tuple[DataFrame, DataFrame]:
+def title_views(
+    spark: SparkSession, files: list[str], language: str, damaged: bool = False
+) -> tuple[DataFrame, DataFrame]:
     """The titles of a language with their views summed over page-view files, and the lines by what became of them.
 
-    A title with a colon and no space after it is of another namespace and left out.
+    A title with a colon and no space after it is of another namespace and left out. ``damaged`` as for ``records``.
     """
+    reader = spark.read.option("ignoreCorruptFiles", damaged)
     parts = F.split("value", " ")
     sites = [language + site for site in SITES]
-    lines = spark.read.text([storage.spark_url(file) for file in files]).select(
+    lines = reader.text([storage.spark_url(file) for file in files]).select(
         parts.getItem(0).alias("site"),
         F.translate(parts.getItem(1), "_", " ").alias("title"),
         F.expr("try_cast(get(split(value, ' '), 2) as bigint)").alias("views"),
