@@ -27,7 +27,7 @@ def run(run: Run) -> Outcome:
     count = images.count()
     plan = fingerprint(options.model_dump(exclude={"retries", "wait"}), count, _digest(images))
     _take_up(folder, storage.join(run.output, "fetched"), plan, run.force)
-    first = shards = 0
+    first = shards = fetched_now = 0
     for turn in range(options.retries + 1):
         first += shards
         if turn > 0:
@@ -36,8 +36,9 @@ def run(run: Run) -> Outcome:
         shards = -(-count // options.samples)
         if count == 0:
             break
-        if fetch_shards(images, first, shards, folder, options) and turn < options.retries:
-            time.sleep(options.wait * 2**turn)
+        if fetched_now:  # not where the round before was of an earlier run
+            time.sleep(options.wait * 2 ** (turn - 1))
+        fetched_now = fetch_shards(images, first, shards, folder, options)
     found = tables.write(outcomes(run.session, folder, first + shards), run.output, "images")
     remove_unnamed(folder)
     counts = by_reason(found)
