@@ -6,7 +6,6 @@ import json
 import math
 import random
 from collections import Counter
-from xml.sax.saxutils import escape
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,48 +15,11 @@ from pipeline.entries.build.build import build
 from pipeline.entries.build.check import check_lists
 from pipeline.entries.build.recipe import load_build_recipe
 from pipeline.entries.build.segment import runs
-from pipeline.entries.build.wikitext import page_text, plain_text
+from pipeline.entries.build.wikitext import page_text
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.recipe_file import PROJECT
-
-pytest.importorskip("mwparserfromhell")
-WORDS = "the of a red old golden retriever dog river house stone bridge north south garden gate light rain".split()
-
-
-def pages(count, seed=0):
-    """Titles and wikitexts."""
-    rng = random.Random(seed)
-    for i in range(count):
-        lines = [" ".join(rng.choices(WORDS, range(len(WORDS), 0, -1), k=rng.randint(3, 12))) for _ in range(8)]
-        lines[2] += ". [[golden gate|Golden Gate]], '''bold''' {{cite|title=never counted}}<ref>nor this</ref>"
-        yield (
-            f"Page {i}",
-            "== Heading ==\n" + "\n\n".join(lines) + "\n[[Category:Left out]]\n[[File:X.jpg|thumb|left out]]",
-        )
-
-
-def page(title, text, ns=0, redirect=""):
-    return (
-        f"  <page>\n    <title>{title}</title>\n    <ns>{ns}</ns>\n    <id>1</id>\n{redirect}"
-        f'    <revision>\n      <id>2</id>\n      <text bytes="1" xml:space="preserve">{escape(text)}</text>\n    </revision>\n  </page>\n'
-    )
-
-
-def dump(count, seed=0):
-    body = "".join(page(*found) for found in pages(count, seed))
-    body += page("Talk:X", "not counted", ns=1) + page("R", "#REDIRECT [[X]]", redirect='    <redirect title="X" />\n')
-    body += page("Empty", "{{only|a template}}")
-    return f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" xml:lang="en">\n  <siteinfo/>\n{body}</mediawiki>\n'
-
-
-def expected(count, seed=0):
-    words, pairs = Counter(), Counter()
-    for _, text in pages(count, seed):
-        for run in runs(plain_text(text), "en"):
-            words.update(run)
-            pairs.update(zip(run, run[1:], strict=False))
-    return words, pairs
+from tests.entries.dumps import WORDS, dump, expected, page
 
 
 def built(spark, output, name="wikipedia", inputs=(), language=None, **settings):
@@ -69,49 +31,19 @@ def listed(output, name="en"):
     return {row["entry"]: row for row in pq.read_table(output / f"{name}.parquet").to_pylist()}
 
 
-def test_plain_text():
-    text = plain_text(
-        "'''Anarchism''' is a [[political philosophy|philosophy]]{{sfn|x}}.<ref name=a>no</ref> See [[File:a.jpg|thumb|no]] here."
-        "\n== Heading ==\n* item [http://x.test link]\n{| class=x\n|no\n|}\n[[Category:No]] [[de:Nein]] <math>x^2</math> a &amp; b __NOTOC__"
-    )
-    for word in ("Anarchism", "philosophy", "Heading", "item", "link", "a & b", "here"):
-        assert word in text
-    for word in ("no", "Category", "Nein", "x^2", "sfn", "__", "''", "thumb", "political"):
-        assert word not in text
-
-
-@pytest.mark.parametrize(
-    ("record", "reason"),
-    [
-        (page("T", "text")[:-9], None),
-        (page("T", "text", ns=4)[:-9], "not_an_article"),
-        (page("T", "x", redirect="<redirect title='x'/>")[:-9], "redirect"),
-        (page("T", "{{x}}")[:-9], "no_text"),
-        ("<page><title>x", "unreadable_page"),
-        ("\n</mediawiki>\n", "no_page"),
-    ],
-)
-def test_pages(record, reason):
-    text, why = page_text(record)
-    assert why == reason
-    assert (text is None) == (why is not None)
-
-
 def test_counts_of_a_dump_are_those_of_a_plain_counter(spark, tmp_path):
     file = tmp_path / "xwiki-pages-articles.xml.bz2"
     file.write_bytes(bz2.compress(dump(60).encode()))
     words, pairs = expected(60)
     total = sum(words.values())
-    part = built(
-        spark,
-        tmp_path / "out",
-        inputs=[file],
-        unigrams__min=1,
-        bigrams__min=-1,
-        bigrams__min_count=2,
-        bigrams__share_of_unigrams=99,
-        numbers="false",
-    )
+    settings = {
+        "unigrams__min": 1,
+        "bigrams__min": -1,
+        "bigrams__min_count": 2,
+        "bigrams__share_of_unigrams": 99,
+        "numbers": "false",
+    }
+    part = built(spark, tmp_path / "out", inputs=[file], **settings)
     facts = part["sources"]["u"]["parts"][0]
     assert facts["records"] == {"pages": 60, "not_an_article": 1, "redirect": 1, "no_text": 1, "no_page": 1}
     assert (facts["words"], facts["distinct_words"]) == (total, len(words))
@@ -126,16 +58,7 @@ def test_counts_of_a_dump_are_those_of_a_plain_counter(spark, tmp_path):
     assert [row["entry_id"] for row in found.values()] == list(range(len(found)))
     assert list(found) == sorted(found)
     first = {name: (tmp_path / "out" / name).read_bytes() for name in ("en.parquet", "manifest.json")}
-    built(
-        spark,
-        tmp_path / "out",
-        inputs=[file],
-        unigrams__min=1,
-        bigrams__min=-1,
-        bigrams__min_count=2,
-        bigrams__share_of_unigrams=99,
-        numbers="false",
-    )
+    built(spark, tmp_path / "out", inputs=[file], **settings)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in first} == first
     assert load_list("en", tmp_path / "out" / "en.parquet").entries.to_pylist() == list(found)
 
