@@ -9,6 +9,7 @@ are those of the wall, with all that was written before on the disk.
 import io
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 import time
@@ -61,6 +62,7 @@ def main(
             started = time.monotonic()
             _loop(sorted((work / "tars").glob("*.tar")), uids, work / f"loop-{turn}", each)
             seconds["loop"].append(time.monotonic() - started)
+            shutil.rmtree(work / f"loop-{turn}")
             os.sync()
             summary = curate(found, str(work / "out"), ["shards"], force=True)
             seconds["ours"].append(summary["stages"][0]["seconds"])

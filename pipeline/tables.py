@@ -285,7 +285,8 @@ def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list
             )
 
     found_size = {path: size for path, size, _ in found}
-    files = spark.range(0, len(found), 1, min(len(found), 1000)).mapInArrow(
+    tasks = min(len(found), 4 * spark.sparkContext.defaultParallelism)
+    files = spark.range(0, len(found), 1, tasks).mapInArrow(
         describe, "path string, rows bigint, sha256 string, bytes bigint"
     )
     lines = files.toArrow().sort_by("path").to_pylist()

@@ -11,7 +11,8 @@ def refusal(image: Image.Image, most_pixels: int) -> str | None:
     """Why an opened picture is not to be decoded, by what its header says; None where it may be."""
     if image.width * image.height > most_pixels:
         return TOO_MANY_PIXELS
-    return ANIMATED if getattr(image, "n_frames", 1) > 1 else None
+    # An MPO's other frames are its depth, brightness or other eye: what is shown is the first.
+    return ANIMATED if image.format != "MPO" and getattr(image, "n_frames", 1) > 1 else None
 
 
 def is_plain(image: Image.Image) -> bool:

@@ -1,12 +1,11 @@
 """Fetches the pictures of one shard of URLs with img2dataset, and accounts for every URL.
 
-The shard is made in a folder of its own and its table moved into place last, so that a shard is there complete or not
+The shard is made under a name of its own and its table moved into place last, so that a shard is there complete or not
 at all, and a task that ran twice does no harm.
 """
 
 import io
 import re
-import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -19,7 +18,8 @@ from PIL import Image
 from pipeline import storage
 from pipeline.images.decode import is_plain, refusal, upright
 from pipeline.images.guard import Guard, Limits
-from pipeline.places.index import scan
+from pipeline.images.writer import SampleWriter
+from pipeline.places.sink import open_sink
 
 IMAGES = pa.schema(
     {
@@ -59,24 +59,27 @@ def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options:
     ``image_id`` and ``url`` of each; ``options``: a recipe's ``images``; ``a_host``: the most requests at a time to a
     host, 0 for any number.
     """
-    with tempfile.TemporaryDirectory(prefix="metaclip-fetch-") as made:
-        found = _download(Path(made), number, images, options, a_host)
-        tar = Path(made) / f"{shard_name(number)}.tar"
-        places = {line["key"]: line for line in scan(str(tar)).to_pylist()}
-        name = f"{shard_name(number)}-{uuid.uuid4().hex[:8]}.tar"
-        rows = [_row(image, found.get(image["image_id"]), places, name, options.format) for image in images]
-        with tar.open("rb") as source:
-            _move_in(source, storage.join(folder, name))
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(rows, IMAGES), sink, compression="zstd")
-        storage.write_bytes(storage.join(folder, f"{shard_name(number)}.parquet"), sink.getvalue().to_pybytes())
+    name = f"{shard_name(number)}-{uuid.uuid4().hex[:8]}.tar"
+    filesystem, path = storage.open_filesystem(storage.join(folder, name))
+    with (
+        tempfile.TemporaryDirectory(prefix="metaclip-fetch-") as made,
+        open_sink(filesystem, f"{path}.part") as sink,
+    ):
+        writer = SampleWriter(sink, options.format)
+        _download(Path(made), number, images, options, a_host, writer)
+    filesystem.move(f"{path}.part", path)
+    rows = [_row(image, writer.found.get(image["image_id"]), name, options.format) for image in images]
+    table = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, IMAGES), table, compression="zstd")
+    storage.write_bytes(storage.join(folder, f"{shard_name(number)}.parquet"), table.getvalue().to_pybytes())
 
 
-def _download(made: Path, number: int, images: list[dict[str, str]], options: Any, a_host: int) -> dict[str, dict]:
-    """img2dataset's row of each image, by image_id; an image that it dropped has none."""
+def _download(
+    made: Path, number: int, images: list[dict[str, str]], options: Any, a_host: int, samples: SampleWriter
+) -> None:
+    """Has img2dataset give ``samples`` a row of each image; of one that it drops there is none."""
     from img2dataset.downloader import Downloader
     from img2dataset.resizer import Resizer
-    from img2dataset.writer import WebDatasetSampleWriter
 
     rows = pa.table({name: [image[name] for image in images] for name in ("image_id", "url")})
     with pa.OSFile(str(made / "urls.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
@@ -99,7 +102,7 @@ def _download(made: Path, number: int, images: list[dict[str, str]], options: An
         max_aspect_ratio=options.max_aspect or float("inf"),
     )
     downloader = Downloader(
-        sample_writer_class=WebDatasetSampleWriter,
+        sample_writer_class=lambda *_: samples,
         resizer=_LimitedResizer(resizer, options.most_pixels),
         thread_count=options.threads,
         save_caption=False,
@@ -118,8 +121,6 @@ def _download(made: Path, number: int, images: list[dict[str, str]], options: An
     )
     with Guard(limits).installed():
         downloader.download_shard((number, str(made / "urls.arrow")))
-    rows = pq.read_table(made / f"{shard_name(number)}.parquet", partitioning=None).to_pylist()
-    return {row["image_id"]: row for row in rows}
 
 
 class _LimitedResizer:
@@ -146,15 +147,14 @@ class _LimitedResizer:
         return self.resizer(stream, boxes)
 
 
-def _row(image: dict, found: dict | None, places: dict, tar: str, kind: str) -> dict[str, Any]:
+def _row(image: dict, found: dict | None, tar: str, kind: str) -> dict[str, Any]:
     row = dict.fromkeys(IMAGES.names) | image
     if found is None:
         return row | {"status": LOST, "error": "img2dataset left it out"}
     row |= {name: found[name] for name in ("width", "height", "original_width", "original_height", "sha256")}
-    place = places.get(found["key"])
-    if found["status"] == SUCCESS and place is not None:
+    if found["status"] == SUCCESS:
         row |= {"status": SUCCESS, "format": kind, "shard": tar, "key": found["key"]}
-        return row | {"image_offset": place["image_offset"], "image_size": place["image_size"]}
+        return row | {"image_offset": found["image_offset"], "image_size": found["image_size"]}
     return row | {"status": reason(found["status"], found["error_message"] or ""), "error": found["error_message"]}
 
 
@@ -209,10 +209,3 @@ def remove_unnamed(folder: str) -> None:
     for name in names:
         if name.endswith((".tar", ".part")) and name not in named:
             storage.remove(storage.join(folder, name))
-
-
-def _move_in(source, target: str) -> None:
-    filesystem, path = storage.open_filesystem(target)
-    with filesystem.open_output_stream(f"{path}.part", compression=None) as sink:
-        shutil.copyfileobj(source, sink, 1 << 20)
-    filesystem.move(f"{path}.part", path)

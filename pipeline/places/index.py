@@ -1,8 +1,8 @@
 """Where the samples of a tar are: an index of any webdataset or img2dataset tar, from its headers."""
 
-import contextlib
 import tarfile
 from collections import Counter
+from collections.abc import Callable
 
 import orjson
 import pyarrow as pa
@@ -10,17 +10,21 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.errors import PipelineError
 from pipeline.places.members import FOLDER, REGULAR, members
+from pipeline.places.window import Window, ahead_of
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
 IMAGE, TEXT, JSON = (tuple(f"{kind}_{part}" for part in ("offset", "size")) for kind in ("image", "txt", "json"))
+SIDES = ("original_width", "original_height")
 MOST_JSON = 1 << 20
 SAMPLES = pa.schema(
     [("source_uid", pa.string()), *((name, pa.int64()) for name in IMAGE),
-     ("original_width", pa.int32()), ("original_height", pa.int32())]
+     *((name, pa.int32()) for name in SIDES)]
 )  # fmt: skip
 PLACES = pa.schema(
     [("key", pa.string()), ("keep_probability", pa.float64()), *((name, pa.int64()) for name in (*IMAGE, *TEXT, *JSON))]
 )
+_MEMBERS = {"txt": TEXT, "json": JSON, **dict.fromkeys(PICTURES, IMAGE)}
+_OTHER = (None, None)
 
 
 def scan(tar: str, refused: Counter | None = None) -> pa.Table:
@@ -30,37 +34,8 @@ def scan(tar: str, refused: Counter | None = None) -> pa.Table:
     ``not_a_file`` (links, devices), ``unsafe_name`` (absolute, or with ``..``), ``twice`` (a name again), and
     ``damaged_tar`` once where the tar cannot be read to its end. Without ``refused`` that raises ``PipelineError``.
     """
-    counts = Counter() if refused is None else refused
-    samples: dict[str, dict] = {}
-    filesystem, path = storage.open_filesystem(tar)
-    try:
-        with filesystem.open_input_file(path) as file:
-            end = file.size()
-            for name, kind, offset, size in members(file):
-                if kind != REGULAR:
-                    counts["not_a_file"] += kind != FOLDER
-                    continue
-                if offset + size > end:
-                    raise tarfile.ReadError("a member goes on after the end")
-                if name.startswith("/") or ".." in name.split("/") or "\0" in name:
-                    counts["unsafe_name"] += 1
-                    continue
-                base = name.rfind("/") + 1
-                dot = name.find(".", base)
-                key, extension = (name, "") if dot < 0 else (name[:dot], name[dot + 1 :].lower())
-                part = "image" if extension in PICTURES else extension
-                sample = samples.setdefault(key, {"key": key})
-                if f"{part}_offset" in sample:
-                    counts["twice"] += 1
-                    continue
-                sample[f"{part}_offset"], sample[f"{part}_size"] = offset, size
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        if refused is None:
-            raise PipelineError(f"{tar}: not a whole tar: {error}") from None
-        counts["damaged_tar"] += 1
-    rows = [sample for sample in samples.values() if IMAGE[0] in sample]
-    columns = {name: pa.array([row.get(name) for row in rows], PLACES.field(name).type) for name in PLACES.names}
-    return pa.table(columns)
+    rows = _with_pictures(tar, refused, lambda sample, window: None)
+    return pa.table({field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in PLACES})
 
 
 def samples_of(tar: str) -> tuple[pa.Table, dict[str, int]]:
@@ -69,22 +44,59 @@ def samples_of(tar: str) -> tuple[pa.Table, dict[str, int]]:
     ``source_uid`` is the uid in a sample's JSON, or its key where there is none; the original size is from there too.
     """
     refused: Counter = Counter()
-    places = scan(tar, refused)
+    rows = _with_pictures(tar, refused, _read_json)
+    columns = {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in SAMPLES}
+    return pa.table(columns), {reason: members for reason, members in sorted(refused.items()) if members}
+
+
+def _with_pictures(tar: str, refused: Counter | None, read_json: Callable[[dict, Window], None]) -> list[dict]:
+    counts = Counter() if refused is None else refused
+    samples: dict[str, dict] = {}
     filesystem, path = storage.open_filesystem(tar)
-    with filesystem.open_input_file(path) as file:
-        rows = [_known(row, file) for row in places.to_pylist()]
-    return pa.Table.from_pylist(rows, SAMPLES), dict(sorted(refused.items()))
+    try:
+        with filesystem.open_input_file(path) as file:
+            window = Window(file, ahead_of(filesystem))
+            for name, kind, offset, size in members(window):
+                if kind != REGULAR:
+                    counts["not_a_file"] += kind != FOLDER
+                    continue
+                if offset + size > window.end:
+                    raise tarfile.ReadError("a member goes on after the end")
+                if name.startswith("/") or "\0" in name or (".." in name and ".." in name.split("/")):
+                    counts["unsafe_name"] += 1
+                    continue
+                dot = name.find(".", name.rfind("/") + 1)
+                key, extension = (name, "") if dot < 0 else (name[:dot], name[dot + 1 :].lower())
+                at, length = _MEMBERS.get(extension, _OTHER)
+                sample = samples.get(key)
+                if sample is None:
+                    sample = samples[key] = {"key": key, "source_uid": key}
+                elif (at or "." + extension) in sample:
+                    counts["twice"] += 1
+                    continue
+                if not at:
+                    sample["." + extension] = True
+                    continue
+                sample[at], sample[length] = offset, size
+                if at is JSON[0] and size <= MOST_JSON:
+                    read_json(sample, window)
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        if refused is None:
+            raise PipelineError(f"{tar}: not a whole tar: {error}") from None
+        counts["damaged_tar"] += 1
+    return [sample for sample in samples.values() if IMAGE[0] in sample]
 
 
-def _known(row: dict, file: pa.NativeFile) -> dict:
-    content = None
-    if row[JSON[0]] is not None and row[JSON[1]] <= MOST_JSON:
-        with contextlib.suppress(orjson.JSONDecodeError):
-            content = orjson.loads(file.read_at(row[JSON[1]], row[JSON[0]]))
-    content = content if isinstance(content, dict) else {}
-    sides = {name: content.get(name) for name in ("original_width", "original_height")}
-    return {
-        "source_uid": str(content.get("uid") or row["key"]),
-        **{name: row[name] for name in IMAGE},
-        **{name: side if type(side) is int and 0 < side < 2**31 else None for name, side in sides.items()},
-    }
+def _read_json(sample: dict, window: Window) -> None:
+    """Adds what a sample's JSON says of it."""
+    try:
+        content = orjson.loads(window.read_at(sample[JSON[1]], sample[JSON[0]]))
+    except orjson.JSONDecodeError:
+        return
+    if not isinstance(content, dict):
+        return
+    sample["source_uid"] = str(content.get("uid") or sample["key"])
+    for name in SIDES:
+        side = content.get(name)
+        if type(side) is int and 0 < side < 2**31:
+            sample[name] = side

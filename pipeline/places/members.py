@@ -6,8 +6,9 @@ times have fractions). GNU long names, global pax headers, sparse files and size
 
 import tarfile
 from collections.abc import Iterator
+from zlib import adler32
 
-import pyarrow as pa
+from pipeline.places.window import Window
 
 BLOCK = 512
 REGULAR, FOLDER, OTHER = "regular", "folder", "other"
@@ -21,7 +22,7 @@ class _RareKind(Exception):
     """A header that ``tarfile`` is to read."""
 
 
-def members(file: pa.NativeFile) -> Iterator[Member]:
+def members(window: Window) -> Iterator[Member]:
     """Name, kind (``regular``, ``folder``, ``other``), offset and size of the content of each member, in order.
 
     Raises ``tarfile.TarError`` where the tar is damaged, after the members before that. Offsets are not held against
@@ -29,23 +30,23 @@ def members(file: pa.NativeFile) -> Iterator[Member]:
     """
     seen = 0
     try:
-        for member in _plain_members(file):
+        for member in _plain_members(window):
             seen += 1
             yield member
     except _RareKind:
-        file.seek(0)
-        with tarfile.open(fileobj=file, mode="r:") as tar:
+        window.file.seek(0)
+        with tarfile.open(fileobj=window.file, mode="r:") as tar:
             for number, info in enumerate(tar):
                 if number >= seen:
                     kind = FOLDER if info.isdir() else REGULAR if info.isreg() and not info.issparse() else OTHER
                     yield info.name, kind, info.offset_data, info.size
 
 
-def _plain_members(file: pa.NativeFile) -> Iterator[Member]:
-    offset, end, known = 0, file.size(), {}
+def _plain_members(window: Window) -> Iterator[Member]:
+    offset, end, known = 0, window.end, {}
     while offset < end:
-        header = file.read_at(BLOCK, offset)
-        if not header.strip(b"\0"):
+        header = window.read_at(BLOCK, offset)
+        if not header[0] and not header.strip(b"\0"):
             return
         if len(header) < BLOCK:
             raise tarfile.ReadError("unexpected end of data")
@@ -53,20 +54,20 @@ def _plain_members(file: pa.NativeFile) -> Iterator[Member]:
         data = offset + BLOCK
         offset = data + -(-size // BLOCK) * BLOCK
         if kind == b"x":
-            known = _pax(file.read_at(size, data), size)
+            known = _pax(window.read_at(min(size, _LARGEST_PAX + 1), data), size)
             continue
         if kind not in _KINDS:
             raise _RareKind
-        if "size" in known:
-            size = int(known["size"])
-            offset = data + -(-size // BLOCK) * BLOCK
-        name = known.get("path") or _name(header)
-        if kind in b"0\0" and name.endswith("/"):
-            kind = b"5"  # as old tars mark a folder
-        kind = _KINDS[kind]
-        if kind != REGULAR:
-            size, offset = (size, offset) if kind == FOLDER else (size, data)
-        known = {}
+        name = _name(header)
+        kind = FOLDER if kind == b"\0" and name.endswith("/") else _KINDS[kind]  # as old tars mark one
+        if known:
+            name = known["path"].rstrip("/") if "path" in known else name
+            if "size" in known:
+                size = int(known["size"])
+                offset = data + -(-size // BLOCK) * BLOCK
+            known = {}
+        if kind == OTHER:
+            offset = data
         yield name, kind, data, size
 
 
@@ -79,16 +80,20 @@ def _checked(header: bytes) -> tuple[int, bytes]:
         checksum = int(header[148:156].split(b"\0", 1)[0].strip() or b"0", 8)
     except ValueError:
         raise tarfile.ReadError("a header that is not one") from None
-    if checksum != sum(header) - sum(header[148:156]) + 8 * 32:
+    if checksum != _sum(header[:148]) + _sum(header[156:]) + 8 * 32:
         raise _RareKind  # tarfile knows of signed sums too, and says what is wrong
     return size, header[156:157]
 
 
+def _sum(content: bytes) -> int:
+    """The sum of the bytes, if it is less than 65,521; those of more are read by ``tarfile``, whose sum is exact."""
+    return adler32(content, 0) & 0xFFFF
+
+
 def _name(header: bytes) -> str:
     name = header[:100].split(b"\0", 1)[0]
-    prefix = header[345:500].split(b"\0", 1)[0]
-    if prefix and header[257:263] == b"ustar\0":
-        name = prefix + b"/" + name
+    if header[345] and header[257:263] == b"ustar\0":
+        name = header[345:500].split(b"\0", 1)[0] + b"/" + name
     return name.decode("utf-8", "surrogateescape")
 
 

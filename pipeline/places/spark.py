@@ -38,7 +38,9 @@ def scan_tars(spark: SparkSession, tars: list[str]) -> DataFrame:
                 yield from found.to_batches()
 
     numbered = spark.createDataFrame(list(enumerate(tars)), "number int, tar string")
-    listed = numbered.repartitionById(max(1, min(len(tars), MOST_TASKS)), F.col("number") % MOST_TASKS).select("tar")
+    # A task takes longer to start than a small tar to read.
+    tasks = min(MOST_TASKS, max(1, len(tars) // 4, min(len(tars), 4 * spark.sparkContext.defaultParallelism)))
+    listed = numbered.repartitionById(tasks, F.col("number") % tasks).select("tar")
     return listed.mapInArrow(scan_batches, IN_TARS)
 
 

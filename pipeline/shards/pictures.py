@@ -16,8 +16,11 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.shards.blur import BAD_BOXES, blurred, boxes_of
+from pipeline.shards.jpeg import jpeg_size
 
-EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+# A JPEG with further pictures behind it, as telephones make them for depth or brightness, is a JPEG to its readers.
+EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
+FORMATS = ("JPEG", "PNG", "WEBP")
 NOT_LOCAL, OUTSIDE, MISSING, UNREADABLE = "not_local", "outside_root", "missing_image", "unreadable_image"
 
 
@@ -96,8 +99,10 @@ def read_picture(url: str, root: str, prefix: str) -> bytes | str:
 
 
 def _looked_at(content: bytes) -> Picture | str:
+    if size := jpeg_size(content):
+        return Picture(content, EXTENSIONS["JPEG"], *size)
     try:
-        with Image.open(io.BytesIO(content), formats=list(EXTENSIONS)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.verify()
             return Picture(content, EXTENSIONS[image.format], image.width, image.height)
     except Exception:  # Pillow's decoders raise errors of many kinds on bad bytes.

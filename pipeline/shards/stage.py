@@ -23,6 +23,7 @@ def run(run: Run) -> Outcome:
     curated, content, refused = picture_places(run, run.table(source))
     if recipe.images.fetch or recipe.images.tars:
         # Shards are numbered by the pairs that have a picture, so that all are full.
+        curated = run.cut(curated, "located")
         dropped = without_picture(curated)
         curated, pairs = curated.where("status = 'success'"), rows_in - sum(dropped.values())
     blur = recipe.shards.blur

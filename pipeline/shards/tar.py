@@ -7,7 +7,6 @@ of its content in the tar and its size.
 
 import hashlib
 import io
-import tarfile
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.places.sink import open_sink
+from pipeline.places.tar import TarWriter
 from pipeline.shards.pictures import Load, Picture
 
 INDEX = pa.schema(
@@ -59,16 +60,15 @@ def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: 
     filesystem, path = storage.open_filesystem(storage.join(folder, name))
     dropped: Counter = Counter()
     index: list[dict[str, Any]] = []
-    with filesystem.open_output_stream(f"{path}.tar.part", compression=None) as raw:
-        out = _Hashed(raw)
+    with open_sink(filesystem, f"{path}.tar.part") as raw:
+        tar = TarWriter(raw)
         for row in rows:
             picture = load(row)
             if isinstance(picture, Picture):
-                index.append(_add_sample(out, row, picture))
+                index.append(_add_sample(tar, row, picture))
             else:
                 dropped[picture] += 1
-        # The end of a tar: two empty blocks, filled up to a record of 20.
-        out.write(bytes(-(out.size + 1024) % tarfile.RECORDSIZE + 1024))
+        tar.end()
     filesystem.move(f"{path}.tar.part", f"{path}.tar")
     table = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(index, INDEX), table, compression="zstd")
@@ -76,15 +76,15 @@ def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: 
     line = {
         "shard": f"{name}.tar",
         "samples": len(index),
-        "bytes": out.size,
-        "sha256": out.digest.hexdigest(),
+        "bytes": tar.size,
+        "sha256": tar.digest.hexdigest(),
         "dropped": dict(sorted(dropped.items())),
     }
     storage.write_json(storage.join(folder, f"{name}_stats.json"), line)
     return line
 
 
-def _add_sample(out: "_Hashed", row: dict[str, Any], picture: Picture) -> dict[str, Any]:
+def _add_sample(tar: TarWriter, row: dict[str, Any], picture: Picture) -> dict[str, Any]:
     key = sample_key(row["pair_id"])
     sha256 = hashlib.sha256(picture.content).hexdigest()
     meta = {"uid": key} | {name: row[name] for name in JSON_FIELDS}
@@ -99,46 +99,7 @@ def _add_sample(out: "_Hashed", row: dict[str, Any], picture: Picture) -> dict[s
         "height": picture.height,
         "sha256": sha256,
     }
-    parts, at = [], out.size
     for extension, content in sorted(members.items()):
         which = extension if extension in ("txt", "json") else "image"
-        line[f"{which}_offset"], line[f"{which}_size"] = at + tarfile.BLOCKSIZE, len(content)
-        padding = -len(content) % tarfile.BLOCKSIZE
-        parts += [_header(f"{key}.{extension}".encode(), len(content)), content, bytes(padding)]
-        at += tarfile.BLOCKSIZE + len(content) + padding
-    out.write(b"".join(parts))
+        line[f"{which}_offset"], line[f"{which}_size"] = tar.add(f"{key}.{extension}", content)
     return line
-
-
-def _header(name: bytes, size: int) -> bytes:
-    """The ustar header of a file, as ``tarfile`` writes it, whose ``TarInfo`` takes longer than a small picture."""
-    start, middle, end, checksum = _TEMPLATE
-    length = b"%011o" % size
-    total = checksum + sum(name) + sum(length)
-    return b"".join((name, start[len(name) :], length, middle, b"%06o\0 " % total, end))
-
-
-def _template() -> tuple[bytes, bytes, bytes, int]:
-    """The header of an empty name and no size: before the size, from there to the checksum, after it, and its sum."""
-    member = tarfile.TarInfo("")
-    member.mode = 0o644
-    header = member.tobuf(tarfile.USTAR_FORMAT)
-    blank = header[:124] + bytes(11) + header[135:148] + b" " * 8 + header[156:]
-    return blank[:124], blank[135:148], blank[156:], sum(blank)
-
-
-_TEMPLATE = _template()
-
-
-class _Hashed:
-    """A stream that hashes and counts what is written to it."""
-
-    def __init__(self, out: pa.NativeFile):
-        self.out, self.digest, self.size = out, hashlib.sha256(), 0
-
-    def write(self, content: bytes) -> int:
-        """Writes on."""
-        self.digest.update(content)
-        self.size += len(content)
-        self.out.write(content)
-        return len(content)

@@ -1,6 +1,7 @@
 """What came of a picture: words for errors, pictures of every kind, and a shard that accounts for all."""
 
 import io
+import resource
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ pytest.importorskip("img2dataset")
 from img2dataset.resizer import Resizer
 
 from pipeline.images.fetch import IMAGES, _LimitedResizer, fetch_shard, reason, remove_unnamed, retriable
+from pipeline.images.writer import SampleWriter
 from pipeline.recipe import Images
 
 from .site import Site, jpeg
@@ -73,6 +75,7 @@ def test_pictures_of_every_kind_are_right_or_refused():
     assert resized(encoded(Image.new("RGB", (200, 100)), "PNG")) == "too many pixels"
     frames = [Image.new("RGB", (40, 20), colour) for colour in ("red", "blue")]
     assert resized(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])) == "animated"
+    assert resized(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])).size == (32, 16)
     assert resized(b"<svg/>") == "not a picture"
     assert resized(encoded(colour, "PNG")[:60]) is not None
     turned = Image.new("RGB", (40, 20), "white")
@@ -109,3 +112,34 @@ def test_a_shard_accounts_for_all_and_leaves_no_rest(tmp_path):
             want = Image.open(io.BytesIO(jpeg(i))).resize((1, 1)).getpixel((0, 0))
             assert np.abs(np.array(image.resize((1, 1)).getpixel((0, 0))) - want).max() < 8
             assert image.size == (row["width"], row["height"])
+
+
+def test_a_shard_that_the_disk_does_not_take_is_not_there(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Site() as site:
+        images = [{"image_id": f"{i:03d}", "url": f"{site.url}/good/{i}.jpg"} for i in range(40)]
+        options = Images(fetch=True, size=256, allow_networks=["127.0.0.0/8"], threads=4)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, hard))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                fetch_shard(str(tmp_path), 0, images, options)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        site.shutdown()
+    assert not list(tmp_path.glob("*.parquet"))
+    remove_unnamed(str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_sink_ends_a_shard():
+    class Full:
+        def write(self, _content):
+            raise OSError("No space left on device")
+
+    samples = SampleWriter(Full(), "jpg")
+    with pytest.raises(OSError, match="No space"):
+        samples.write(b"picture", "000", None, {"image_id": "a"})
+    samples.write(None, "001", None, {"image_id": "b"})
+    with pytest.raises(OSError, match="No space"):
+        samples.close()
+    assert set(samples.found) == {"b"}

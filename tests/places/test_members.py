@@ -6,10 +6,11 @@ import tarfile
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.places.members import FOLDER, OTHER, REGULAR, members
+from pipeline.places.window import AHEAD_LOCAL, Window
 
 NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=180)
 KINDS = [
@@ -36,8 +37,8 @@ def reference(content):
         ]
 
 
-def ours(content):
-    return list(members(pa.PythonFile(io.BytesIO(content), mode="r")))
+def ours(content, ahead=AHEAD_LOCAL):
+    return list(members(Window(pa.PythonFile(io.BytesIO(content), mode="r"), ahead)))
 
 
 def write(entries, kind, mtime=0):
@@ -60,11 +61,14 @@ def write(entries, kind, mtime=0):
     st.lists(st.tuples(NAMES, st.sampled_from(KINDS), st.integers(0, 2000)), max_size=6),
     st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
     st.sampled_from([0, 1.5]),
+    st.sampled_from([1, 1100, AHEAD_LOCAL]),
 )
-def test_members_are_those_of_tarfile(entries, kind, mtime):
+@example([("\x80/", tarfile.REGTYPE, 3)], tarfile.PAX_FORMAT, 0, 1)
+@example([("/", tarfile.REGTYPE, 3), ("a/", tarfile.AREGTYPE, 0)], tarfile.USTAR_FORMAT, 0, 1)
+def test_members_are_those_of_tarfile(entries, kind, mtime, ahead):
     content = write(entries, kind, mtime)
     assert [
-        (name.rstrip("/") if kind == FOLDER else name, kind, at, size) for name, kind, at, size in ours(content)
+        (name.rstrip("/") if kind == FOLDER else name, kind, at, size) for name, kind, at, size in ours(content, ahead)
     ] == reference(content)
 
 
