@@ -2,14 +2,17 @@
 
 The loop is what people write: ``tarfile`` through each tar, the sample's uid looked up in a set,
 ``webdataset.ShardWriter``. It leaves samples in the order of the tars and writes no index; ours puts them in the order
-of a hash over all shards. Both read the same tars and write the same pictures; half of the samples are curated. Times
-are those of the wall, with all that was written before on the disk.
+of a hash over all shards. With ``--datacomp`` DataComp's resharder.py takes its turn, with a process a core. All read
+the same tars and write the same pictures into an empty folder; half of the samples are curated. Times are those of the
+wall, with all that was written before on the disk; the best of the turns counts.
 """
 
 import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -28,7 +31,8 @@ from benchmarks.compare import write_json
 from pipeline.curate import curate
 from pipeline.job import new_app, run
 from pipeline.progress import results
-from pipeline.recipe import load_recipe
+from pipeline.recipe import Recipe, load_recipe
+from pipeline.shards.subset import write_subset
 
 app = new_app()
 RECIPE = """
@@ -44,8 +48,10 @@ images: {tars: [%(work)s/tars]}
 
 @app.command(help=__doc__)
 def main(
-    samples: Annotated[int, typer.Option(help="In the tars.")] = 100_000,
+    samples: Annotated[int, typer.Option(help="In the tars; 32 KB each.")] = 200_000,
     each: Annotated[int, typer.Option(help="Samples of a tar.")] = 10_000,
+    turns: Annotated[int, typer.Option(help="Turns of each.")] = 3,
+    datacomp: Annotated[Path | None, typer.Option(help="DataComp's resharder.py; needs what it imports.")] = None,
 ) -> None:
     """Measures and reports."""
     with tempfile.TemporaryDirectory(prefix="metaclip-reshard-") as folder:
@@ -55,29 +61,39 @@ def main(
         recipe.write_text(RECIPE % {"work": work})
         found = load_recipe(str(recipe))
         curate(found, str(work / "out"), ["ingest", "match", "dedupe", "balance"])
-        uids = {f"{i:032x}" for i in range(0, samples, 2)}
-        seconds: dict[str, list[float]] = {"loop": [], "ours": []}
-        for turn in range(3):
-            os.sync()
-            started = time.monotonic()
-            _loop(sorted((work / "tars").glob("*.tar")), uids, work / f"loop-{turn}", each)
-            seconds["loop"].append(time.monotonic() - started)
-            shutil.rmtree(work / f"loop-{turn}")
-            os.sync()
-            summary = curate(found, str(work / "out"), ["shards"], force=True)
-            seconds["ours"].append(summary["stages"][0]["seconds"])
-            assert summary["stages"][0]["out"] == len(uids)
-    best = {name: min(times) for name, times in seconds.items()}
-    ratio = best["loop"] / best["ours"]
+        write_subset(str(work / "out"), work / "subset.npy")
+        peers = {"loop": lambda: _loop(work, samples, each)}
+        if datacomp is not None:
+            peers[f"DataComp's, {os.cpu_count()} processes"] = lambda: _datacomp(work, each, datacomp)
+        best: dict[str, float] = {}
+        for _ in range(turns):
+            for name, reshard in (peers | {"ours": lambda: _ours(work, found)}).items():
+                for written in (work / "plain", work / "out/shards"):
+                    shutil.rmtree(written, ignore_errors=True)
+                (work / "plain").mkdir()
+                os.sync()
+                started = time.monotonic()
+                assert reshard() == samples // 2
+                best[name] = min(best.get(name, float("inf")), time.monotonic() - started)
     title = f"{samples:,} samples, {size / 1e9:.2f} GB of tars, {samples // 2:,} curated"
     table = Table(title=title, header_style="bold")
-    for heading in ("", "seconds", "GB read/s"):
+    for heading in ("", "seconds", "GB read/s", "ours is faster by"):
         table.add_column(heading, justify="right" if heading else "left")
-    for name, time_taken in best.items():
-        table.add_row(name, f"{time_taken:.1f}", f"{size / time_taken / 1e9:.2f}")
+    for name, seconds in best.items():
+        table.add_row(name, f"{seconds:.1f}", f"{size / seconds / 1e9:.2f}", f"{seconds / best['ours']:.1f}x")
     results.print(table)
-    results.print(f"ours is faster by {ratio:.1f}x")
-    write_json("reshard", {"samples": samples, "bytes": size, "seconds": seconds, "ratio": ratio})
+    write_json("reshard", {"samples": samples, "bytes": size, "seconds": best})
+
+
+def _ours(work: Path, recipe: Recipe) -> int:
+    return curate(recipe, str(work / "out"), ["shards"], force=True)["stages"][0]["out"]
+
+
+def _datacomp(work: Path, each: int, script: Path) -> int:
+    options = ["-i", work / "tars", "-o", work / "plain", "-s", work / "subset.npy", "-j", str(os.cpu_count())]
+    options += ["--shard-size", str(each), "--shard-format", "{:05d}.tar"]
+    subprocess.run([sys.executable, script, *options], check=True)
+    return sum(json.loads(file.read_text())["successes"] for file in (work / "plain").glob("*_stats.json"))
 
 
 def _write_work(work: Path, samples: int, each: int) -> int:
@@ -112,13 +128,15 @@ def _write_work(work: Path, samples: int, each: int) -> int:
     }
     pq.write_table(pa.table(columns), work / "pool.parquet")
     (work / "en.txt").write_text("picture\n")
-    return sum(file.stat().st_size for file in (work / "tars").iterdir())
+    tars = {f"{start // each:05d}.tar": min(each, samples - start) for start in range(0, samples, each)}
+    (work / "tars/sizes.json").write_text(json.dumps(tars))
+    return sum((work / "tars" / name).stat().st_size for name in tars)
 
 
-def _loop(tars: list[Path], uids: set[str], folder: Path, each: int) -> None:
-    folder.mkdir()
-    with webdataset.ShardWriter(str(folder / "%05d.tar"), maxcount=each, verbose=0) as sink:
-        for path in tars:
+def _loop(work: Path, samples: int, each: int) -> int:
+    uids = {f"{i:032x}" for i in range(0, samples, 2)}
+    with webdataset.ShardWriter(str(work / "plain/%05d.tar"), maxcount=each, verbose=0) as sink:
+        for path in sorted((work / "tars").glob("*.tar")):
             with tarfile.open(path) as tar:
                 sample: dict = {}
                 for member in tar:
@@ -128,6 +146,7 @@ def _loop(tars: list[Path], uids: set[str], folder: Path, each: int) -> None:
                     sample[kind] = tar.extractfile(member).read()
                     if len(sample) == 4 and json.loads(sample["json"])["uid"] in uids:
                         sink.write(sample)
+        return sink.total
 
 
 if __name__ == "__main__":

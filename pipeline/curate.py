@@ -110,7 +110,8 @@ def curate(
         print_of = _fingerprint(job, name)
         former = record.load(output, name)
         fits = former is not None and former.fingerprint == print_of and not force
-        if fits and all(storage.exists(storage.join(output, table)) for table in STAGES[name].tables):
+        there = all(storage.exists(storage.join(output, table)) for table in STAGES[name].tables)
+        if fits and there and (name != "shards" or shards.is_there(recipe)):
             done.append(former.summary(skipped=True))
             continue
         done.append(_run_stage(job, name, print_of, strict).summary(skipped=False))
@@ -131,7 +132,7 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
     if "match" in wanted:
         lists = load_lists(recipe)
     if {"images", "shards"} & set(wanted):
-        shards.check_shards(recipe.images, "images" in wanted)
+        shards.check_shards(recipe, "images" in wanted)
     balance.check_domains(recipe)
     if "filter" in wanted:
         filtering.check_filter(recipe)

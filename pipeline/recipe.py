@@ -212,9 +212,10 @@ class Rebalance(Section):
 
 
 class Shards(Section):
-    """The size of a shard in samples, and the column whose boxes (of faces) are blurred."""
+    """The size of a shard in samples, where they go, and the column whose boxes (of faces) are blurred."""
 
     samples: Count = 10_000
+    folder: StrictStr | None = None
     blur: StrictStr | None = None
 
 

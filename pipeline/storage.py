@@ -1,4 +1,4 @@
-"""Files and folders by path or URL, local or of a store that Arrow knows (s3, gs, hdfs): list, read, write, move.
+"""Files and folders by path or URL, local or of a store that Arrow or fsspec knows: list, read, write, move.
 
 Spark reads and writes the tables; this is for the rest: finding input files, small JSON files, and putting a finished
 folder in its place.
@@ -12,7 +12,11 @@ import uuid
 from pathlib import PurePosixPath
 from typing import Any
 
+import fsspec
+import pyarrow as pa
 import pyarrow.fs as pafs
+
+from pipeline.errors import UsageError
 
 BLOCK = 1 << 20
 
@@ -23,11 +27,29 @@ def join(folder: str, *names: str) -> str:
 
 
 def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
-    """The Arrow file system of a path or URL, and the path in it. Spark's ``s3a://`` is Arrow's ``s3://``."""
+    """The Arrow file system of a path or URL, and the path in it. Spark's ``s3a://`` is Arrow's ``s3://``.
+
+    What Arrow has no file system for (it has s3, gs, abfs and hdfs) is fsspec's. Raises ``UsageError`` for what neither
+    knows, or needs a package for.
+    """
     path = str(path)
     if "://" not in path:
         return pafs.LocalFileSystem(), posixpath.abspath(path)
-    return pafs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1))
+    try:
+        return pafs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1))
+    except pa.ArrowInvalid as problem:
+        if "Unrecognized filesystem" not in str(problem):
+            raise UsageError(f"{path}: {problem}") from None
+    try:
+        filesystem, path_in_it = fsspec.core.url_to_fs(path)
+    except (ValueError, ImportError) as problem:
+        raise UsageError(f"{path}: {problem}") from None
+    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path_in_it
+
+
+def is_local(path: str) -> bool:
+    """Whether a path or URL is of this machine's file system, which answers at once."""
+    return isinstance(open_filesystem(path)[0], pafs.LocalFileSystem)
 
 
 def absolute(path: str) -> str:

@@ -1,5 +1,6 @@
 """One embedded Spark session for all tests, and where the shared material is."""
 
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,22 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared material is not here")
     return SHARED
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """The URL of an empty bucket of moto's S3 server on loopback; environment variables say where it is."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT"))
+    yield "s3://bucket"
+    server.stop()

@@ -70,7 +70,7 @@ def tar_content(row: dict[str, Any]) -> bytes:
     return _open_tar(row["tar"]).read_at(row["image_size"], row["image_offset"])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)  # Below the files that a process may have open, as a rule.
 def _open_tar(tar: str):
     filesystem, path = storage.open_filesystem(tar)
     return filesystem.open_input_file(path)

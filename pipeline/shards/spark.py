@@ -44,17 +44,19 @@ def without_picture(pairs: DataFrame) -> dict[str, int]:
     return {line["status"] or MISSING: line["count"] for line in counted}
 
 
-def write_shards(curated: DataFrame, pairs: int, samples: int, folder: str, load: Load, *more: str) -> DataFrame:
+def write_shards(
+    curated: DataFrame, pairs: int, samples: int, folder: str, load: Load, at_a_time: int, *more: str
+) -> DataFrame:
     """Writes the shards of the curated pairs into ``folder`` from the tasks; a row a shard says what is in it.
 
-    ``more``: further columns that ``load`` looks at.
+    ``at_a_time``: pictures that a task reads at a time; ``more``: further columns that ``load`` looks at.
     """
     columns = ["shard", "pair_id", *JSON_FIELDS, "tar", "image_offset", "image_size", *more]
 
     def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows: Iterator[dict[str, Any]] = (row for batch in batches for row in batch.to_pylist())
         for number, of_shard in groupby(rows, key=itemgetter("shard")):
-            line = write_shard(folder, number, of_shard, load)
+            line = write_shard(folder, number, of_shard, load, at_a_time)
             dropped = pa.array([list(line["dropped"].items())], pa.map_(pa.string(), pa.int64()))
             plain = {name: pa.array([line[name]]) for name in ("shard", "samples", "bytes", "sha256")}
             yield pa.record_batch(plain | {"dropped": dropped})

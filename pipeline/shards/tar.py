@@ -7,8 +7,9 @@ of its content in the tar and its size.
 
 import hashlib
 import io
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -50,11 +51,14 @@ def sample_key(pair_id: int) -> str:
     return f"{pair_id % (1 << 64):016x}"
 
 
-def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: Load) -> dict[str, Any]:
+def write_shard(
+    folder: str, number: int, rows: Iterable[dict[str, Any]], load: Load, at_a_time: int = 1
+) -> dict[str, Any]:
     """Writes the shard of the rows (curated pairs in key order) and returns its line for the set's manifest.
 
     ``load`` gives the picture of a row, or says why there is none; such a pair is left out and counted by reason. Files
-    appear complete or not at all. The memory is that of one sample; the tar goes to disk as it grows.
+    appear complete or not at all. The tar goes to disk as it grows; the memory is that of two blocks of it and of the
+    pictures that are read ``at_a_time``: one where they are at hand, more where each is a request.
     """
     name = shard_name(number)
     filesystem, path = storage.open_filesystem(storage.join(folder, name))
@@ -62,8 +66,7 @@ def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: 
     index: list[dict[str, Any]] = []
     with open_sink(filesystem, f"{path}.tar.part") as raw:
         tar = TarWriter(raw)
-        for row in rows:
-            picture = load(row)
+        for row, picture in _loaded(rows, load, at_a_time):
             if isinstance(picture, Picture):
                 index.append(_add_sample(tar, row, picture))
             else:
@@ -82,6 +85,22 @@ def write_shard(folder: str, number: int, rows: Iterable[dict[str, Any]], load: 
     }
     storage.write_json(storage.join(folder, f"{name}_stats.json"), line)
     return line
+
+
+def _loaded(rows: Iterable[dict[str, Any]], load: Load, at_a_time: int) -> Iterator[tuple[dict, Picture | str]]:
+    """Each row and what was loaded for it, in the order of the rows."""
+    if at_a_time == 1:
+        yield from ((row, load(row)) for row in rows)
+        return
+    waiting: deque[tuple[dict, Future]] = deque()
+    with ThreadPoolExecutor(at_a_time) as threads:
+        for row in rows:
+            waiting.append((row, threads.submit(load, row)))
+            if len(waiting) == at_a_time:
+                first, picture = waiting.popleft()
+                yield first, picture.result()
+        for row, picture in waiting:
+            yield row, picture.result()
 
 
 def _add_sample(tar: TarWriter, row: dict[str, Any], picture: Picture) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """Shards and tars in an object store: moto's S3 server on loopback, through the same functions as local files."""
 
 import tarfile
-import urllib.request
 
 import pyarrow.parquet as pq
-import pytest
 
 from pipeline import storage
 from pipeline.places.index import samples_of, scan
@@ -12,26 +10,6 @@ from pipeline.shards.pictures import pictures, tar_content
 from pipeline.shards.tar import write_shard
 from tests.e2e.test_tars import add
 from tests.images.site import jpeg
-
-BUCKET = "s3://bucket"
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT"))
-    yield BUCKET
-    server.stop()
 
 
 def test_a_shard_is_written_from_a_tar_both_in_a_store(bucket, tmp_path):
