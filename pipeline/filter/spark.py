@@ -21,7 +21,7 @@ from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
 from pipeline.places.spark import PLACE
 from pipeline.recipe import Filter
-from pipeline.shards.pictures import MISSING, Content
+from pipeline.shards.pictures import MISSING, Content, loaded
 
 SIDES = ("original_width", "original_height")
 FACTS = "sha256 string, pixels string, phash bigint, width int, height int"
@@ -160,15 +160,15 @@ def by_pictures(pairs: DataFrame, images: DataFrame, columns: list[str]) -> Data
     return joined.withColumn("dropped", F.coalesce("dropped", "why")).select(*columns, "dropped")
 
 
-def picture_facts(images: DataFrame, content: Content, most_pixels: int) -> DataFrame:
-    """Adds the ``facts`` of each row's picture, or ``dropped``: why there are none."""
+def picture_facts(images: DataFrame, content: Content, most_pixels: int, at_a_time: int = 1) -> DataFrame:
+    """Adds the ``facts`` of each row's picture, or ``dropped``: why there are none; reads so many ``at_a_time``."""
     names = [part.split(" ")[0] for part in FACTS.split(", ")]
 
     def look_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for start in range(0, batch.num_rows, 1000):
                 part = batch.slice(start, 1000)
-                found = [_look(row, content, most_pixels) for row in part.to_pylist()]
+                found = [_look(read, most_pixels) for _, read in loaded(part.to_pylist(), content, at_a_time)]
                 columns = {name: [row.get(name) for row in found] for name in ("dropped", *names)}
                 table = pa.table({**{n: part.column(n) for n in part.schema.names}, **columns})
                 yield from table.cast(pa.schema([*part.schema, *FACT_FIELDS])).to_batches()
@@ -187,9 +187,8 @@ FACT_FIELDS = [
 ]
 
 
-def _look(row: dict[str, Any], content: Content, most_pixels: int) -> dict[str, Any]:
-    found = content(row)
-    found = found if isinstance(found, str) else facts(found, most_pixels)
+def _look(read: bytes | str, most_pixels: int) -> dict[str, Any]:
+    found = read if isinstance(read, str) else facts(read, most_pixels)
     return {"dropped": found} if isinstance(found, str) else found
 
 

@@ -37,7 +37,7 @@ from pipeline.filter.spark import (
 from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import build_file
 from pipeline.places.index import IMAGE, samples_of
-from pipeline.places.stage import found_path, picture_places
+from pipeline.places.stage import found_path, picture_places, pictures_at_a_time
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import local_path
 from pipeline.run import Outcome, Run
@@ -89,7 +89,8 @@ def _look(run: Run, rows, content: Callable | None, sets: dict[str, EvaluationFi
     images = to_look_at(rows)
     if content is None or not (options.looks() or run.recipe.images.root):
         images = images.limit(0)
-    images = run.cut(picture_facts(images, content, most_pixels), "facts").transform(by_size, options)
+    images = run.cut(picture_facts(images, content, most_pixels, pictures_at_a_time(run)), "facts")
+    images = images.transform(by_size, options)
     hashed, unread = _known_pictures(run, sets, most_pixels)
     notes |= unread
     if hashed:

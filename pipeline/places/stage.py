@@ -8,6 +8,8 @@ from pipeline.recipe_file import local_path
 from pipeline.run import Run
 from pipeline.shards.pictures import Content, local_content, tar_content
 
+REQUESTS = 16
+
 
 def picture_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame, Content | None, dict[str, int]]:
     """The pairs with the places of their pictures, what reads a picture (None: there are none), and what was refused.
@@ -23,6 +25,13 @@ def picture_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame,
     if images.root is not None:
         return with_files(pairs), local_content(found_path(images.root), images.prefix), {}
     return with_files(pairs), None, {}
+
+
+def pictures_at_a_time(run: Run) -> int:
+    """How many pictures a task is to read at a time: one from disks, more from a store, where each is a request."""
+    images = run.recipe.images
+    places = [run.folder("fetched")] if images.fetch else images.tars or [images.root or run.output]
+    return 1 if all(storage.is_local(place) for place in places) else REQUESTS
 
 
 def list_tars(paths: list[str]) -> list[str]:

@@ -6,7 +6,9 @@ Of local ones, only a URL that starts with the recipe's ``images.prefix`` stands
 
 import io
 import posixpath
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -58,6 +60,24 @@ def pictures(content: Content, blur: str | None = None) -> Load:
             return UNREADABLE
 
     return load
+
+
+def loaded(
+    rows: Iterable[dict[str, Any]], load: Callable[[dict[str, Any]], Any], at_a_time: int
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Each row with what ``load`` gives for it, in the order of the rows; so many are loaded ``at_a_time``."""
+    if at_a_time == 1:
+        yield from ((row, load(row)) for row in rows)
+        return
+    waiting: deque[tuple[dict[str, Any], Future]] = deque()
+    with ThreadPoolExecutor(at_a_time) as threads:
+        for row in rows:
+            waiting.append((row, threads.submit(load, row)))
+            if len(waiting) == at_a_time:
+                first, found = waiting.popleft()
+                yield first, found.result()
+        for row, found in waiting:
+            yield row, found.result()
 
 
 def local_content(root: str, prefix: str) -> Content:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from pipeline import storage, tables
 from pipeline.errors import UsageError
-from pipeline.places.stage import check_images, found_path, picture_places
+from pipeline.places.stage import check_images, found_path, picture_places, pictures_at_a_time
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.run import Outcome, Run
 from pipeline.shards.pictures import pictures
@@ -14,7 +14,6 @@ from pipeline.tables import Account
 
 MANIFEST = "manifest.json"
 OURS = re.compile(r"\d{5,}(\.tar|\.tar\.part|\.parquet|_stats\.json)|sizes\.json")
-REQUESTS = 16  # at a time, of a task, to a store
 
 
 def run(run: Run) -> Outcome:
@@ -42,7 +41,7 @@ def run(run: Run) -> Outcome:
     if blur is not None and blur not in curated.columns:
         raise UsageError(f"shards.blur: no column {blur}; name it in input.pass_through too")
     more = [blur] if blur else []
-    load, at_a_time = pictures(content, blur), _at_a_time(run)
+    load, at_a_time = pictures(content, blur), pictures_at_a_time(run)
     written = write_shards(curated, pairs, recipe.shards.samples, folder, load, at_a_time, *more)
     shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
     for line in shards:
@@ -63,13 +62,6 @@ def run(run: Run) -> Outcome:
     notes = {"shards": len(shards)} | ({"refused_members": refused} if refused else {})
     notes |= {"folder": recipe.shards.folder} if recipe.shards.folder is not None else {}
     return Account(rows_in, samples, dict(sorted(dropped.items()))), notes
-
-
-def _at_a_time(run: Run) -> int:
-    """The pictures that a task reads at a time."""
-    images = run.recipe.images
-    places = [run.folder("fetched")] if images.fetch else images.tars or [images.root]
-    return 1 if all(storage.is_local(place) for place in places) else REQUESTS
 
 
 def _clear(folder: str, name: str) -> None:

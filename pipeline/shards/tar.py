@@ -7,9 +7,8 @@ of its content in the tar and its size.
 
 import hashlib
 import io
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.places.sink import open_sink
 from pipeline.places.tar import TarWriter
-from pipeline.shards.pictures import Load, Picture
+from pipeline.shards.pictures import Load, Picture, loaded
 
 INDEX = pa.schema(
     {
@@ -66,7 +65,7 @@ def write_shard(
     index: list[dict[str, Any]] = []
     with open_sink(filesystem, f"{path}.tar.part") as raw:
         tar = TarWriter(raw)
-        for row, picture in _loaded(rows, load, at_a_time):
+        for row, picture in loaded(rows, load, at_a_time):
             if isinstance(picture, Picture):
                 index.append(_add_sample(tar, row, picture))
             else:
@@ -85,22 +84,6 @@ def write_shard(
     }
     storage.write_json(storage.join(folder, f"{name}_stats.json"), line)
     return line
-
-
-def _loaded(rows: Iterable[dict[str, Any]], load: Load, at_a_time: int) -> Iterator[tuple[dict, Picture | str]]:
-    """Each row and what was loaded for it, in the order of the rows."""
-    if at_a_time == 1:
-        yield from ((row, load(row)) for row in rows)
-        return
-    waiting: deque[tuple[dict, Future]] = deque()
-    with ThreadPoolExecutor(at_a_time) as threads:
-        for row in rows:
-            waiting.append((row, threads.submit(load, row)))
-            if len(waiting) == at_a_time:
-                first, picture = waiting.popleft()
-                yield first, picture.result()
-        for row, picture in waiting:
-            yield row, picture.result()
 
 
 def _add_sample(tar: TarWriter, row: dict[str, Any], picture: Picture) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 import io
+import threading
+import time
 
 import pytest
 from PIL import Image
 
-from pipeline.shards.pictures import Picture, local_content, picture_path, pictures
+from pipeline.shards.pictures import Picture, loaded, local_content, picture_path, pictures
 
 PREFIX = "https://p.test/a/"
 
@@ -67,3 +69,24 @@ def test_pictures_and_reasons(tmp_path):
     assert load(PREFIX + "../secret.png") == "outside_root"
     for url in (f"file://{root}/a.png", "https://other.test/a.png", str(root / "a.png")):
         assert load(url) == "not_local"
+
+
+@pytest.mark.parametrize("at_a_time", [1, 4, 100])
+def test_pictures_that_are_read_at_a_time_come_in_order(at_a_time):
+    reading, most, lock = 0, 0, threading.Lock()
+
+    def load(row):
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        time.sleep(0.001 * (row["i"] % 3))
+        with lock:
+            reading -= 1
+        return row["i"] * 2
+
+    rows = ({"i": i} for i in range(30))
+    assert [(row["i"], found) for row, found in loaded(rows, load, at_a_time)] == [(i, 2 * i) for i in range(30)]
+    assert most <= at_a_time
+    with pytest.raises(KeyError):
+        list(loaded([{"i": 1}, {}], load, at_a_time))
