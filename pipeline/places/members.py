@@ -66,8 +66,8 @@ def _plain_members(window: Window) -> Iterator[Member]:
                 size = int(known["size"])
                 offset = data + -(-size // BLOCK) * BLOCK
             known = {}
-        if kind == OTHER:
-            offset = data
+        if kind != REGULAR:
+            offset = data  # Whatever their size says, no content follows.
         yield name, kind, data, size
 
 

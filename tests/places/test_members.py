@@ -63,6 +63,7 @@ def write(entries, kind, mtime=0):
     st.sampled_from([0, 1.5]),
     st.sampled_from([1, 1100, AHEAD_LOCAL]),
 )
+@example([("/", tarfile.AREGTYPE, 1), ("0", tarfile.REGTYPE, 0)], tarfile.USTAR_FORMAT, 0, 1)
 @example([("\x80/", tarfile.REGTYPE, 3)], tarfile.PAX_FORMAT, 0, 1)
 @example([("/", tarfile.REGTYPE, 3), ("a/", tarfile.AREGTYPE, 0)], tarfile.USTAR_FORMAT, 0, 1)
 def test_members_are_those_of_tarfile(entries, kind, mtime, ahead):
