@@ -64,6 +64,8 @@ def _plain_members(window: Window) -> Iterator[Member]:
             name = known["path"].rstrip("/") if "path" in known else name
             if "size" in known:
                 size = int(known["size"])
+                if size < 0:
+                    raise tarfile.ReadError("a size below nothing")
                 offset = data + -(-size // BLOCK) * BLOCK
             known = {}
         if kind != REGULAR:
@@ -78,6 +80,8 @@ def _checked(header: bytes) -> tuple[int, bytes]:
             raise _RareKind
         size = int(header[124:136].split(b"\0", 1)[0].strip() or b"0", 8)
         checksum = int(header[148:156].split(b"\0", 1)[0].strip() or b"0", 8)
+        if size < 0:
+            raise ValueError
     except ValueError:
         raise tarfile.ReadError("a header that is not one") from None
     if checksum != _sum(header[:148]) + _sum(header[156:]) + 8 * 32:
@@ -106,7 +110,7 @@ def _pax(content: bytes, size: int) -> dict[str, str]:
     while at < size and content[at]:
         space = content.index(b" ", at, at + 20)
         length = int(content[at:space])
-        if length < 5 or content[at + length - 1] != 0x0A:
+        if length < 5 or at + length > size or content[at + length - 1] != 0x0A:
             raise tarfile.ReadError("a pax header that is not one")
         key, _, value = content[space + 1 : at + length - 1].partition(b"=")
         if key in (b"path", b"size"):

@@ -85,6 +85,24 @@ def test_damage_ends_in_an_error_of_tarfile_or_what_is_before_it(data):
         ours(bytes(content))
 
 
+def test_a_pax_record_that_is_longer_than_its_header():
+    content = write([("a.jpg", tarfile.REGTYPE, 700)], tarfile.PAX_FORMAT, 1.5).replace(b"13 mtime=", b"93 mtime=")
+    with pytest.raises(tarfile.ReadError):
+        ours(content)
+
+
+def test_a_size_below_nothing_does_not_send_the_reader_back():
+    content = write([("a.jpg", tarfile.REGTYPE, 700)], tarfile.PAX_FORMAT, 1.5)
+    with pytest.raises(tarfile.ReadError):
+        ours(content.replace(b"13 mtime=1.5\n", b"13 size=-512\n"))
+    header = bytearray(write([("a.jpg", tarfile.REGTYPE, 700)], tarfile.USTAR_FORMAT))
+    header[124:136] = b"-00000002000"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    with pytest.raises(tarfile.ReadError):
+        ours(bytes(header))
+
+
 @pytest.mark.parametrize("content", [b"", bytes(512), bytes(1024), bytes(10240)])
 def test_empty_tars(content):
     assert ours(content) == []
