@@ -27,10 +27,6 @@ def run(run: Run) -> Outcome:
     staging = tables.staging(run.output, "shards")
     storage.remove(staging)
     storage.make_folder(staging)
-    folder = staging
-    if recipe.shards.folder is not None:
-        folder = found_path(recipe.shards.folder)
-        _clear(folder, recipe.name)
     curated, content, refused = picture_places(run, run.table(source))
     if recipe.images.fetch or recipe.images.tars:
         # Shards are numbered by the pairs that have a picture, so that all are full.
@@ -41,6 +37,10 @@ def run(run: Run) -> Outcome:
     if blur is not None and blur not in curated.columns:
         raise UsageError(f"shards.blur: no column {blur}; name it in input.pass_through too")
     more = [blur] if blur else []
+    folder = staging
+    if recipe.shards.folder is not None:  # Only now: the set before stays where the recipe is wrong.
+        folder = found_path(recipe.shards.folder)
+        _clear(folder, recipe.name)
     load, at_a_time = pictures(content, blur), pictures_at_a_time(run)
     written = write_shards(curated, pairs, recipe.shards.samples, folder, load, at_a_time, *more)
     shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
@@ -56,7 +56,7 @@ def run(run: Run) -> Outcome:
         "bytes": sum(line["bytes"] for line in shards),
         "shards": shards,
     }
-    for place in {staging, folder}:
+    for place in dict.fromkeys((staging, folder)):
         storage.write_json(storage.join(place, "sizes.json"), {line["shard"]: line["samples"] for line in shards})
         storage.write_json(storage.join(place, MANIFEST), manifest)
     notes = {"shards": len(shards)} | ({"refused_members": refused} if refused else {})
@@ -76,18 +76,22 @@ def _clear(folder: str, name: str) -> None:
 
 def _check_folder(folder: str, name: str) -> None:
     try:
-        others = [file for file in storage.names(folder) if OURS.fullmatch(file)]
+        there = [file for file in storage.names(folder) if OURS.fullmatch(file) or file == MANIFEST]
     except (UsageError, OSError) as problem:
         raise UsageError(f"shards.folder: {' '.join(str(problem).split())}") from None
-    found = storage.read_json(storage.join(folder, MANIFEST)) or {}
-    if others and found.get("name") != name:
-        raise UsageError(f"shards.folder: {folder} holds {others[0]}, which is not of recipe {name!r}; give another")
+    if there and _manifest(folder).get("name") != name:
+        raise UsageError(f"shards.folder: {folder} holds {there[0]}, which is not of recipe {name!r}; give another")
+
+
+def _manifest(folder: str) -> dict:
+    found = storage.read_json(storage.join(folder, MANIFEST))
+    return found if isinstance(found, dict) else {}
 
 
 def is_there(recipe: Recipe) -> bool:
     """Whether the shards in ``shards.folder`` are finished; true where it is not given."""
     folder = recipe.shards.folder
-    return folder is None or "shards" in (storage.read_json(storage.join(found_path(folder), MANIFEST)) or {})
+    return folder is None or "shards" in _manifest(found_path(folder))
 
 
 def check_shards(recipe: Recipe, fetching: bool) -> None:

@@ -43,6 +43,9 @@ def test_shards_in_a_folder_of_their_own(work, expected, tmp_path):
 
     again = run(work / "recipe.yaml", tmp_path / "out", *settings)
     assert stage(again, "shards")["skipped"]
+    with pytest.raises(UsageError, match="no column boxes"):
+        run(work / "recipe.yaml", tmp_path / "out", *settings, "shards.blur=boxes")
+    assert of(str(tmp_path / "elsewhere")) == expected  # A recipe that is wrong takes nothing away.
     # A set whose manifest does not say what is in it was not finished.
     (tmp_path / "elsewhere/manifest.json").write_text('{"name": "tars"}')
     (tmp_path / "elsewhere/00007.tar").write_bytes(b"of a larger set before")
@@ -55,6 +58,11 @@ def test_tars_of_others_are_not_written_over(spark, work, tmp_path):
     with pytest.raises(UsageError, match=r"shards\.folder: .* holds 00000\.tar, which is not of recipe 'tars'"):
         run(work / "recipe.yaml", tmp_path / "out", f"shards.folder={work / 'tars'}")
     assert digests(work, "tars") == before
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/manifest.json").write_text("[1]")
+    with pytest.raises(UsageError, match=r"holds manifest\.json, which is not of recipe 'tars'"):
+        run(work / "recipe.yaml", tmp_path / "out", f"shards.folder={tmp_path / 'theirs'}")
+    assert (tmp_path / "theirs/manifest.json").read_text() == "[1]"
     with pytest.raises(UsageError, match="shards.folder: nowhere://x: Protocol not known: nowhere"):
         run(work / "recipe.yaml", tmp_path / "out", "shards.folder=nowhere://x")
 
