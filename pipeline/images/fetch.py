@@ -103,7 +103,7 @@ def _download(
 
     from pipeline.images.guard import Guard, Limits  # With packages that only fetching needs.
 
-    rows = pa.table({name: [image[name] for image in images] for name in ("image_id", "url")})
+    rows = _readable(images, samples)
     with pa.OSFile(str(made / "urls.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows)
     limits = Limits(
@@ -143,6 +143,23 @@ def _download(
     )
     with Guard(limits).installed():
         downloader.download_shard((number, str(made / "urls.arrow")))
+
+
+def _readable(images: list[dict[str, str]], samples: SampleWriter) -> pa.Table:
+    """The images with their URLs as they are asked for; ``samples`` gets a row of each that cannot be asked for.
+
+    img2dataset makes a ``urllib.request.Request`` of a URL, which has its own ideas of spaces and schemes.
+    """
+    from pipeline.images.addresses import Refused, read_url
+
+    kept = []
+    for image in images:
+        try:
+            kept.append({"image_id": image["image_id"], "url": read_url(image["url"]).url})
+        except Refused as refusal:
+            row = dict.fromkeys(("width", "height", "original_width", "original_height", "sha256"))
+            samples.write(None, "", None, row | image | {"status": NOT_FETCHED, "error_message": str(refusal)})
+    return pa.Table.from_pylist(kept, pa.schema({"image_id": pa.string(), "url": pa.string()}))
 
 
 class _LimitedResizer:

@@ -148,6 +148,19 @@ def test_a_late_second_try_takes_no_tar_away(tmp_path):
     assert next_number(str(tmp_path)) == 8
 
 
+def test_urls_that_urllib_does_not_take(tmp_path):
+    with Site() as site:
+        good = [f"  {site.url}/good/1.jpg\n", f"{site.url}/good/2.jpg?q=ein Hund ü", site.url.upper() + "/good/3.jpg"]
+        odd = {"http://[::1": "bad_url", "": "bad_url", "x": "bad_url", "not a url": "bad_url", "http://a..b/": "bad_url",
+               " file:///etc/passwd": "refused_scheme", "//10.0.0.1/x": "refused_address", "http://0x7f.1:1/": "connection"}  # fmt: skip
+        rows = fetched(tmp_path, 0, [*good, *odd])
+        none = fetched(tmp_path, 1, list(odd)[:3])
+        site.shutdown()
+    assert [row["status"] for row in rows] == ["success"] * 3 + list(odd.values())
+    assert [row["url"] for row in rows] == [*good, *odd]
+    assert [row["status"] for row in none] == ["bad_url"] * 3
+
+
 def test_the_rest_that_a_host_wants_is_noted(tmp_path):
     with Site() as site:
         urls = [
