@@ -29,6 +29,7 @@ from pipeline.report.readme import readme
 from pipeline.run import LISTS, Outcome, Run
 from pipeline.session import open_session
 from pipeline.shards import stage as shards
+from pipeline.shards.folder import is_there as shards_are_there
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def curate(
         former = record.load(output, name)
         fits = former is not None and former.fingerprint == print_of and not force
         there = all(storage.exists(storage.join(output, t)) for t in (*STAGES[name].tables, *STAGES[name].beside))
-        if fits and there and (name != "shards" or shards.is_there(recipe)):
+        if fits and there and (name != "shards" or shards_are_there(recipe)):
             done.append(former.summary(skipped=True))
             continue
         done.append(_run_stage(job, name, print_of, strict).summary(skipped=False))
@@ -132,7 +133,7 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
     if "match" in wanted:
         lists = load_lists(recipe)
     if {"images", "shards"} & set(wanted):
-        shards.check_shards(recipe, "images" in wanted)
+        shards.check_shards(recipe, "images" in wanted, output, source)
     balance.check_domains(recipe)
     if "filter" in wanted:
         filtering.check_filter(recipe)

@@ -1,6 +1,5 @@
 """The stage ``shards``: ``curated`` and its pictures to webdataset tars."""
 
-import re
 from importlib.util import find_spec
 
 from pipeline import storage, tables
@@ -8,12 +7,10 @@ from pipeline.errors import UsageError
 from pipeline.places.stage import check_images, found_path, picture_places, pictures_at_a_time
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.run import Outcome, Run
+from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear
 from pipeline.shards.pictures import pictures
 from pipeline.shards.spark import without_picture, write_shards
 from pipeline.tables import Account
-
-MANIFEST = "manifest.json"
-OURS = re.compile(r"\d{5,}(\.tar|\.tar\.part|\.parquet|_stats\.json)|sizes\.json")
 
 
 def run(run: Run) -> Outcome:
@@ -40,7 +37,7 @@ def run(run: Run) -> Outcome:
     folder = staging
     if recipe.shards.folder is not None:  # Only now: the set before stays where the recipe is wrong.
         folder = found_path(recipe.shards.folder)
-        _clear(folder, recipe.name)
+        clear(folder, recipe.name)
     load, at_a_time = pictures(content, blur), pictures_at_a_time(run)
     written = write_shards(curated, pairs, recipe.shards.samples, folder, load, at_a_time, *more)
     shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
@@ -64,44 +61,15 @@ def run(run: Run) -> Outcome:
     return Account(rows_in, samples, dict(sorted(dropped.items()))), notes
 
 
-def _clear(folder: str, name: str) -> None:
-    """Makes the folder of a recipe's shards ready for them, and its own: a set without ``shards`` is not finished."""
-    _check_folder(folder, name)
-    storage.make_folder(folder)
-    storage.write_json(storage.join(folder, MANIFEST), {"name": name})
-    for file in storage.names(folder):
-        if OURS.fullmatch(file):
-            storage.remove(storage.join(folder, file))
+def check_shards(recipe: Recipe, fetching: bool, output: str, source: str) -> None:
+    """Raises ``UsageError`` where there are no pictures for shards, or their folder is another's or overlaps others.
 
-
-def _check_folder(folder: str, name: str) -> None:
-    try:
-        there = [file for file in storage.names(folder) if OURS.fullmatch(file) or file == MANIFEST]
-    except (UsageError, OSError) as problem:
-        raise UsageError(f"shards.folder: {' '.join(str(problem).split())}") from None
-    if there and _manifest(folder).get("name") != name:
-        raise UsageError(f"shards.folder: {folder} holds {there[0]}, which is not of recipe {name!r}; give another")
-
-
-def _manifest(folder: str) -> dict:
-    found = storage.read_json(storage.join(folder, MANIFEST))
-    return found if isinstance(found, dict) else {}
-
-
-def is_there(recipe: Recipe) -> bool:
-    """Whether the shards in ``shards.folder`` are finished; true where it is not given."""
-    folder = recipe.shards.folder
-    return folder is None or "shards" in _manifest(found_path(folder))
-
-
-def check_shards(recipe: Recipe, fetching: bool) -> None:
-    """Raises ``UsageError`` where there are no pictures for shards, or their folder is another's.
-
-    ``fetching``: the stage images is to run.
+    ``fetching``: the stage images is to run. ``source``: where the tables before are.
     """
     images = recipe.images
     if recipe.shards.folder is not None:
-        _check_folder(found_path(recipe.shards.folder), recipe.name)
+        check_owner(found_path(recipe.shards.folder), recipe.name)
+        check_apart(recipe, output, source)
     if fetching and not images.fetch:
         raise UsageError("images.fetch: found false; pictures are fetched where it is true")
     if images.fetch and find_spec("img2dataset") is None:

@@ -46,6 +46,11 @@ def test_shards_in_a_folder_of_their_own(work, expected, tmp_path):
     with pytest.raises(UsageError, match="no column boxes"):
         run(work / "recipe.yaml", tmp_path / "out", *settings, "shards.blur=boxes")
     assert of(str(tmp_path / "elsewhere")) == expected  # A recipe that is wrong takes nothing away.
+    # The output's own shards are no folder for shards, and stay.
+    before = digests(tmp_path / "out", "shards", "curated")
+    with pytest.raises(UsageError, match=r"shards\.folder: .*/out/shards: overlaps --output"):
+        run(work / "recipe.yaml", tmp_path / "out", f"shards.folder={tmp_path}/out/shards")
+    assert digests(tmp_path / "out", "shards", "curated") == before
     # A set whose manifest does not say what is in it was not finished.
     (tmp_path / "elsewhere/manifest.json").write_text('{"name": "tars"}')
     (tmp_path / "elsewhere/00007.tar").write_bytes(b"of a larger set before")
