@@ -8,14 +8,15 @@ ICO; a sequence (GIF, PNG, WebP, AVIF) of more than one frame is animated.
 import io
 import struct
 import warnings
+from typing import Any
 
 from PIL import Image
 
 from pipeline.images.values import eight_bits
 
 MOST_PIXELS = 100_000_000  # where no recipe says images.most_pixels
-# The formats of the web. Pillow's others are not tried, some of which start programs (EPS: Ghostscript). An MPO is opened
-# as a JPEG. The last ones have no clear mark at their start.
+# The formats of the web. Pillow's others are not tried, some of which start programs (EPS: Ghostscript). An MPO is
+# opened as a JPEG. The last ones have no clear mark at their start.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "JPEG2000", "TIFF", "BMP", "ICO", "PCX", "DIB", "TGA")
 SHARD_FORMATS = ("JPEG", "PNG", "WEBP")
 ORIENTATION = 0x0112  # the Exif tag
@@ -54,8 +55,10 @@ def opened(content: bytes, most_pixels: int = MOST_PIXELS, formats: tuple[str, .
     except Image.DecompressionBombError as error:
         raise TooManyPixels(str(error)) from None
     _check(*image.size, most_pixels)
-    if image.format == "PNG" and "transparency" in image.info:
-        _scale_transparency(image)
+    # Pillow forgets what else a PNG in an icon says.
+    source = image.ico.getimage(image.size) if image.format == "ICO" else image
+    if source.format == "PNG" and "transparency" in source.info:
+        image.info["transparency"] = _transparency(source)
     return image
 
 
@@ -81,13 +84,12 @@ def _largest_icon(content: bytes) -> tuple[int, int]:
     return max(sides, key=lambda side: side[0] * side[1])
 
 
-def _scale_transparency(image: Image.Image) -> None:
-    """Makes the transparent colour of a PNG one of 8 bits a channel, as Pillow makes the pixels, which it does not."""
+def _transparency(image: Image.Image) -> Any:
+    """A PNG's transparent colour in the values that Pillow gives its pixels: it scales those, and not the colour."""
     raw, colour = image.tile[0].args, image.info["transparency"]
     if raw in ("L;2", "L;4"):
-        image.info["transparency"] = colour * {"L;2": 85, "L;4": 17}[raw]
-    elif raw == "RGB;16B":
-        image.info["transparency"] = tuple(value >> 8 for value in colour)
+        return colour * {"L;2": 85, "L;4": 17}[raw]
+    return tuple(value >> 8 for value in colour) if raw == "RGB;16B" else colour
 
 
 def is_animated(image: Image.Image) -> bool:

@@ -17,7 +17,8 @@ DRAWS = 4 * CROPS  # random numbers that a training crop may need
 def decode(content: bytes, draft: int | None = None) -> Image.Image:
     """The picture upright and in RGB.
 
-    ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this. Raises one of ``loader.BROKEN`` where it cannot be decoded, or has more pixels than ``images.decode.MOST_PIXELS``.
+    ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this. Raises one of
+    ``loader.BROKEN`` where it cannot be decoded, or has more pixels than ``images.decode.MOST_PIXELS``.
     """
     image = opened(content, formats=SHARD_FORMATS)
     if draft is not None and image.format == "JPEG":
