@@ -55,6 +55,8 @@ def opened(content: bytes, most_pixels: int = MOST_PIXELS, formats: tuple[str, .
     except Image.DecompressionBombError as error:
         raise TooManyPixels(str(error)) from None
     _check(*image.size, most_pixels)
+    if image.format == "JPEG2000" and image.mode != "I;16" and _depth_of_jpeg_2000(content) > 8:
+        raise ValueError("JPEG 2000 of more than 8 bits a channel in colour, whose white Pillow makes black")
     # Pillow forgets what else a PNG in an icon says.
     source = image.ico.getimage(image.size) if image.format == "ICO" else image
     if source.format == "PNG" and "transparency" in source.info:
@@ -82,6 +84,13 @@ def _largest_icon(content: bytes) -> tuple[int, int]:
             width, height = struct.unpack_from("<ii", head, 4)
             sides.append((abs(width), abs(height) // 2))
     return max(sides, key=lambda side: side[0] * side[1])
+
+
+def _depth_of_jpeg_2000(content: bytes) -> int:
+    """The most bits of a channel, by the marker SIZ of the codestream (ITU T.800, annex A.5.1)."""
+    start = content.index(b"\xff\x4f\xff\x51") + 40
+    (channels,) = struct.unpack_from(">H", content, start)
+    return max((bits & 0x7F) + 1 for bits in content[start + 2 : start + 2 + 3 * channels : 3])
 
 
 def _transparency(image: Image.Image) -> Any:
