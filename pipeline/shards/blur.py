@@ -82,7 +82,10 @@ def _blur(image: Image.Image, boxes: list[tuple[int, int, int, int]]) -> Image.I
 
 
 def _blurred_box(part: Image.Image) -> Image.Image:
-    return part.filter(ImageFilter.GaussianBlur(max(1.0, BLUR_SHARE * min(part.size))))
+    blur = ImageFilter.GaussianBlur(max(1.0, BLUR_SHARE * min(part.size)))
+    if part.mode in ("LA", "RGBA"):  # The colour of what is transparent does not run into the rest.
+        return part.convert(part.mode.replace("A", "a")).filter(blur).convert(part.mode)
+    return part.filter(blur)
 
 
 def _options(image: Image.Image, content: bytes) -> dict[str, Any]:
