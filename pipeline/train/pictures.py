@@ -23,7 +23,8 @@ def decode(content: bytes, draft: int | None = None) -> Image.Image:
     image = opened(content, formats=SHARD_FORMATS)
     if draft is not None and image.format == "JPEG":
         image.draft("RGB", (draft, draft))
-    return upright(image).convert("RGB")
+    shown = upright(image)
+    return shown if shown.mode == "RGB" else shown.convert("RGB")
 
 
 def draft_side(size: int, share: tuple[float, float]) -> int:
