@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 WIDTH, HEIGHT = 256, 16
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n%%EndComments\nshowpage\n%%EOF\n"
+BOMBS = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "TGA", "PCX", "JPEG2000", "ICO", "ICO bitmap"]  # of ``huge``
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -114,3 +116,8 @@ def huge(kind: str, width: int = 20_000, height: int = 10_000) -> bytes:
     else:
         raise ValueError(kind)
     return bytes(content)
+
+
+def frames(kind, count=3, **options):
+    first, *rest = [Image.new("RGB", (20, 10), (80 * n, 0, 0)) for n in range(count)]
+    return encoded(first, kind, save_all=True, append_images=rest, **options)

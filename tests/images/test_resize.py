@@ -15,8 +15,8 @@ from pipeline.images.decode import is_plain, opened, upright
 from pipeline.images.fetch import reason
 from pipeline.images.resize import LimitedResizer
 
-from .files import encoded, huge, png, ramp, to_bytes
-from .test_decode import BOMBS, C1, C2, C4, COLOUR, EPS, FILES, GREY, frames
+from .files import BOMBS, EPS, encoded, frames, huge, png, ramp, to_bytes
+from .modes import C1, C2, C4, COLOUR, FILES, GREY
 
 
 def resized(content: bytes, size: int = 16, most_pixels: int = 10_000, kind: str = "jpg", quality: int = 95):
