@@ -1,17 +1,16 @@
 """What filtering wants to know of a picture: its hashes and its size."""
 
 import hashlib
-import io
 from typing import Any
 
 import imagehash
 import numpy as np
 from PIL import Image
 
-from pipeline.images.decode import ANIMATED, refusal, upright
-from pipeline.shards.pictures import UNREADABLE
+from pipeline.images.decode import TooManyPixels, is_animated, opened, upright
+from pipeline.shards.pictures import TOO_MANY_PIXELS, UNREADABLE
 
-TOO_MANY_PIXELS = "too_many_pixels"
+ANIMATED = "animated"
 
 
 def facts(content: bytes, most_pixels: int) -> dict[str, Any] | str:
@@ -22,10 +21,9 @@ def facts(content: bytes, most_pixels: int) -> dict[str, Any] | str:
     is decoded whole, so that one that is cut short is found.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if why := refusal(image, most_pixels):
-                return ANIMATED if why == ANIMATED else TOO_MANY_PIXELS
-            image.load()
+        with opened(content, most_pixels) as image:
+            if is_animated(image):
+                return ANIMATED
             shown = upright(image)
             size = f"{shown.mode} {shown.width} {shown.height}\0".encode()
             return {
@@ -35,6 +33,8 @@ def facts(content: bytes, most_pixels: int) -> dict[str, Any] | str:
                 "width": shown.width,
                 "height": shown.height,
             }
+    except TooManyPixels:
+        return TOO_MANY_PIXELS
     except Exception:  # Pillow's decoders raise errors of many kinds on bad bytes.
         return UNREADABLE
 

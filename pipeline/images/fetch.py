@@ -4,7 +4,6 @@ The shard is made under a name of its own and its table moved into place last, s
 at all, and a task that ran twice does no harm.
 """
 
-import io
 import re
 import tempfile
 import uuid
@@ -14,10 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from pipeline import storage
-from pipeline.images.decode import is_plain, refusal, upright
+from pipeline.images.resize import LimitedResizer
 from pipeline.images.writer import SampleWriter
 from pipeline.places.sink import open_sink
 
@@ -125,7 +123,7 @@ def _download(
     )
     downloader = Downloader(
         sample_writer_class=lambda *_: samples,
-        resizer=_LimitedResizer(resizer, options.most_pixels),
+        resizer=LimitedResizer(resizer, options.most_pixels),
         thread_count=options.threads,
         save_caption=False,
         extract_exif=False,
@@ -160,30 +158,6 @@ def _readable(images: list[dict[str, str]], samples: SampleWriter) -> pa.Table:
             row = dict.fromkeys(("width", "height", "original_width", "original_height", "sha256"))
             samples.write(None, "", None, row | image | {"status": NOT_FETCHED, "error_message": str(refusal)})
     return pa.Table.from_pylist(kept, pa.schema({"image_id": pa.string(), "url": pa.string()}))
-
-
-class _LimitedResizer:
-    """img2dataset's resizer, behind a look at what a picture says of itself before it is decoded.
-
-    OpenCV, which the resizer decodes with, takes no notice of a turned camera and has its own ideas of CMYK, palettes
-    and 16 bits; such pictures come to it as plain ones.
-    """
-
-    def __init__(self, resizer: Any, most_pixels: int):
-        self.resizer, self.most_pixels = resizer, most_pixels
-
-    def __call__(self, stream, boxes=None):
-        try:
-            with Image.open(stream) as image:
-                if why := refusal(image, self.most_pixels):
-                    return None, None, None, None, None, why
-                if not is_plain(image):
-                    out = io.BytesIO()
-                    upright(image).save(out, "PNG", compress_level=0)
-                    stream = out
-        except Exception:  # Pillow's readers raise errors of many kinds on bad bytes.
-            return None, None, None, None, None, "not a picture"
-        return self.resizer(stream, boxes)
 
 
 def _row(image: dict, found: dict | None, tar: str, kind: str) -> dict[str, Any]:

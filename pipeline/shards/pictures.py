@@ -4,7 +4,6 @@ Of local ones, only a URL that starts with the recipe's ``images.prefix`` stands
 ``images.root``.
 """
 
-import io
 import posixpath
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,16 +13,15 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from PIL import Image
-
 from pipeline import storage
+from pipeline.images.decode import MOST_PIXELS, SHARD_FORMATS, TooManyPixels, opened
 from pipeline.shards.blur import BAD_BOXES, blurred, boxes_of
 from pipeline.shards.jpeg import jpeg_size
 
 # A JPEG with further pictures behind it, as telephones make them for depth or brightness, is a JPEG to its readers.
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
-FORMATS = ("JPEG", "PNG", "WEBP")
 NOT_LOCAL, OUTSIDE, MISSING, UNREADABLE = "not_local", "outside_root", "missing_image", "unreadable_image"
+TOO_MANY_PIXELS = "too_many_pixels"
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,11 @@ Content = Callable[[dict[str, Any]], bytes | str]
 Load = Callable[[dict[str, Any]], Picture | str]
 
 
-def pictures(content: Content, blur: str | None = None) -> Load:
+def pictures(content: Content, blur: str | None = None, most_pixels: int = MOST_PIXELS) -> Load:
     """What loads the picture of a curated pair, or says why there is none, from what gives its bytes.
 
     ``blur``: the column with the boxes that are blurred; a picture whose boxes cannot be told is not taken.
+    ``most_pixels``: nor is a larger one, by what its header says.
     """
 
     def load(row: dict[str, Any]) -> Picture | str:
@@ -51,11 +50,11 @@ def pictures(content: Content, blur: str | None = None) -> Load:
         boxes = boxes_of(row[blur]) if blur else []
         if boxes is None:
             return BAD_BOXES
-        picture = found if isinstance(found, str) else _looked_at(found)
+        picture = found if isinstance(found, str) else _looked_at(found, most_pixels)
         if isinstance(picture, str) or not boxes:
             return picture
         try:
-            return _looked_at(blurred(picture.content, boxes))
+            return _looked_at(blurred(picture.content, boxes, most_pixels), most_pixels)
         except Exception:  # As above: it could be opened, and not decoded.
             return UNREADABLE
 
@@ -118,12 +117,15 @@ def read_picture(url: str, root: str, prefix: str) -> bytes | str:
         return MISSING
 
 
-def _looked_at(content: bytes) -> Picture | str:
+def _looked_at(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture | str:
     if size := jpeg_size(content):
-        return Picture(content, EXTENSIONS["JPEG"], *size)
+        fits = size[0] * size[1] <= most_pixels
+        return Picture(content, EXTENSIONS["JPEG"], *size) if fits else TOO_MANY_PIXELS
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with opened(content, most_pixels, SHARD_FORMATS) as image:
             image.verify()
             return Picture(content, EXTENSIONS[image.format], image.width, image.height)
+    except TooManyPixels:
+        return TOO_MANY_PIXELS
     except Exception:  # Pillow's decoders raise errors of many kinds on bad bytes.
         return UNREADABLE

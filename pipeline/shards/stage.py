@@ -38,7 +38,7 @@ def run(run: Run) -> Outcome:
     if recipe.shards.folder is not None:  # Only now: the set before stays where the recipe is wrong.
         folder = found_path(recipe.shards.folder)
         clear(folder, recipe.name)
-    load, at_a_time = pictures(content, blur), pictures_at_a_time(run)
+    load, at_a_time = pictures(content, blur, recipe.images.most_pixels), pictures_at_a_time(run)
     written = write_shards(curated, pairs, recipe.shards.samples, folder, load, at_a_time, *more)
     shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
     for line in shards:

@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline.errors import UsageError
 from pipeline.places.index import PICTURES
 from pipeline.train.encoder import Encoder
+from pipeline.train.loader import BROKEN
 from pipeline.train.pictures import decode
 from pipeline.train.retrieval import share
 
@@ -25,11 +26,14 @@ CHUNK = 512
 
 @dataclass
 class DataSet:
-    """Names of classes, templates with ``{c}`` for a name, and the (picture, class) pairs."""
+    """Names of classes, templates with ``{c}`` for a name, and the (picture, class) pairs.
+
+    A picture that cannot be read is None.
+    """
 
     classes: list[str]
     templates: list[str]
-    samples: Iterator[tuple[Image.Image, int]]
+    samples: Iterator[tuple[Image.Image | None, int]]
 
 
 def open_data_set(folder: Path) -> DataSet:
@@ -56,7 +60,7 @@ def _lines(file: Path) -> list[str]:
     return [line for line in file.read_text("utf-8").splitlines() if line.strip()] if file.is_file() else []
 
 
-def _of_tars(tars: list[str], classes: int) -> Iterator[tuple[Image.Image, int]]:
+def _of_tars(tars: list[str], classes: int) -> Iterator[tuple[Image.Image | None, int]]:
     for sample in webdataset.WebDataset(tars, shardshuffle=False, empty_check=False):
         picture = next((sample[kind] for kind in PICTURES if kind in sample), None)
         if picture is None or "cls" not in sample:
@@ -64,14 +68,21 @@ def _of_tars(tars: list[str], classes: int) -> Iterator[tuple[Image.Image, int]]
         number = int(sample["cls"])
         if not 0 <= number < classes:
             raise UsageError(f"{sample['__url__']}: {sample['__key__']} is of class {number}; there are {classes}")
-        yield decode(picture), number
+        yield _decoded(picture), number
 
 
-def _of_folders(folders: list[Path]) -> Iterator[tuple[Image.Image, int]]:
+def _of_folders(folders: list[Path]) -> Iterator[tuple[Image.Image | None, int]]:
     for number, folder in enumerate(folders):
         for file in sorted(folder.rglob("*")):
             if file.suffix.lower().lstrip(".") in PICTURES:
-                yield decode(file.read_bytes()), number
+                yield _decoded(file.read_bytes()), number
+
+
+def _decoded(content: bytes) -> Image.Image | None:
+    try:
+        return decode(content)
+    except BROKEN:
+        return None
 
 
 def class_vectors(encoder: Encoder, classes: list[str], templates: list[str]) -> np.ndarray:
@@ -84,7 +95,7 @@ def class_vectors(encoder: Encoder, classes: list[str], templates: list[str]) ->
 def classify(encoder: Encoder, data: DataSet, show) -> dict[str, Any]:
     """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives."""
     vectors = class_vectors(encoder, data.classes, data.templates)
-    ranks, truth, held = [], [], []
+    ranks, truth, held, unreadable = [], [], [], 0
 
     def flush() -> None:
         images, numbers = zip(*held, strict=True)
@@ -96,17 +107,21 @@ def classify(encoder: Encoder, data: DataSet, show) -> dict[str, Any]:
         held.clear()
 
     for sample in data.samples:
+        if sample[0] is None:
+            unreadable += 1
+            continue
         held.append(sample)
         if len(held) == CHUNK:
             flush()
     if held:
         flush()
     if not ranks:
-        raise UsageError("--classification: the data set has no pictures")
+        raise UsageError("--classification: the data set has no pictures that can be read")
     rank, number = np.array(ranks), np.array(truth)
     of_class = [float((rank[number == c] < 1).mean()) for c in np.unique(number)]
     return {
         "pictures": len(rank),
+        "unreadable": unreadable,
         "classes": len(data.classes),
         "templates": len(data.templates),
         "top_1": share(rank < 1),

@@ -56,7 +56,10 @@ def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as cache, Progress(console=console, transient=True) as progress:
         samples = ShardSet(shards, Path(cache))
         task = progress.add_task("Reading pictures and texts", total=int(samples.counts.sum()))
-        found = retrieval(embed_pairs(encoder, samples, lambda done: progress.advance(task, done)))
+        pairs = embed_pairs(encoder, samples, lambda done: progress.advance(task, done))
+    found = retrieval(pairs)
+    if pairs.unreadable:
+        say(f"{pairs.unreadable:,} samples are left out: their pictures cannot be read")
     table = Table(title="retrieval: recall in %, and recall@1 over chance", header_style="bold", padding=(0, 0, 0, 1))
     table.add_column("")
     headings = [f"{way}@{k}" for way in ("t→i", "i→t") for k in AT]
@@ -81,7 +84,8 @@ def _classify(encoder, folder: Path) -> dict[str, Any]:
     say(
         f"{folder.name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "
         f"top-5 {found['top_5']['value']:.1%}, mean class recall {found['mean_class_recall']:.1%}, "
-        f"chance {found['chance']:.1%}, {found['pictures']:,} pictures of {found['classes']:,} classes"
+        f"chance {found['chance']:.1%}, {found['pictures']:,} pictures of {found['classes']:,} classes, "
+        f"{found['unreadable']:,} unreadable"
     )
     return found
 

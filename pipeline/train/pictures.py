@@ -3,22 +3,28 @@
 The evaluation's transform gives the pixels of the image processor that is exported with the model.
 """
 
-import io
 import math
 
 import numpy as np
 from PIL import Image
+
+from pipeline.images.decode import SHARD_FORMATS, opened, upright
 
 CROPS, ASPECT = 10, (3 / 4, 4 / 3)
 DRAWS = 4 * CROPS  # random numbers that a training crop may need
 
 
 def decode(content: bytes, draft: int | None = None) -> Image.Image:
-    """The picture in RGB. ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this."""
-    image = Image.open(io.BytesIO(content), formats=["JPEG", "PNG", "WEBP"])
+    """The picture upright and in RGB.
+
+    ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this. Raises one of
+    ``loader.BROKEN`` where it cannot be decoded, or has more pixels than ``images.decode.MOST_PIXELS``.
+    """
+    image = opened(content, formats=SHARD_FORMATS)
     if draft is not None and image.format == "JPEG":
         image.draft("RGB", (draft, draft))
-    return image.convert("RGB")
+    shown = upright(image)
+    return shown if shown.mode == "RGB" else shown.convert("RGB")
 
 
 def draft_side(size: int, share: tuple[float, float]) -> int:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.errors import UsageError
 from pipeline.train.encoder import Encoder
+from pipeline.train.loader import BROKEN
 from pipeline.train.pictures import decode
 from pipeline.train.shards import ShardSet
 
@@ -18,18 +20,23 @@ RESAMPLES = 1000
 
 @dataclass
 class Pairs:
-    """Vectors of the distinct pictures and of all texts, with the picture and the language of each text."""
+    """Vectors of the distinct pictures and of all texts, with the picture and the language of each text.
+
+    ``unreadable``: samples that were left out, as their picture cannot be read.
+    """
 
     pictures: np.ndarray
     texts: np.ndarray
     picture_of: np.ndarray
     languages: np.ndarray
+    unreadable: int = 0
 
 
 def embed_pairs(encoder: Encoder, shards: ShardSet, show) -> Pairs:
     """The vectors of a shard set; pictures of equal bytes are one. ``show(done)`` is told of samples done."""
-    numbers: dict[bytes, int] = {}
+    numbers: dict[bytes, int | None] = {}  # of the pictures by their digests; None of one that cannot be read
     vectors, texts, picture_of, languages = [], [], [], []
+    found = unreadable = 0
     for shard, count in enumerate(shards.counts):
         for start in range(0, count, CHUNK):
             fresh = []
@@ -37,15 +44,23 @@ def embed_pairs(encoder: Encoder, shards: ShardSet, show) -> Pairs:
                 _, content, text = shards.sample(shard, row)
                 digest = hashlib.sha256(content).digest()
                 if digest not in numbers:
-                    numbers[digest] = len(numbers)
-                    fresh.append(decode(content))
+                    try:
+                        fresh.append(decode(content))
+                        numbers[digest], found = found, found + 1
+                    except BROKEN:
+                        numbers[digest] = None
+                if numbers[digest] is None:
+                    unreadable += 1
+                    continue
                 texts.append(text)
                 picture_of.append(numbers[digest])
                 languages.append(language_of(shards.json(shard, row)))
             if fresh:
                 vectors.append(encoder.pictures(fresh))
             show(min(CHUNK, count - start))
-    return Pairs(np.concatenate(vectors), encoder.texts(texts), np.array(picture_of), np.array(languages))
+    if not found:
+        raise UsageError("--shards: no picture can be read")
+    return Pairs(np.concatenate(vectors), encoder.texts(texts), np.array(picture_of), np.array(languages), unreadable)
 
 
 def language_of(content: bytes | None) -> str:
@@ -82,7 +97,7 @@ def retrieval(pairs: Pairs) -> dict[str, Any]:
 
     Chance at 1: one over the pictures for texts; a picture's share of all texts, in the mean, for pictures.
     """
-    found = {"all": _direction(pairs)}
+    found = {"all": _direction(pairs) | {"unreadable": pairs.unreadable}}
     for language in sorted(set(pairs.languages.tolist()) - {""}):
         chosen = pairs.languages == language
         numbers, places = np.unique(pairs.picture_of[chosen], return_inverse=True)

@@ -93,6 +93,7 @@ def query(
     from usearch.index import Index
 
     from pipeline.train.encoder import Encoder
+    from pipeline.train.loader import BROKEN
     from pipeline.train.pictures import decode
     from pipeline.train.shards import ShardSet
 
@@ -106,18 +107,24 @@ def query(
     if text is not None:
         vector = encoder.texts([text])[0]
     else:
-        image = decode(picture.read_bytes())
+        try:
+            image = decode(picture.read_bytes())
+        except BROKEN as error:
+            raise UsageError(f"--picture {picture}: not a picture that can be read: {error}") from None
         vector, asked = encoder.pictures([image])[0], f"<p>{_thumbnail(image)}</p>"
     matches = Index.restore(str(index / "pictures.usearch")).search(vector, top)
-    found = []
+    found, broken = [], 0
     for key, distance in zip(matches.keys.tolist(), matches.distances.tolist(), strict=True):
         _, content, caption = samples.sample(*facts["places"][key])
-        found.append(
-            f"<li>{_thumbnail(decode(content))}{html.escape(caption)}<br><small>{1 - distance:.3f}</small></li>"
-        )
+        try:
+            small = _thumbnail(decode(content))
+        except BROKEN:  # It could be read when the index was made.
+            broken += 1
+            continue
+        found.append(f"<li>{small}{html.escape(caption)}<br><small>{1 - distance:.3f}</small></li>")
     title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {picture.name}")
     output.write_text(PAGE.format(title=title, asked=asked, found="\n".join(found)), encoding="utf-8")
-    say(f"Page: {output}")
+    say(f"Page: {output}" + (f", {broken:,} pictures unreadable" if broken else ""))
 
 
 def _thumbnail(image: Image.Image) -> str:

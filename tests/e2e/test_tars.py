@@ -90,6 +90,8 @@ def test_curated_pairs_get_their_pictures(spark, tmp_path):
         assert json.loads(found[f"{key}.json"])["width"] == 64
     again = run(work / "recipe.yaml", tmp_path / "out")
     assert stage(again, "shards")["skipped"]
+    few = stage(run(work / "recipe.yaml", tmp_path / "out", "images.most_pixels=3071"), "shards")  # they have 64 x 48
+    assert few["dropped"] == {"missing_image": 10, "too_many_pixels": 59, "unreadable_image": 1}
 
 
 def test_hostile_members_are_counted(tmp_path):

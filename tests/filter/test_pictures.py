@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.filter.pictures import facts
+from tests.images.files import huge, png
 from tests.images.site import jpeg
 
 MOST = 10_000_000
@@ -95,3 +96,23 @@ def test_what_cannot_be_taken():
     assert facts(jpeg(3)[:-200], MOST) == "unreadable_image"
     for content in (b"", b"no picture", file(scene())[:-40], file(scene())[:60]):
         assert facts(content, MOST) == "unreadable_image"
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 0), ("LA", 4), ("RGB", 2), ("RGBA", 6)])
+def test_the_same_values_in_16_bits_or_a_palette_are_the_same_pixels(mode, colour):
+    image = scene()
+    image.putalpha(scene(1).convert("L"))
+    image = image.convert(mode)
+    values = np.asarray(image).reshape(image.height, image.width, -1).astype(np.uint16)
+    deep, shallow = facts(png(values * 257, 16, colour), MOST), facts(file(image), MOST)
+    assert (deep["pixels"], deep["phash"]) == (shallow["pixels"], shallow["phash"])
+    few = scene().quantize(64)
+    assert facts(file(few), MOST)["pixels"] == facts(file(few.convert("RGB")), MOST)["pixels"]
+    bits = scene().convert("1")
+    assert facts(file(bits), MOST)["pixels"] == facts(file(bits.convert("L")), MOST)["pixels"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "TGA", "PCX", "JPEG2000", "ICO"])
+@pytest.mark.parametrize("side", [9_000, 16_000])
+def test_a_bomb_is_counted_as_what_it_is(kind, side):
+    assert facts(huge(kind, 12_000, side), 100_000_000) == "too_many_pixels"

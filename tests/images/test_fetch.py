@@ -11,10 +11,8 @@ from PIL import Image
 
 pytest.importorskip("img2dataset")
 
-from img2dataset.resizer import Resizer
-
 from pipeline.images.addresses import Refused
-from pipeline.images.fetch import IMAGES, _LimitedResizer, fetch_shard, next_number, reason, remove_unnamed, retriable
+from pipeline.images.fetch import IMAGES, fetch_shard, next_number, reason, remove_unnamed, retriable
 from pipeline.images.writer import SampleWriter
 from pipeline.recipe import Images
 
@@ -42,51 +40,6 @@ def test_words_for_what_is_no_image():
     assert [reason("failed_to_resize", word) for word in words] == [
         "unreadable_image", "too_many_pixels", "animated", "too_small", "aspect_too_large", "unreadable_image",
     ]  # fmt: skip
-
-
-def encoded(image, kind, **options):
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def resized(content, size=16, most_pixels=10_000):
-    resizer = Resizer(image_size=size, resize_mode="keep_ratio", resize_only_if_bigger=True)
-    found, *_, error = _LimitedResizer(resizer, most_pixels)(io.BytesIO(content))
-    return error if found is None else Image.open(io.BytesIO(found))
-
-
-def test_pictures_of_every_kind_are_right_or_refused():
-    colour = Image.new("RGB", (40, 20), (200, 30, 40))
-    clear = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
-    clear.paste((200, 30, 40, 255), (0, 0, 40, 20))
-    deep = Image.fromarray(np.full((20, 40), 30_000, np.uint16))
-    red, grey = (200, 30, 40), (117, 117, 117)
-    for image, kind, want in (
-        (colour, "PNG", red), (colour.convert("CMYK"), "JPEG", red), (clear.quantize(4), "PNG", red), (deep, "PNG", grey),
-        (colour.convert("L"), "JPEG", (82, 82, 82)), (Image.new("LA", (40, 20), (117, 255)), "PNG", grey),
-        (Image.new("RGBA", (40, 20), (9, 9, 9, 0)), "PNG", (255, 255, 255)), (colour, "WEBP", red), (colour.convert("1"), "PNG", None),
-    ):  # fmt: skip
-        found = resized(encoded(image, kind))
-        assert found.size == (32, 16)
-        assert found.mode in ("RGB", "L")
-        if want is not None:
-            assert np.abs(np.asarray(found.convert("RGB")).mean((0, 1)) - want).max() < 6
-    assert resized(encoded(Image.new("RGB", (1, 1)), "PNG")).size == (1, 1)
-    assert resized(encoded(Image.new("RGB", (200, 100)), "PNG")) == "too many pixels"
-    frames = [Image.new("RGB", (40, 20), colour) for colour in ("red", "blue")]
-    assert resized(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])) == "animated"
-    assert resized(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])).size == (32, 16)
-    assert resized(b"<svg/>") == "not a picture"
-    assert resized(encoded(colour, "PNG")[:60]) is not None
-    turned = Image.new("RGB", (40, 20), "white")
-    turned.paste("black", (0, 0, 20, 20))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees to the right: black is on top
-    upright = np.asarray(resized(encoded(turned, "JPEG", exif=exif), size=20).convert("L"))
-    assert upright.shape == (40, 20)
-    assert upright[:15].max() < 40
-    assert upright[25:].min() > 215
 
 
 def test_a_shard_accounts_for_all_and_leaves_no_rest(tmp_path):

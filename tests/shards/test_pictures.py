@@ -5,7 +5,9 @@ import time
 import pytest
 from PIL import Image
 
+from pipeline.shards.jpeg import jpeg_size
 from pipeline.shards.pictures import Picture, loaded, local_content, picture_path, pictures
+from tests.images.files import encoded, huge
 
 PREFIX = "https://p.test/a/"
 
@@ -90,3 +92,22 @@ def test_pictures_that_are_read_at_a_time_come_in_order(at_a_time):
     assert most <= at_a_time
     with pytest.raises(KeyError):
         list(loaded([{"i": 1}, {}], load, at_a_time))
+
+
+@pytest.mark.parametrize("blur", [None, "boxes"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_too_many_pixels_are_not_taken(kind, blur):
+    """By the markers of a JPEG and by Pillow; above the limit, above Pillow's own, and above that of a recipe."""
+    row = {"boxes": [(0, 0, 0.5, 0.5)]}
+    for side in (9_000, 16_000):
+        assert pictures(lambda row, side=side: huge(kind, 12_000, side), blur)(row) == "too_many_pixels"
+    small = encoded(Image.new("RGB", (40, 30)), kind)
+    assert pictures(lambda row: small, blur, 1199)(row) == "too_many_pixels"
+    assert isinstance(pictures(lambda row: small, blur, 1200)(row), Picture)
+
+
+def test_too_many_pixels_in_a_jpeg_that_pillow_opens():
+    content = encoded(Image.new("RGB", (40, 30)), "JPEG", comment=b"c")
+    odd = content.replace(b"\xff\xfe", b"\xff\xff\xfe", 1)  # a filling byte, at which the look at markers ends
+    assert jpeg_size(odd) is None
+    assert pictures(lambda row: odd, None, 1199)({}) == "too_many_pixels"

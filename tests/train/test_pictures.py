@@ -1,16 +1,20 @@
 """Pixels: the evaluation's are the exported processor's, the training's lie in the picture."""
 
+import contextlib
 import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from pipeline.images.decode import TooManyPixels
+from pipeline.train.loader import BROKEN
 from pipeline.train.models import build_processor
 from pipeline.train.pictures import DRAWS, crop_box, decode, evaluation_pixels, training_pixels
+from tests.images.files import encoded, huge, png, ramp, to_bytes
 
 
 def noise(width, height):
@@ -55,3 +59,46 @@ def test_decoding():
         decode(out.getvalue()[:3000])
     with pytest.raises(OSError):
         decode(b"GIF89a no picture of ours")
+
+
+@pytest.mark.parametrize(("channels", "colour"), [(1, 0), (2, 4), (3, 2), (4, 6)])
+def test_16_bits_are_scaled(channels, colour):
+    values = ramp(channels, 65_535)
+    want = to_bytes(values, 65_535).astype(int)
+    want = want[..., :1].repeat(3, -1) if channels < 3 else want[..., :3]
+    assert np.abs(np.asarray(decode(png(values, 16, colour))).astype(int) - want).max() <= 1
+
+
+@pytest.mark.parametrize("draft", [None, 20])
+def test_pictures_are_upright(draft):
+    image = Image.fromarray(np.zeros((60, 90, 3), np.uint8))
+    image.paste((255, 255, 255), (0, 0, 45, 60))  # The left half is white: above, when it is turned to the right.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in ("JPEG", "PNG", "WEBP"):
+        found = np.asarray(decode(encoded(image, kind, exif=exif), draft))
+        assert found.shape[0] > found.shape[1]
+        assert found[: found.shape[0] // 3].min() > 200
+        assert found[-found.shape[0] // 3 :].max() < 50
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("side", [9_000, 16_000])
+def test_a_bomb_is_a_broken_sample(kind, side):
+    assert issubclass(TooManyPixels, BROKEN)
+    with pytest.raises(TooManyPixels):
+        decode(huge(kind, 12_000, side))
+
+
+SEEDS = [encoded(noise(40, 30), "JPEG"), encoded(noise(40, 30), "PNG"), encoded(noise(40, 30).quantize(8), "PNG"),
+         encoded(noise(40, 30), "WEBP"), encoded(noise(40, 30), "WEBP", lossless=True)]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_damaged_files_are_broken_samples(data):
+    content = bytearray(data.draw(st.sampled_from(SEEDS)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, min(len(content) - 1, 300)))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(BROKEN):
+        assert decode(bytes(content)).mode == "RGB"
