@@ -33,6 +33,7 @@ from pyspark.sql.types import (
 )
 
 from pipeline import storage
+from pipeline.names import quoted
 
 LONG, INT, DOUBLE, STRING, BOOLEAN = LongType(), IntegerType(), DoubleType(), StringType(), BooleanType()
 
@@ -135,8 +136,9 @@ def _dataset(folder: str) -> pads.Dataset:
 
 def keep_only_reasons(rows: DataFrame, also: tuple[str, ...] = ()) -> DataFrame:
     """Empties the columns of dropped rows (but ``also``), so that what is thrown away costs nothing to write."""
+    kept = F.col("dropped").isNull()
     columns = [
-        F.col(c) if c == "dropped" or c in also else F.when(F.col("dropped").isNull(), F.col(c)).alias(c)
+        F.col(quoted(c)) if c == "dropped" or c in also else F.when(kept, F.col(quoted(c))).alias(c)
         for c in rows.columns
     ]
     return rows.select(*columns)

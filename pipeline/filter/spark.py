@@ -17,15 +17,16 @@ from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import drop
 from pipeline.filter.pictures import facts
 from pipeline.filter.texts import KnownTexts
+from pipeline.language.codes import found_lists
 from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
+from pipeline.names import quoted
 from pipeline.places.spark import PLACE
 from pipeline.recipe import Filter
 from pipeline.shards.pictures import MISSING, Content, loaded
 
 SIDES = ("original_width", "original_height")
 FACTS = "sha256 string, pixels string, phash bigint, width int, height int"
-OTHER = "other"
 
 
 def by_place(pairs: DataFrame) -> DataFrame:
@@ -41,7 +42,8 @@ def with_columns(pairs: DataFrame, folder: str) -> DataFrame:
         wrong = f"has {twice[0]!r}, which pairs have" if "key" in columns.columns else "has no column key"
         raise UsageError(f"filter.columns: {folder}: {wrong}")
     key = F.lower(F.lpad(F.hex("pair_id"), 16, "0"))
-    return pairs.withColumn("key", key).join(columns.dropDuplicates(["key"]), "key", "left").drop("key")
+    scored = columns.dropDuplicates(["key"]).withColumnRenamed("key", "scored_key")
+    return pairs.withColumn("scored_key", key).join(scored, "scored_key", "left").drop("scored_key")
 
 
 def by_condition(pairs: DataFrame, where: str) -> DataFrame:
@@ -88,14 +90,11 @@ def by_blocklist(pairs: DataFrame, files: dict[str, str]) -> DataFrame:
 
     ``files``: for each list the name, among the session's files, of its saved matcher.
     """
-    names = pa.array(list(files))
 
     def block_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         here = {name: SparkFiles.get(file) for name, file in files.items()}
         for batch in batches:
-            languages = batch.column("language")
-            other = pa.scalar(OTHER if OTHER in files else None, pa.string())
-            chosen = pc.if_else(pc.fill_null(pc.is_in(languages, value_set=names), False), languages, other)
+            chosen = found_lists(batch.column("language"), files)
             found = match_by_list(pc.utf8_lower(batch.column("text")), chosen, "fast", here)
             blocked = pc.fill_null(pc.greater(pc.list_value_length(found), 0), False)
             yield pa.RecordBatch.from_arrays([batch.column("pair_id"), blocked], ["pair_id", "blocked"])
@@ -157,7 +156,7 @@ def seen(images: DataFrame) -> DataFrame:
 def by_pictures(pairs: DataFrame, images: DataFrame, columns: list[str]) -> DataFrame:
     """Drops the pairs whose picture is dropped; the ``columns`` and ``dropped``."""
     joined = pairs.join(images.select("image_id", F.col("dropped").alias("why")), "image_id", "left")
-    return joined.withColumn("dropped", F.coalesce("dropped", "why")).select(*columns, "dropped")
+    return joined.withColumn("dropped", F.coalesce("dropped", "why")).select(*map(quoted, columns), "dropped")
 
 
 def picture_facts(images: DataFrame, content: Content, most_pixels: int, at_a_time: int = 1) -> DataFrame:
