@@ -136,7 +136,7 @@ def _read_json(path: Path, where: str, content: bytes) -> list[str]:
 
 
 def list_table(path: Path, where: str = "entries", column: str = "entry", columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file with a column of texts, all its columns or some, in the order of ``entry_id`` where it is a list's.
+    """A Parquet file with a column of texts, all columns or some; a list with ``entry_id`` in the order of its ids.
 
     Integers become texts. Raises ``UsageError`` for a column of another type, and for ids that are not 0 to n - 1, each
     once and with an entry of its own.

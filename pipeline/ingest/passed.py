@@ -95,6 +95,6 @@ def _check_names(wanted: list[str]) -> None:
             raise UsageError(f"input.pass_through: {name!r} is no name; a column with a name is allowed")
         if name.lower() in seen:
             raise UsageError(
-                f"input.pass_through: {name!r} beside {seen[name.lower()]!r}; each name is allowed once, whatever its case"
+                f"input.pass_through: {name!r} beside {seen[name.lower()]!r}; a name is allowed once, in any case"
             )
         seen[name.lower()] = name

@@ -16,6 +16,8 @@ from pipeline.compiled import compiled
 UNCLOSED = "unclosed_quote"
 MOST_LINES = 1000
 QUOTE, COMMA, LINE_FEED, RETURN = 34, 44, 10, 13
+MARKS = np.zeros(256, np.bool_)
+MARKS[[QUOTE, COMMA, LINE_FEED, RETURN]] = True
 # Where in a record the scan is: at the start of a cell, in a plain cell (or after a closed quote), in a quoted one.
 START, PLAIN, QUOTED = 0, 1, 2
 
@@ -59,7 +61,12 @@ def scan(data, start, last, most_lines, most_bytes):
     while at < size:
         byte = data[at]
         at += 1
-        if state == QUOTED:
+        if not MARKS[byte]:
+            if state == START:
+                state = PLAIN
+            while at < size and not MARKS[data[at]]:
+                at += 1
+        elif state == QUOTED:
             if byte == QUOTE:
                 follows = data[at] if at < size else LINE_FEED
                 if follows == QUOTE:
@@ -78,10 +85,8 @@ def scan(data, start, last, most_lines, most_bytes):
             record, state = at, START
         elif byte == COMMA:
             state = START
-        elif byte == QUOTE and state == START:
+        elif state == START:
             quote, lines, state = at - 1, 0, QUOTED
-        else:
-            state = PLAIN
     if last and state == QUOTED:
         return record, line_after(data, quote)
     return (size if last else record), -1

@@ -88,7 +88,8 @@ def _batches(split: Split, plan: Plan, max_text_bytes: int, multiline: bool, bad
             chunks = utf16_chunks(chunks, split.encoding, split.start)
         source = Rows(chunks)
         if split.format == "jsonl":
-            yield from json_batches(source, wanted, {columns["url"], columns["text"]}, columns.get("source_uid"), bad)
+            ids = columns.get("source_uid")
+            yield from json_batches(source, wanted, columns["url"], columns["text"], ids, bad)
         elif split.columns:
             yield from delimited_batches(source, split.columns, split.format == "tsv", multiline, max_text_bytes, bad)
         if source.damage:

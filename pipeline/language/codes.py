@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 OTHER, UNKNOWN = "other", "und"
-SHORTER = {word[:3]: word[3:] for word in """
+# A code of three letters and the one of two, together.
+PAIRS = """
 aaraa abkab afraf akaak albsq amham araar arbar argan armhy asmas avaav aveae aymay ayray azeaz azjaz bakba
 bambm baqeu belbe benbn bihbh bisbi bodbo bosbs brebr bulbg burmy catca cescs chach chece chizh chucu chvcv
 cmnzh corkw cosco crecr cymcy czecs danda deude divdv dutnl dzodz ekket ellel engen epoeo estet euseu eweee
@@ -25,7 +26,8 @@ pltmg polpl porpt pusps quequ quzqu rohrm ronro rumro runrn rusru sagsg sansa sc
 slvsl smese smosm snasn sndsd somso sotst spaes sqisq srdsc srpsr sswss sunsu swasw swesv swhsw tahty tamta
 tattt telte tgktg tgltl thath tibbo tirti tonto tsntn tsots tuktk turtr twitw uigug ukruk urdur uzbuz uznuz
 venve vievi volvo welcy wlnwa wolwo xhoxh yddyi yidyi yoryo zhaza zhozh zsmms zulzu
-""".split()}  # fmt: skip
+"""
+SHORTER = {pair[:3]: pair[3:] for pair in PAIRS.split()}
 # Replaced, or of a language whose lists go by another code.
 TODAY = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nb": "no", "sh": "sr"}
 # fastText's own label for Serbo-Croatian stays as it is.
