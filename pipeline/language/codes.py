@@ -9,6 +9,7 @@ of both kinds, and the members that stand for a whole language, such as ``cmn`` 
 from collections.abc import Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 OTHER, UNKNOWN = "other", "und"
 # A code of three letters and the one of two, together.
@@ -79,7 +80,7 @@ def label(code: str, aliases: dict[str, str], by_model: bool = False) -> str:
 def found_lists(codes: pa.Array, lists: Iterable[str]) -> pa.Array:
     """The list that each code finds, else ``other``, else null."""
     names, known = set(lists), aliases(lists)
-    distinct = codes.dictionary_encode()
+    distinct = pc.fill_null(codes, UNKNOWN).dictionary_encode()
     found = []
     for code in distinct.dictionary.to_pylist():
         name = code if code in names else label(code, known, by_model=True)

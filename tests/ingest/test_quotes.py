@@ -109,7 +109,9 @@ def test_what_python_writes_is_read_as_python_reads_it(rows, style, size):
     csv.writer(out, lineterminator=end, quoting=quoting).writerows(rows)
     found, bad = rows_of(out.getvalue().encode(), size=size)
     assert bad == {}
-    assert found == [tuple(cell.encode() for cell in row) for row in csv.reader(io.StringIO(out.getvalue(), newline=""))]
+    assert found == [
+        tuple(cell.encode() for cell in row) for row in csv.reader(io.StringIO(out.getvalue(), newline=""))
+    ]
 
 
 GOOD = b"".join(b"http://x/%d,text %d\n" % (i, i) for i in range(20_000))
