@@ -33,7 +33,6 @@ from pyspark.sql.types import (
 )
 
 from pipeline import storage
-from pipeline.names import quoted
 
 LONG, INT, DOUBLE, STRING, BOOLEAN = LongType(), IntegerType(), DoubleType(), StringType(), BooleanType()
 
@@ -136,9 +135,8 @@ def _dataset(folder: str) -> pads.Dataset:
 
 def keep_only_reasons(rows: DataFrame, also: tuple[str, ...] = ()) -> DataFrame:
     """Empties the columns of dropped rows (but ``also``), so that what is thrown away costs nothing to write."""
-    kept = F.col("dropped").isNull()
     columns = [
-        F.col(quoted(c)) if c == "dropped" or c in also else F.when(kept, F.col(quoted(c))).alias(c)
+        F.col(c) if c == "dropped" or c in also else F.when(F.col("dropped").isNull(), F.col(c)).alias(c)
         for c in rows.columns
     ]
     return rows.select(*columns)
@@ -191,7 +189,7 @@ def write_sorted(rows: DataFrame, output: str, name: str, files: int) -> None:
     folder = staging(output, name)
     storage.remove(folder)
     storage.make_folder(folder)
-    schema = to_arrow_schema(rows.schema)
+    schema = to_arrow_schema(rows.schema, timezone="UTC")
 
     def write_file(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()

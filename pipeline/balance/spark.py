@@ -16,7 +16,6 @@ from pipeline.balance.cap import BINS, Cutoffs, kept_rows, keys, sum_histograms
 from pipeline.balance.counts import WEIGHT_UNIT, EntryCounter, ListCounts, flat_ids
 from pipeline.balance.size import keep_sums
 from pipeline.balance.thresholds import keep_probability
-from pipeline.names import quoted
 from pipeline.tables import DOUBLE, STRING, extended
 
 OTHER_TEXT, NOT_DRAWN, OVER_CAP = "other_text_of_image", "not_drawn", "over_cap"
@@ -166,4 +165,4 @@ def choose(
     first = chosen.withColumn("chosen_text", F.lit(True))
     other = F.when(F.col("chosen_text").isNull(), F.lit(OTHER_TEXT)).otherwise(F.col("dropped"))
     joined = drawn.join(first, "pair_id", "left").withColumn("dropped", other)
-    return joined.select(*map(quoted, schema.names))
+    return joined.select(*schema.names)

@@ -20,7 +20,6 @@ from pipeline.filter.texts import KnownTexts
 from pipeline.language.codes import found_lists
 from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
-from pipeline.names import quoted
 from pipeline.places.spark import PLACE
 from pipeline.recipe import Filter
 from pipeline.shards.pictures import MISSING, Content, loaded
@@ -156,7 +155,7 @@ def seen(images: DataFrame) -> DataFrame:
 def by_pictures(pairs: DataFrame, images: DataFrame, columns: list[str]) -> DataFrame:
     """Drops the pairs whose picture is dropped; the ``columns`` and ``dropped``."""
     joined = pairs.join(images.select("image_id", F.col("dropped").alias("why")), "image_id", "left")
-    return joined.withColumn("dropped", F.coalesce("dropped", "why")).select(*map(quoted, columns), "dropped")
+    return joined.withColumn("dropped", F.coalesce("dropped", "why")).select(*columns, "dropped")
 
 
 def picture_facts(images: DataFrame, content: Content, most_pixels: int, at_a_time: int = 1) -> DataFrame:

@@ -36,7 +36,6 @@ from pipeline.filter.spark import (
 )
 from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import build_file
-from pipeline.names import quoted
 from pipeline.places.index import IMAGE, samples_of
 from pipeline.places.stage import found_path, picture_places, pictures_at_a_time
 from pipeline.recipe import Recipe
@@ -77,7 +76,7 @@ def run(run: Run) -> Outcome:
     rows = by_pictures(rows, images, curated.columns)
     dropped = tables.write_accounted(tables.keep_only_reasons(rows), run.output, "passed")
     kept = dropped.pop(None)
-    passed = tables.read(run.session, tables.staging(run.output, "passed")).select(*map(quoted, curated.columns))
+    passed = tables.read(run.session, tables.staging(run.output, "passed")).select(*curated.columns)
     tables.write_sorted(passed, run.output, "filtered", recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE)))
     if refused:
         notes["refused_members"] = refused

@@ -86,13 +86,18 @@ def _names(schemas: list[tuple[str, pa.Schema]]) -> str:
 
 
 def _check_names(wanted: list[str]) -> None:
-    """Raises ``UsageError`` for the name of a column of ours, no name, and one that is there twice."""
+    """Raises ``UsageError`` for names that a table cannot have: of a column of ours, none, twice, with dots."""
     seen: dict[str, str] = {}
     for name in wanted:
         if name.lower() in RESERVED:
             raise UsageError(f"input.pass_through: {name!r} is a column of ours; map it with input.columns")
         if not name.strip():
             raise UsageError(f"input.pass_through: {name!r} is no name; a column with a name is allowed")
+        if "." in name or "`" in name:
+            raise UsageError(
+                f"input.pass_through: {name!r}: Spark takes dots and backticks for something else; "
+                "names without them are allowed, so rename the column in the input"
+            )
         if name.lower() in seen:
             raise UsageError(
                 f"input.pass_through: {name!r} beside {seen[name.lower()]!r}; a name is allowed once, in any case"

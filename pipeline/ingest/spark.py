@@ -16,7 +16,6 @@ from pipeline.ingest.plan import Plan
 from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split, rows_schema
 from pipeline.language.identify import identify
 from pipeline.language.label import label_rows
-from pipeline.names import quoted
 from pipeline.recipe import Input, Language
 from pipeline.tables import PAIRS
 
@@ -101,8 +100,7 @@ def drop_repeats(rows: DataFrame, passed: list[str]) -> DataFrame:
     columns = [name for name in PAIRS.names if name not in ("pair_id", "copies")] + passed
     file = F.when(F.col("dropped").isin(*FILE_REASONS), F.col("source_uid"))
     kept = F.col("dropped").isNull()
-    others = [quoted(c) for c in columns if c not in ("url", "text")]
-    content = F.when(kept, F.struct("url", "text", *others))
+    content = F.when(kept, F.struct("url", "text", *[c for c in columns if c not in ("url", "text")]))
     groups = rows.groupBy("pair_id", "dropped", file.alias("file")).agg(
         F.min(content).alias("row"),
         F.sum("copies").alias("copies"),
@@ -113,7 +111,7 @@ def drop_repeats(rows: DataFrame, passed: list[str]) -> DataFrame:
     one = F.struct(F.col("dropped"), (F.col("copies") - more).alias("copies"))
     collided = F.struct(F.lit("id_collision").alias("dropped"), more.cast("bigint").alias("copies"))
     flat = groups.withColumn("part", F.explode(F.when(more > 0, F.array(one, collided)).otherwise(F.array(one))))
-    here = {name: F.col(f"row.{quoted(name)}") for name in columns}
+    here = {name: F.col("row").getField(name) for name in columns}
     here["source_uid"] = F.coalesce(F.col("row.source_uid"), F.col("file"))
     return flat.select(
         "pair_id",

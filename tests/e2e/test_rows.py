@@ -1,5 +1,6 @@
 """Columns of every type, names and codes in all spellings, through whole runs, values compared at the end."""
 
+import datetime as dt
 import json
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from tests.conftest import SHARED
 from tests.e2e.conftest import check, run, stage, table
 from tests.ingest.test_columns import KINDS, array
 
-NAMES = ["meta.score", "a b", "`t`", "größe", "a,b;{}()\n\t=", "first", "texts", "key", "start", "rank", "row", "part", "file",
+NAMES = ["a b", "größe", "a,b;{}()\n\t=", "first", "texts", "key", "start", "rank", "row", "part", "file",
          "shard", "tags", "contents", "_metadata"]  # fmt: skip
 
 
@@ -42,17 +43,17 @@ def test_columns_of_every_type_come_as_far_as_the_last_table(work, tmp_path, spa
     other = {"x1": pa.array([5], pa.int16()), "x2": pa.array([0.5]), "x3": pa.array(["text"]), "x4": pa.array([2**60])}
     second = {"url": ["http://x/9"], "text": ["a cat"], "language": ["en"]} | other
     pq.write_table(pa.table(second), tmp_path / "b.parquet")
-    recipe = json.dumps(list(columns))
+    recipe, where = json.dumps(list(columns)), "`a b` < 1000 or url like '%9'"
     summary = run(
         work / "recipe.yaml", tmp_path / "out", f"input.pass_through={recipe}", "balance.texts_per_image=one", "balance.t=1000",
-        "filter.where=`meta.score` < 1000 and x5 is null or x5 is not null", "rebalance.t=1000", "dedupe.scope=none",
+        f"filter.where={json.dumps(where)}", "rebalance.t=1000", "dedupe.scope=none",
         "images.root=null", "images.prefix=null", inputs=[str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")],
     )  # fmt: skip
     assert stage(summary, "ingest")["values_lost"] == {}
     for name in ("pairs", "curated", "filtered", "final"):
         found = table(tmp_path / "out", name).sort_by("url")
         for column, values in want.items():
-            got = found[column].to_pylist()
+            got, values = plain(found[column].to_pylist()), plain(values)
             if column in other:
                 assert found[column].type == promoted([stored(columns[column].type), stored(other[column].type)]), (
                     column
@@ -61,6 +62,15 @@ def test_columns_of_every_type_come_as_far_as_the_last_table(work, tmp_path, spa
             assert got[:rows] == values, (name, column)
         assert found["x3"].to_pylist()[rows] == "text"
     check_types(table(tmp_path / "out", "final"), {f"x{n}": kind[2] for n, kind in enumerate(kinds)}, set(other))
+
+
+def plain(value):
+    """Times without zone: Spark's own files have none, and all are in UTC."""
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    if hasattr(value, "to_pydatetime"):
+        value = value.to_pydatetime()
+    return value.replace(tzinfo=None) if isinstance(value, dt.datetime) else value
 
 
 def check_types(found, want, other):
@@ -76,7 +86,9 @@ def test_values_that_are_lost_are_counted_by_column(work, tmp_path, spark):
         tmp_path / "a.parquet",
     )
     pq.write_table(pa.table({"url": ["http://x/3", "http://x/4"], **own, "n": [0.5, None]}), tmp_path / "b.parquet")
-    summary = run(work / "recipe.yaml", tmp_path / "out", "input.pass_through=[n]", inputs=[str(tmp_path)])
+    summary = run(
+        work / "recipe.yaml", tmp_path / "out", "input.pass_through=[n]", inputs=[str(tmp_path)], stages=["ingest"]
+    )
     assert stage(summary, "ingest")["values_lost"] == {"n": 1, "width": 1}
     assert stage(summary, "ingest")["dropped"] == {}
     assert stage(summary, "ingest")["in"] == 4

@@ -85,6 +85,16 @@ def test_a_header_names_the_columns(tmp_path):
         ),
         (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"pass_through": [""]}, "'' is no name"),
         (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], **{"meta.score": [1]}),
+            {"pass_through": ["meta.score"]},
+            "'meta.score': Spark takes dots and backticks",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], **{"`t`": [1]}),
+            {"pass_through": ["`t`"]},
+            "'`t`': Spark takes dots and backticks",
+        ),
+        (
             lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], source_uid=[[1]]),
             {},
             "column 'source_uid' for source_uid is list",
