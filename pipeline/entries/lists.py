@@ -7,6 +7,7 @@ Parquet file has ids of its own, ``entry_id``, those hold.
 import gzip
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipeline.errors import UsageError
+from pipeline.language.codes import spelled
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import local_path
 
@@ -44,6 +46,9 @@ def load_lists(recipe: Recipe) -> dict[str, EntryList]:
         if recipe.language.identify == "none" and len(files) != 1:
             raise UsageError(f"entries: language.identify none needs exactly one list, found {len(files)}")
     loaded = {}
+    for one, other in pairwise(sorted(files, key=lambda name: (spelled(name), name))):
+        if spelled(one) == spelled(other):
+            raise UsageError(f"entries: two lists of one language, {one} and {other}; one is allowed")
     for name, path in sorted(files.items()):
         if not local_path(path).is_file():
             raise UsageError(

@@ -20,20 +20,17 @@ RESERVED |= {"chosen_text", "image_texts", "scored_key", "bucket_start"}
 
 def check_columns(path: str, schema: pa.Schema, preset: Preset, passed: list[str]) -> None:
     """Raises ``UsageError`` where a file lacks a column, has it twice, or in a type that no field is of."""
-    if not schema.names:
+    names = schema.names
+    if not names:
         return  # An empty text file.
     for column in [*preset.columns.values(), *passed]:
-        if schema.names.count(column) > 1:
-            raise UsageError(
-                f"--input {path}: there are {schema.names.count(column)} columns {column!r}; one is allowed"
-            )
+        if names.count(column) > 1:
+            raise UsageError(f"--input {path}: there are {names.count(column)} columns {column!r}; one is allowed")
     for name, column in preset.columns.items():
-        if column not in schema.names:
+        if column not in names:
             if name in preset.optional:
                 continue
-            raise UsageError(
-                f"input.columns: {path}: no column {column!r} for {name}; it has {', '.join(schema.names)}"
-            )
+            raise UsageError(f"input.columns: {path}: no column {column!r} for {name}; it has {', '.join(names)}")
         kind = schema.field(column).type
         fits, allowed = _allowed(name, kind)
         if not fits:

@@ -35,6 +35,11 @@ TODAY = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nb": "no",
 OF_MODELS = frozenset({"sh"})
 
 
+def spelled(code: str) -> str:
+    """The code in lower case with hyphens."""
+    return code.strip().lower().replace("_", "-")
+
+
 def canonical(code: str, by_model: bool = False) -> str:
     """The code in the form in which codes are compared; ``by_model``: it is a label of a fastText model."""
     return _forms(code, by_model)[-1]
@@ -42,7 +47,7 @@ def canonical(code: str, by_model: bool = False) -> str:
 
 def _forms(code: str, by_model: bool) -> list[str]:
     """The forms of a code under which a list may be found: as it is, of two letters, as of today."""
-    first, *rest = code.strip().lower().replace("_", "-").split("-")
+    first, *rest = spelled(code).split("-")
     short = SHORTER.get(first, first)
     today = short if by_model and short in OF_MODELS else TODAY.get(short, short)
     return ["-".join([part, *rest]) for part in dict.fromkeys([first, short, today])]
@@ -54,7 +59,7 @@ def aliases(lists: Iterable[str]) -> dict[str, str]:
     A list ``de`` needs no alias, so that another such list changes nothing.
     """
     names = sorted(set(lists) - {OTHER})
-    plain = {name: _forms(name, by_model=False)[0] for name in names}
+    plain = {name: spelled(name) for name in names}
     found: dict[str, str] = {}
     special = [name for name in names if name != canonical(name).split("-")[0]]
     for name in special:
@@ -69,7 +74,7 @@ def aliases(lists: Iterable[str]) -> dict[str, str]:
 
 def label(code: str, aliases: dict[str, str], by_model: bool = False) -> str:
     """The language that a table holds for a code: the name of the list that it finds, if there is one."""
-    parts = code.strip().replace("_", "-").split("-")
+    parts = spelled(code).split("-")
     for end in range(len(parts), 0, -1):
         for form in _forms("-".join(parts[:end]), by_model):
             if form in aliases:

@@ -114,6 +114,14 @@ def test_a_folder_of_lists(tmp_path):
         load_lists(recipe(str(tmp_path)))
 
 
+@pytest.mark.parametrize("names", [("EN", "en"), ("zh-CN", "zh_cn")])
+def test_two_lists_of_one_language(tmp_path, names):
+    for name in names:
+        (tmp_path / f"{name}.txt").write_text("cat\n")
+    with pytest.raises(UsageError, match=f"two lists of one language, {names[0]} and {names[1]}"):
+        load_lists(recipe(str(tmp_path)))
+
+
 def test_endings_in_capitals(tmp_path):
     (tmp_path / "EN.TXT.GZ").write_bytes(gzip.compress(b"cat\n"))
     (tmp_path / "de.Txt.Zst").write_bytes(zstandard.compress(b"katze\n"))
