@@ -1,4 +1,4 @@
-"""Writes a curated set as a DataComp subset file: the source_uids of its pairs, sorted, as NumPy u8,u8."""
+"""Writes the set that shards are of as a DataComp subset file: the source_uids of its pairs, sorted, as NumPy u8,u8."""
 
 from pathlib import Path
 from typing import Annotated

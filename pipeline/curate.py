@@ -40,7 +40,7 @@ class Stage:
     after: tuple[str, ...]
     run: Callable[[Run], Outcome]
     title: str
-    beside: tuple[str, ...] = ()  # folders of files that belong to a table and are hidden from its readers
+    beside: tuple[str, ...] = ()  # folders of files that belong to a table and that its stage looks after itself
 
 
 STAGES = {
@@ -48,7 +48,7 @@ STAGES = {
     "match": Stage(("matched",), ("ingest",), match.run, "Matching texts with entries", (f"matched/{LISTS}",)),
     "dedupe": Stage(("clusters",), ("match",), dedupe.run, "Looking for near-duplicates"),
     "balance": Stage(("entry_counts", "thresholds", "curated"), ("match", "dedupe"), balance.run, "Balancing"),
-    "images": Stage(("images", "fetched"), ("balance",), images.run, "Fetching pictures"),
+    "images": Stage(("images",), ("balance",), images.run, "Fetching images", (images.FETCHED,)),
     "filter": Stage(("filtered", "pictures"), ("ingest", "balance", "images"), filtering.run, "Filtering"),
     "rebalance": Stage(
         ("final_entry_counts", "final_thresholds", "final"), ("balance", "filter"), balance.rebalance, "Balancing again"
@@ -56,7 +56,7 @@ STAGES = {
     "shards": Stage(("shards",), ("balance", "images", "filter", "rebalance"), shards.run, "Writing shards"),
 }
 OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distribution.png", "what-if.json", "what-if.png",
-        record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in s.tables)}  # fmt: skip
+        record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in (*s.tables, *s.beside))}  # fmt: skip
 
 
 def stages_of(recipe: Recipe) -> list[str]:
@@ -111,7 +111,7 @@ def curate(
         print_of = _fingerprint(job, name)
         former = record.load(output, name)
         fits = former is not None and former.fingerprint == print_of and not force
-        there = all(storage.exists(storage.join(output, table)) for table in STAGES[name].tables)
+        there = all(storage.exists(storage.join(output, t)) for t in (*STAGES[name].tables, *STAGES[name].beside))
         if fits and there and (name != "shards" or shards.is_there(recipe)):
             done.append(former.summary(skipped=True))
             continue
@@ -178,17 +178,18 @@ def _record(source: str, output: str, name: str) -> Record | None:
 def _fingerprint(job: _Job, name: str) -> str:
     """What the tables of a stage depend on: its part of the recipe, its input, and the stage before."""
     recipe = job.recipe.model_dump()
+    sources = job.recipe.images.model_dump(include=images.SOURCES)
     own = {
         "ingest": lambda: [recipe["input"], recipe["language"], job.plan.files, aliases(list_names(job.recipe))],
         "match": lambda: [recipe["seed"], recipe["match"], recipe["language"]["identify"] == "none",
                           {key: found.entries.to_pylist() for key, found in job.lists.items()}],
         "dedupe": lambda: [recipe["dedupe"] if recipe["dedupe"]["scope"] != "none" else None],
         "balance": lambda: [recipe["seed"], recipe["balance"], balance.domain_files(job.recipe.balance)],
-        "images": lambda: [recipe["images"]],
-        "filter": lambda: [recipe["filter"], recipe["images"], recipe["dedupe"], recipe["match"], job.files],
+        "images": lambda: [job.recipe.images.model_dump(include={*images.MAKING, "retries"})],
+        "filter": lambda: [recipe["filter"], sources, recipe["dedupe"], recipe["match"], job.files],
         "rebalance": lambda: [recipe["rebalance"], recipe["balance"]["texts_per_image"], recipe["balance"]["files"],
                               balance.domain_files(job.recipe.rebalance)],
-        "shards": lambda: [recipe["name"], recipe["images"], recipe["shards"], job.files],
+        "shards": lambda: [recipe["name"], sources, recipe["shards"], job.files],
     }[name]()  # fmt: skip
     before = [_record(job.source, job.output, stage).fingerprint for stage in stages_before(name, job.recipe)]
     return fingerprint(name, own, *before)

@@ -120,6 +120,7 @@ class Images(Section):
     timeout: Count = 10
     retries: Annotated[StrictInt, Field(ge=0)] = 2
     wait: Annotated[float, Field(ge=0)] = 10.0
+    most_wait: Annotated[float, Field(ge=0)] = 120.0
     requests_per_host: Annotated[StrictInt, Field(ge=0)] = 0
     user_agent: StrictStr | None = None
     ask_hosts: StrictBool = False

@@ -139,8 +139,9 @@ def counted_by_set(rows: DataFrame) -> dict[str, int]:
 
 def to_look_at(pairs: DataFrame) -> DataFrame:
     """A row for each image of the pairs that are left, with the place of its picture, those of a tar in order."""
-    left = pairs.where("dropped is null").select("image_id", "url", "tar", *PLACE).dropDuplicates(["image_id"])
-    return left.repartition("tar", F.when(F.col("tar").isNull(), F.col("image_id"))).sortWithinPartitions(
+    left = pairs.where("dropped is null").select("image_key", "image_id", "url", "tar", *PLACE)
+    left = left.dropDuplicates(["image_key"])
+    return left.repartition("tar", F.when(F.col("tar").isNull(), F.col("image_key"))).sortWithinPartitions(
         "tar", "image_offset"
     )
 
@@ -148,13 +149,14 @@ def to_look_at(pairs: DataFrame) -> DataFrame:
 def seen(images: DataFrame) -> DataFrame:
     """The table ``pictures``: hashes in hex, and why a picture was dropped."""
     hexed = {name: F.lower(F.lpad(F.hex(name), 16, "0")).alias(name) for name in ("phash", "cluster")}
-    names = ("image_id", "dropped", "sha256", "pixels", "phash", "cluster", "width", "height", *SIDES)
+    names = ("image_id", "image_key", "dropped", "sha256", "original_sha256", "pixels", "phash", "cluster", "width",
+             "height", *SIDES)  # fmt: skip
     return images.select(*(hexed.get(name, name) for name in names))
 
 
 def by_pictures(pairs: DataFrame, images: DataFrame, columns: list[str]) -> DataFrame:
     """Drops the pairs whose picture is dropped; the ``columns`` and ``dropped``."""
-    joined = pairs.join(images.select("image_id", F.col("dropped").alias("why")), "image_id", "left")
+    joined = pairs.join(images.select("image_key", F.col("dropped").alias("why")), "image_key", "left")
     return joined.withColumn("dropped", F.coalesce("dropped", "why")).select(*columns, "dropped")
 
 
@@ -201,27 +203,36 @@ def by_size(images: DataFrame, options: Filter) -> DataFrame:
 
 
 def by_evaluation_images(images: DataFrame, known: dict[str, tuple[Known, set[str]]]) -> DataFrame:
-    """Drops pictures near those of an evaluation set, or of the same bytes, and adds the names of the ``sets``."""
+    """Drops pictures near those of an evaluation set, or of the same bytes, and adds the names of the ``sets``.
+
+    The bytes are those at hand, or those of the original before it was resized, where its SHA-256 is known.
+    """
     sent = images.sparkSession.sparkContext.broadcast(known)
 
     def compare_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             seen = batch.column("phash").is_valid().to_numpy(zero_copy_only=False)
             hashes = batch.column("phash").fill_null(0).to_numpy()
-            digests = batch.column("sha256").to_pylist()
+            digests = [batch.column(name) for name in ("sha256", "original_sha256")]
             near = {
-                name: seen & (hashed.near(hashes) | np.array([digest in given for digest in digests], bool))
+                name: seen & (hashed.near(hashes) | _among(digests[0], given) | _among(digests[1], given))
                 for name, (hashed, given) in sent.value.items()
             }
             yield pa.RecordBatch.from_arrays(
-                [batch.column("image_id"), _names_of(near, batch.num_rows)], ["image_id", "sets"]
+                [batch.column("image_key"), _names_of(near, batch.num_rows)], ["image_key", "sets"]
             )
 
-    compared = images.select("image_id", "phash", "sha256").mapInArrow(
-        compare_batches, "image_id string, sets array<string>"
+    compared = images.select("image_key", "phash", "sha256", "original_sha256").mapInArrow(
+        compare_batches, "image_key string, sets array<string>"
     )
-    joined = images.join(compared.where(F.size("sets") > 0), "image_id", "left")
+    joined = images.join(compared.where(F.size("sets") > 0), "image_key", "left")
     return joined.transform(drop, {"evaluation_image": F.col("sets").isNotNull()})
+
+
+def _among(digests: pa.Array, given: set[str]) -> np.ndarray:
+    """Whether each digest is one of those that are given."""
+    found = pc.is_in(digests, value_set=pa.array(sorted(given), pa.string()))
+    return found.to_numpy(zero_copy_only=False)
 
 
 def hash_pictures(spark: SparkSession, files: list[tuple], content: Content, most_pixels: int) -> pa.Table:

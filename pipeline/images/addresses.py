@@ -1,52 +1,105 @@
-"""Which URLs, hosts and addresses are of the public internet."""
+"""Which URLs, hosts and addresses are of the public internet.
+
+A URL is read once, by the rules that browsers follow (WHATWG URL, by the package ada-url): spaces around it, letters
+of any script in host, path and query, numbers of every form in the place of an address. What is asked for is what was
+read.
+"""
 
 import ipaddress
 import re
-import urllib.error
+import string
 from collections.abc import Iterable
-from urllib.parse import quote, urlsplit, urlunsplit
+from dataclasses import dataclass
+from urllib.error import URLError
+from urllib.parse import quote
 
-# What inet_aton takes for an address besides four decimal numbers: 2130706433, 0x7f.1, 0177.0.0.1.
-_ODD_NUMBERS = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?", re.IGNORECASE)
-_AS_IT_IS = "%/:=&?~#+!$,;'@()*[]|"
+import ada_url
+
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+_LONGEST_HOST = 253
+_PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Refused(urllib.error.URLError):
-    """A request or an answer that the guard does not let through; its ``reason`` is a word for the statistics."""
+class Refused(URLError):
+    """A request that is not made, or an answer that is not taken; ``reason`` is a word for the statistics.
+
+    As text it is the word, and after a colon what else is known. ``retry_after``: the seconds that a host asks to be
+    left alone.
+    """
+
+    def __init__(self, reason: str, detail: str = "", retry_after: int | None = None):
+        super().__init__(reason)
+        self.detail, self.retry_after = detail, retry_after
+
+    def __str__(self) -> str:
+        waits = f"; retry after {self.retry_after} s" if self.retry_after is not None else ""
+        return f"{self.reason}: {self.detail}{waits}" if self.detail or waits else str(self.reason)
 
 
-def check_url(url: str) -> None:
-    """Raises ``Refused`` for a URL that is not of HTTP or HTTPS, or has a user, or strange characters in its host."""
-    if re.search(r"[\t\r\n]", url):  # urlsplit leaves these out, and others may not
-        raise Refused("bad_url")
+@dataclass(frozen=True)
+class Target:
+    """A URL of HTTP or HTTPS in its parts: ``host`` is a name in ASCII or an address, ``path`` has the query too."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what a robots.txt is for."""
+        return f"{self.scheme}://{self.netloc}"
+
+    @property
+    def netloc(self) -> str:
+        """The host, and the port where it is not the scheme's own: the header ``Host``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def read_url(url: str, base: str | None = None) -> Target:
+    """A URL in its parts; relative to ``base`` where that is given, else ``//host/path`` is of HTTPS.
+
+    Raises ``Refused``: ``refused_scheme`` for another scheme, ``bad_url`` for what is no URL, has a user, or a host
+    that is neither a name nor an address.
+    """
+    url = url.strip()
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        read = ada_url.URL(url, base=base or ("https://none.invalid/" if url.startswith("//") else None))
+        scheme, host = read.protocol.removesuffix(":"), read.hostname
     except ValueError:
         raise Refused("bad_url") from None
-    if parts.scheme.lower() not in ("http", "https"):
-        raise Refused("refused_scheme")
-    if not parts.hostname or port == 0 or "@" in parts.netloc or re.search(r"[\x00-\x20\x7f\\]", parts.netloc):
+    if scheme not in _PORTS:
+        raise Refused("refused_scheme", scheme)
+    port = int(read.port) if read.port else _PORTS[scheme]
+    if read.username or read.password or port == 0 or not (host.startswith("[") or _is_name(host)):
         raise Refused("bad_url")
-    check_host(parts.hostname)
+    host = host.strip("[]")
+    return Target(read.href, scheme, host, port, (read.pathname or "/") + read.search)
 
 
-def quoted(url: str) -> str:
-    """The URL with the spaces, control characters and other letters of its path and query as percent signs."""
-    scheme, netloc, path, query, _ = urlsplit(url)
-    return urlunsplit((scheme, netloc, quote(path, safe=_AS_IT_IS), quote(query, safe=_AS_IT_IS), ""))
+def read_location(location: str, base: Target) -> Target:
+    """Where a redirect leads. Headers come as Latin-1 whatever they are; most are UTF-8."""
+    return read_url(quote(location.strip(), safe=string.punctuation, encoding="latin-1"), base.url)
 
 
-def check_host(host: str) -> None:
-    """Raises ``Refused`` for a host that is a number in another form than four decimal ones, or an IPv6 address."""
-    try:
-        ipaddress.ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        if _ODD_NUMBERS.fullmatch(host):
-            raise Refused("refused_address") from None
+def _is_name(host: str) -> bool:
+    """Whether a host has labels of letters, digits, hyphens and underscores; a final dot is the root."""
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= _LONGEST_HOST and all(map(_LABEL.fullmatch, labels))
+
+
+def check_address(text: str, allowed: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
+    """Raises ``Refused`` for an address that is not public, unless its network is allowed."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if any(address.version == network.version and address in network for network in allowed):
+        return
+    if not all(is_public(one) for one in [address, *embedded(address)]):
+        raise Refused("refused_address", text)
 
 
 def is_public(address: Address) -> bool:

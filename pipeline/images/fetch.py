@@ -8,6 +8,7 @@ import io
 import re
 import tempfile
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.images.decode import is_plain, refusal, upright
-from pipeline.images.guard import Guard, Limits
 from pipeline.images.writer import SampleWriter
 from pipeline.places.sink import open_sink
 
@@ -37,19 +37,39 @@ IMAGES = pa.schema(
         "key": pa.string(),
         "image_offset": pa.int64(),
         "image_size": pa.int64(),
+        "retry_after": pa.int32(),
     }
 )
-SUCCESS, LOST = "success", "lost"
+SUCCESS, LOST, NOT_FETCHED = "success", "lost", "failed_to_download"
 # What may go better at another time.
-RETRIABLE = ("timeout", "connection", "dns", "too_slow", "cut_short", LOST, "http_429", "http_5")
+RETRIABLE = f"(timeout|connection|dns|too_slow|cut_short|robots_unreachable|{LOST}|http_(408|425|429|5..))$"
 DIGITS = 6  # of a shard's number
-REFUSALS = {"refused_address", "refused_scheme", "bad_url", "no_address", "too_many_bytes", "too_slow", "opted_out",
-            "cut_short"}  # fmt: skip
+# The words of the guard, and what the resizer says of what was fetched.
+REFUSALS = ("bad_url", "refused_scheme", "refused_address", "dns", "connection", "timeout", "too_slow", "certificate",
+            "tls", "bad_answer", r"http_\d{3}", "too_many_redirects", "too_many_bytes", "cut_short", "opted_out",
+            "robots_unreachable")  # fmt: skip
+UNUSABLE = {
+    "too many pixels": "too_many_pixels",
+    "animated": "animated",
+    "image too small": "too_small",
+    "aspect ratio too large": "aspect_too_large",
+}
 
 
-def shard_name(number: int) -> str:
-    """``000000`` and so on."""
-    return f"{number:0{DIGITS}d}"
+def table_path(folder: str, number: int) -> str:
+    """The table of a shard: ``000000.parquet`` and so on."""
+    return storage.join(folder, f"{number:0{DIGITS}d}.parquet")
+
+
+def is_table(name: str) -> bool:
+    """Whether a file is the table of a shard, by its name."""
+    return re.fullmatch(r"\d+\.parquet", name) is not None
+
+
+def next_number(folder: str) -> int:
+    """The number of the next shard: no file there has it, of tasks that were killed either."""
+    numbers = [int(found[1]) for name in storage.names(folder) if (found := re.match(r"(\d+)[-.]", name))]
+    return max(numbers, default=-1) + 1
 
 
 def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options: Any, a_host: int = 0) -> None:
@@ -59,7 +79,7 @@ def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options:
     ``image_id`` and ``url`` of each; ``options``: a recipe's ``images``; ``a_host``: the most requests at a time to a
     host, 0 for any number.
     """
-    name = f"{shard_name(number)}-{uuid.uuid4().hex[:8]}.tar"
+    name = f"{number:0{DIGITS}d}-{uuid.uuid4().hex[:8]}.tar"
     filesystem, path = storage.open_filesystem(storage.join(folder, name))
     with (
         tempfile.TemporaryDirectory(prefix="metaclip-fetch-") as made,
@@ -71,7 +91,7 @@ def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options:
     rows = [_row(image, writer.found.get(image["image_id"]), name, options.format) for image in images]
     table = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, IMAGES), table, compression="zstd")
-    storage.write_bytes(storage.join(folder, f"{shard_name(number)}.parquet"), table.getvalue().to_pybytes())
+    storage.write_bytes(table_path(folder, number), table.getvalue().to_pybytes())
 
 
 def _download(
@@ -81,7 +101,9 @@ def _download(
     from img2dataset.downloader import Downloader
     from img2dataset.resizer import Resizer
 
-    rows = pa.table({name: [image[name] for image in images] for name in ("image_id", "url")})
+    from pipeline.images.guard import Guard, Limits  # With packages that only fetching needs.
+
+    rows = _readable(images, samples)
     with pa.OSFile(str(made / "urls.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows)
     limits = Limits(
@@ -123,6 +145,23 @@ def _download(
         downloader.download_shard((number, str(made / "urls.arrow")))
 
 
+def _readable(images: list[dict[str, str]], samples: SampleWriter) -> pa.Table:
+    """The images with their URLs as they are asked for; ``samples`` gets a row of each that cannot be asked for.
+
+    img2dataset makes a ``urllib.request.Request`` of a URL, which has its own ideas of spaces and schemes.
+    """
+    from pipeline.images.addresses import Refused, read_url
+
+    kept = []
+    for image in images:
+        try:
+            kept.append({"image_id": image["image_id"], "url": read_url(image["url"]).url})
+        except Refused as refusal:
+            row = dict.fromkeys(("width", "height", "original_width", "original_height", "sha256"))
+            samples.write(None, "", None, row | image | {"status": NOT_FETCHED, "error_message": str(refusal)})
+    return pa.Table.from_pylist(kept, pa.schema({"image_id": pa.string(), "url": pa.string()}))
+
+
 class _LimitedResizer:
     """img2dataset's resizer, behind a look at what a picture says of itself before it is decoded.
 
@@ -155,57 +194,43 @@ def _row(image: dict, found: dict | None, tar: str, kind: str) -> dict[str, Any]
     if found["status"] == SUCCESS:
         row |= {"status": SUCCESS, "format": kind, "shard": tar, "key": found["key"]}
         return row | {"image_offset": found["image_offset"], "image_size": found["image_size"]}
-    return row | {"status": reason(found["status"], found["error_message"] or ""), "error": found["error_message"]}
+    error = found["error_message"] or ""
+    waits = re.search(r"; retry after (\d+) s$", error) if found["status"] == NOT_FETCHED else None
+    return row | {
+        "status": reason(found["status"], error),
+        "error": error,
+        "retry_after": int(waits[1]) if waits else None,
+    }
 
 
 def reason(status: str, error: str) -> str:
-    """A word for what went wrong, by img2dataset's status and message."""
+    """A word for what went wrong, by img2dataset's status and message.
+
+    What the guard refuses begins with its word; what it does not know is ``failed``.
+    """
     if status == SUCCESS:
         return LOST
-    if found := re.search(r"HTTP Error (\d{3})", error):
-        return f"http_{found[1]}"
-    if (found := re.search(r"urlopen error (\w+)>", error)) and found[1] in REFUSALS:
-        return found[1]
-    words = {
-        "not a picture": "unreadable_image",
-        "Image decoding error": "unreadable_image",
-        "too many pixels": "too_many_pixels",
-        "animated": "animated",
-        "image too small": "too_small",
-        "aspect ratio too large": "aspect_too_large",
-        "timed out": "timeout",
-        "Name or service not known": "dns",
-        "No address associated": "dns",
-        "Temporary failure in name resolution": "dns",
-        "CERTIFICATE": "certificate",
-        "SSL": "certificate",
-        "Invalid IPv6": "bad_url",
-        "unknown url type": "bad_url",
-        "no host given": "bad_url",
-        "nonnumeric port": "bad_url",
-        "Connection": "connection",
-        "Remote end closed": "connection",
-        "IncompleteRead": "cut_short",
-        "Network is unreachable": "connection",
-        "No route to host": "connection",
-    }
-    kind = next((word for text, word in words.items() if text in error), None)
-    return kind or ("unreadable_image" if status == "failed_to_resize" else "failed")
+    if status == NOT_FETCHED:
+        found = re.match(r"<?(?:urlopen error )?(\w+)", error)
+        return found[1] if found and re.fullmatch("|".join(REFUSALS), found[1]) else "failed"
+    return next((word for text, word in UNUSABLE.items() if text in error), "unreadable_image")
 
 
 def retriable(status: str) -> bool:
     """Whether an image of this status is asked for again."""
-    return status.startswith(RETRIABLE)
+    return re.match(RETRIABLE, status) is not None
 
 
-def remove_unnamed(folder: str) -> None:
-    """Removes tars that no table names: what is left of tasks that were killed, or that came second."""
-    names = storage.names(folder)
-    named: set[str] = set()
+def remove_unnamed(folder: str, named: Iterable[str] = ()) -> None:
+    """Removes tars that neither a table there nor ``named`` names: what is left of tasks that were killed.
+
+    A task that comes late may put its table in the place of another's, so what a run goes on with is ``named``.
+    """
+    names, kept = storage.names(folder), set(named)
     for name in names:
-        if name.endswith(".parquet"):
+        if is_table(name):
             filesystem, path = storage.open_filesystem(storage.join(folder, name))
-            named.update(pq.read_table(path, columns=["shard"], filesystem=filesystem)["shard"].unique().to_pylist())
+            kept.update(pq.read_table(path, columns=["shard"], filesystem=filesystem)["shard"].unique().to_pylist())
     for name in names:
-        if name.endswith((".tar", ".part")) and name not in named:
+        if name.endswith((".tar", ".part")) and name not in kept:
             storage.remove(storage.join(folder, name))

@@ -1,30 +1,31 @@
-"""What a URL may be, where a request may go, and how much an answer may be.
+"""What may be asked, of whom, how often at a time, and how much an answer may be.
 
-img2dataset asks ``urllib.request.urlopen`` for whatever URL it has. ``Guard.installed`` puts an opener of ours in its
+img2dataset asks ``urllib.request.urlopen`` for whatever URL it has. ``Guard.installed`` puts ``Guard.open`` in its
 place in this process: HTTP and HTTPS alone; every address of a host is looked at and the one that was looked at is
-connected to, for redirects too; answers are limited in bytes and seconds, and refused where they ask not to be used.
+connected to, for redirects too; answers are limited in bytes and seconds, and not taken where they ask not to be used.
 """
 
 import contextlib
-import http.client
+import io
 import ipaddress
-import socket
 import ssl
 import threading
 import time
 import urllib.request
-import weakref
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from email.utils import parsedate_to_datetime
+from functools import partial
 
-from pipeline.images.addresses import Refused, check_host, check_url, embedded, is_public, quoted
-from pipeline.images.consent import SAYINGS, Consent
+import urllib3
+
+from pipeline.images.addresses import Refused, Target, check_address, read_location, read_url
+from pipeline.images.consent import Consent, opted_out
+from pipeline.images.exchange import Deadline, Exchange
 
 CHUNK = 1 << 16
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MOST_REDIRECTS = 5
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,11 @@ class Guard:
 
     def __init__(self, limits: Limits):
         self.limits = limits
-        self.allowed: list[Network] = [ipaddress.ip_network(text) for text in limits.allow_networks]
-        self.slots: dict[str, threading.Semaphore] = defaultdict(
-            lambda: threading.BoundedSemaphore(max(1, limits.requests_per_host))
-        )
-        self.watch = _Watch(limits.most_seconds)
-        self.consent = Consent(lambda url: self._read(url), limits.agent_token) if limits.ask_hosts else None
-        self.opener = urllib.request.OpenerDirector()
-        for handler in (
-            urllib.request.UnknownHandler(),
-            urllib.request.HTTPDefaultErrorHandler(),
-            urllib.request.HTTPErrorProcessor(),
-            _Redirects(self),
-            _Http(self),
-            _Https(self),
-        ):
-            self.opener.add_handler(handler)
+        self.allowed = [ipaddress.ip_network(text) for text in limits.allow_networks]
+        self.slots: dict[str, threading.Semaphore] = {}
+        self.lock = threading.Lock()
+        self.tls = ssl.create_default_context()
+        self.consent = Consent(self._read, limits.agent_token) if limits.ask_hosts else None
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -73,200 +63,131 @@ class Guard:
             urllib.request.urlopen = before
 
     def open(self, request, data=None, timeout: float = 10.0) -> "Answer":
-        """The answer to a request (or URL). Raises ``Refused``, or what urllib does: an ``HTTPError`` for a status."""
+        """The answer to a request (or URL), which is to be closed. Raises ``Refused`` where there is none.
+
+        A status that is no success is ``http_404`` and so on. ``data`` is not sent.
+        """
         if isinstance(request, str):
             request = urllib.request.Request(request)
-        url = request.full_url
-        self.check(url)
-        return self._open(request, data, timeout)
+        return self._follow(request.full_url, dict(request.header_items()), timeout, self.consent)
 
-    def check(self, url: str) -> None:
-        """Raises ``Refused`` for a URL that may not be asked for."""
-        check_url(url)
-        # A host is not asked what it says of the files in which it says it.
-        if self.consent is not None and urlsplit(url).path not in SAYINGS and not self.consent.allows(url):
-            raise Refused("opted_out")
+    def _read(self, url: str, most: int) -> bytes:
+        """At most the first ``most`` bytes of what a host says of itself, which is asked for without its consent."""
+        with self._follow(url, {}, 10.0, None) as answer:
+            return answer.first(most)
 
-    def _read(self, url: str) -> bytes:
-        with self._open(urllib.request.Request(url), None, 10.0) as answer:
-            return answer.read()
+    def _follow(self, url: str, headers: dict[str, str], timeout: float, consent: Consent | None) -> "Answer":
+        """Asks for a URL, and for where it leads. No slot is held while another host, or its consent, is waited for."""
+        deadline = Deadline(self.limits.most_seconds)
+        target = read_url(url)
+        for _ in range(MOST_REDIRECTS + 1):
+            if consent is not None:
+                with deadline.paused():
+                    allowed = consent.allows(target)
+                if not allowed:
+                    raise Refused("opted_out")
+            answer = self._ask(target, headers, timeout, deadline)
+            location = answer.headers.get("Location") if answer.status in REDIRECTS else None
+            if location is None:
+                return answer.taken()
+            answer.close()
+            target = read_location(location, target)
+        raise Refused("too_many_redirects")
 
-    def _open(self, request: urllib.request.Request, data, timeout: float) -> "Answer":
-        url = request.full_url
-        request.full_url = quoted(url)
-        slot = self.slots[(urlsplit(url).hostname or "").lower()] if self.limits.requests_per_host else None
+    def _ask(self, target: Target, headers: dict[str, str], timeout: float, deadline: Deadline) -> "Answer":
+        """One exchange, in a slot of the host that the answer gives back."""
+        slot = self._slot(target.host)
         if slot is not None:
-            slot.acquire()
+            with deadline.paused():
+                slot.acquire()
         try:
-            started = time.monotonic()
-            return Answer(self.opener.open(request, data, timeout), self.limits, started, slot)
+            check = partial(check_address, allowed=self.allowed)
+            return Answer(Exchange(target, headers, check, timeout, deadline, self.tls), self.limits, slot)
         except BaseException:
             if slot is not None:
                 slot.release()
             raise
 
-    def connect(self, host: str, port: int, timeout) -> socket.socket:
-        """A connection to an address of a host, after all of its addresses were looked at."""
-        check_host(host)
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        if not found:
-            raise Refused("no_address")
-        for entry in found:
-            self.check_address(entry[4][0])
-        problem: OSError | None = None
-        for family, kind, protocol, _, address in found:
-            connection = socket.socket(family, kind, protocol)
-            try:
-                connection.settimeout(timeout)
-                connection.connect(address)
-                self.watch.add(connection)
-                return connection
-            except OSError as error:
-                connection.close()
-                problem = error
-        raise problem
-
-    def check_address(self, text: str) -> None:
-        """Raises ``Refused`` for an address that is not public, unless its network is allowed."""
-        address = ipaddress.ip_address(text.partition("%")[0])
-        if any(address.version == network.version and address in network for network in self.allowed):
-            return
-        if not all(is_public(one) for one in [address, *embedded(address)]):
-            raise Refused("refused_address")
-
-
-class _Watch:
-    """Ends connections that are too old: a timeout alone lets a server send a byte now and then for ever."""
-
-    def __init__(self, seconds: float):
-        self.seconds, self.connections, self.running = seconds, {}, False
-        self.lock = threading.Lock()
-
-    def add(self, connection: socket.socket) -> None:
-        """Watches a connection until it is closed."""
+    def _slot(self, host: str) -> threading.Semaphore | None:
+        if not self.limits.requests_per_host:
+            return None
         with self.lock:
-            self.connections[weakref.ref(connection)] = time.monotonic() + self.seconds
-            if not self.running:
-                self.running = True
-                threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(min(1.0, self.seconds / 4))
-            now = time.monotonic()
-            with self.lock:
-                for known, end in list(self.connections.items()):
-                    connection = known()
-                    if connection is not None and connection.fileno() >= 0 and now < end:
-                        continue
-                    del self.connections[known]
-                    if connection is not None and connection.fileno() >= 0:
-                        with contextlib.suppress(OSError):
-                            connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_redirections = 5
-
-    def __init__(self, guard: Guard):
-        self.guard = guard
-
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
-        self.guard.check(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, guard: Guard):
-        super().__init__()
-        self.guard = guard
-
-    def http_open(self, req):
-        return self.do_open(self._connection, req)
-
-    def _connection(self, host, timeout, **_options):
-        return _Connection(self.guard, host, timeout=timeout)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, guard: Guard):
-        super().__init__()
-        self.guard, self.context = guard, ssl.create_default_context()
-
-    def https_open(self, req):
-        return self.do_open(self._connection, req)
-
-    def _connection(self, host, timeout, **_options):
-        return _SecureConnection(self.guard, host, timeout=timeout, context=self.context)
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, guard: Guard, host, **options):
-        super().__init__(host, **options)
-        self.guard = guard
-
-    def connect(self):
-        self.sock = self.guard.connect(self.host, self.port, self.timeout)
-
-
-class _SecureConnection(http.client.HTTPSConnection):
-    def __init__(self, guard: Guard, host, **options):
-        super().__init__(host, **options)
-        self.guard, self.secure = guard, options["context"]
-
-    def connect(self):
-        plain = self.guard.connect(self.host, self.port, self.timeout)
-        self.sock = self.secure.wrap_socket(plain, server_hostname=self.host)
+            return self.slots.setdefault(host, threading.BoundedSemaphore(self.limits.requests_per_host))
 
 
 class Answer:
     """An answer as img2dataset reads it: ``headers``, one ``read``, and a ``with`` block."""
 
-    def __init__(self, response, limits: Limits, started: float, slot: threading.Semaphore | None):
-        self.response, self.limits, self.started, self.slot = response, limits, started, slot
-        self.headers = response.headers
+    def __init__(self, exchange: Exchange, limits: Limits, slot: threading.Semaphore | None):
+        self.exchange, self.limits, self.slot = exchange, limits, slot
+        self.status, self.headers = exchange.response.status, exchange.response.headers
+
+    def taken(self) -> "Answer":
+        """The answer itself, if it is a success; else it is closed and ``Refused`` is raised, with its status."""
+        if 200 <= self.status < 300:
+            return self
+        self.close()
+        raise Refused(f"http_{self.status}", self.exchange.response.reason[:100], retry_after(self.headers))
 
     def read(self) -> bytes:
-        """The whole body. Raises ``Refused`` where it is longer, or takes longer, than allowed, or opts out."""
-        if opted_out(self.headers, self.limits):
+        """The whole body, decoded. Raises ``Refused`` where it is too long, takes too long, or opts out."""
+        limits = self.limits
+        if opted_out(self.headers, limits.directives, limits.agent_token):
             raise Refused("opted_out")
-        declared = self.headers.get("Content-Length", "")
-        if declared.isdigit() and int(declared) > self.limits.most_bytes:
+        if (self.exchange.response.length or 0) > limits.most_bytes:
             raise Refused("too_many_bytes")
+        content = self.first(limits.most_bytes + 1)
+        if len(content) > limits.most_bytes:
+            raise Refused("too_many_bytes")
+        return content
+
+    def first(self, most: int) -> bytes:
+        """At most the first ``most`` bytes of the body, decoded."""
         parts, size = [], 0
-        while True:
-            part = self.response.read1(CHUNK)
-            if not part:
-                break
+        for part in self.exchange.parts(CHUNK):
             parts.append(part)
             size += len(part)
-            if size > self.limits.most_bytes:
-                raise Refused("too_many_bytes")
-            if time.monotonic() - self.started > self.limits.most_seconds:
-                raise Refused("too_slow")
-        if time.monotonic() - self.started > self.limits.most_seconds:
-            raise Refused("too_slow")
-        if declared.isdigit() and size < int(declared):
-            raise Refused("cut_short")
-        return b"".join(parts)
+            if size >= most:
+                break
+        content = b"".join(parts)
+        if coding := self.headers.get("Content-Encoding", "").strip().lower():
+            return decoded(content, coding, most)
+        return content[:most]
+
+    def close(self) -> None:
+        """Ends the connection, whatever was read of the answer, and gives the slot back."""
+        self.exchange.close()
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
 
     def __enter__(self) -> "Answer":
         return self
 
     def __exit__(self, *_problem) -> None:
-        self.response.close()
-        if self.slot is not None:
-            self.slot.release()
+        self.close()
 
 
-def opted_out(headers, limits: Limits) -> bool:
-    """Whether an answer asks not to be used: ``X-Robots-Tag`` directives, or the header ``tdm-reservation: 1``."""
-    if (headers.get("tdm-reservation") or "").strip() == "1":
-        return True
-    for value in headers.get_all("X-Robots-Tag", []):
-        agent, colon, rest = value.partition(":")
-        ours = not colon or agent.strip().lower() == (limits.agent_token or "").lower()
-        named = {directive.strip().lower() for directive in (rest if colon else value).split(",")}
-        if ours and named & set(limits.directives):
-            return True
-    return False
+def decoded(content: bytes, coding: str, most: int) -> bytes:
+    """At most the first ``most`` bytes of a body in a coding (gzip, deflate, br, several), and no more in memory."""
+    body = urllib3.HTTPResponse(io.BytesIO(content), {"content-encoding": coding}, preload_content=False)
+    parts, size = [], 0
+    try:
+        while size < most and (part := body.read(min(CHUNK, most - size), decode_content=True)):
+            parts.append(part)
+            size += len(part)
+    except urllib3.exceptions.HTTPError as error:
+        raise Refused("bad_answer", str(error)[:100]) from None
+    return b"".join(parts)
+
+
+def retry_after(headers) -> int | None:
+    """The seconds for which a host asks to be left alone (``Retry-After``, a number or a date), or None."""
+    given = (headers.get("Retry-After") or "").strip()
+    if given.isdecimal():
+        return min(int(given), 1 << 30) if len(given) < 12 else 1 << 30
+    try:
+        seconds = parsedate_to_datetime(given).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0, min(int(seconds) + 1, 1 << 30))

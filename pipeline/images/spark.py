@@ -1,17 +1,18 @@
-"""The images of a curated set as a DataFrame: give each to a shard, fetch shards in tasks, read what came of them."""
+"""The images of a curated set as a DataFrame: which to ask for, fetch them in tasks, read what came of them."""
 
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline import storage
-from pipeline.images.fetch import IMAGES, RETRIABLE, SUCCESS, fetch_shard, shard_name
+from pipeline.images.fetch import IMAGES, RETRIABLE, SUCCESS, fetch_shard, is_table, table_path
 from pipeline.recipe import Images
+from pipeline.tables import INT, LONG, extended
 
 
 def asked(curated: DataFrame) -> DataFrame:
@@ -19,30 +20,22 @@ def asked(curated: DataFrame) -> DataFrame:
     return curated.groupBy("image_id").agg(F.min("url").alias("url"))
 
 
-def fetch_shards(images: DataFrame, first: int, shards: int, folder: str, options: Images) -> int:
-    """Fetches images into shards ``first`` and on, but for those that are there; returns the number of images fetched.
-
-    Which shard an image is in follows from its id, so that a run that stopped goes on where it was.
-    """
-    there = set(storage.names(folder))
-    todo = [n for n in range(first, first + shards) if f"{shard_name(n)}.parquet" not in there]
-    if not todo:
-        return 0
-
-    tasks, a_host = tasks_and_requests(len(todo), options.requests_per_host, _cores(images))
+def fetch_shards(images: DataFrame, first: int, shards: int, folder: str, options: Images) -> None:
+    """Fetches images into the shards ``first`` and on; which one an image is in follows from its id."""
+    tasks, a_host = tasks_and_requests(shards, options.requests_per_host, _cores(images))
 
     def fetch_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = (row for batch in batches for row in batch.to_pylist())
         for shard, of_shard in groupby(rows, key=itemgetter("shard")):
             asked = [{"image_id": row["image_id"], "url": row["url"]} for row in of_shard]
-            fetch_shard(folder, shard, asked, options, a_host)
+            if not storage.exists(table_path(folder, shard)):  # A task that runs again asks for nothing twice.
+                fetch_shard(folder, shard, asked, options, a_host)
             yield pa.record_batch({"images": pa.array([len(asked)], pa.int64())})
 
     shard = F.pmod(F.xxhash64("image_id"), F.lit(shards)).cast("int") + first
-    numbered = images.select("image_id", "url", shard.alias("shard")).where(F.col("shard").isin(todo))
+    numbered = images.select("image_id", "url", shard.alias("shard"))
     spread = numbered.repartitionById(tasks, F.col("shard") % tasks).sortWithinPartitions("shard", "image_id")
-    fetched = spread.mapInArrow(fetch_batches, "images bigint")
-    return fetched.agg(F.coalesce(F.sum("images"), F.lit(0))).first()[0]
+    spread.mapInArrow(fetch_batches, "images bigint").agg(F.sum("images")).first()
 
 
 def tasks_and_requests(shards: int, a_host: int, cores: int) -> tuple[int, int]:
@@ -60,23 +53,48 @@ def _cores(images: DataFrame) -> int:
     return images.sparkSession.sparkContext.defaultParallelism
 
 
-def outcomes(spark: SparkSession, folder: str, end: int) -> DataFrame:
-    """The last row of each image in the tables of the shards below ``end``: later shards are later tries."""
+def tried(spark: SparkSession, folder: str) -> DataFrame:
+    """What came of each image that was ever asked for: ``IMAGES`` as of its last shard, ``number``, and ``tries``.
+
+    Later shards are later tries, and ``number`` is that of the last.
+    """
     schema = from_arrow_schema(IMAGES)
-    names = [name for name in storage.names(folder) if name.endswith(".parquet") and name < shard_name(end)]
-    files = [storage.spark_url(storage.join(folder, name)) for name in names]
+    files = [storage.spark_url(storage.join(folder, name)) for name in storage.names(folder) if is_table(name)]
     if not files:
-        return spark.createDataFrame([], schema)
-    rows = spark.read.schema(schema).parquet(*files)
+        return spark.createDataFrame([], extended(schema, number=INT, tries=LONG))
     number = F.regexp_extract(F.input_file_name(), r"(\d+)\.parquet", 1).cast("int")
-    place = F.row_number().over(Window.partitionBy("image_id").orderBy(F.desc("number")))
-    last = rows.withColumn("number", number).withColumn("place", place).where("place = 1")
-    return last.select(*IMAGES.names)
+    rows = spark.read.schema(schema).parquet(*files).withColumn("number", number)
+    last = F.max_by(F.struct(*IMAGES.names, "number"), "number").alias("last")
+    return rows.groupBy("image_id").agg(last, F.count("*").alias("tries")).select("last.*", "tries")
 
 
-def to_retry(outcomes: DataFrame) -> DataFrame:
-    """The images whose status may change at another time."""
-    return outcomes.where(F.col("status").rlike("^(" + "|".join(RETRIABLE) + ")")).select("image_id", "url")
+def to_ask(asked: DataFrame, tried: DataFrame, retries: int, first: int, most_wait: float) -> DataFrame:
+    """The images that are asked for now: image_id, url, and ``waits``, the seconds for which their host wants rest.
+
+    Those that were never asked for, and those whose status may change at another time, after ``retries`` more tries at
+    most. Of those that this run asked for (in shards from ``first``) none whose host wants more than ``most_wait`` s.
+    """
+    waits = F.when(F.col("number") >= first, F.col("retry_after")).alias("waits")
+    known = tried.select("image_id", "status", "tries", waits)
+    again = F.col("status").rlike(RETRIABLE) & (F.col("tries") <= retries)
+    patient = F.coalesce("waits", F.lit(0)) <= most_wait
+    joined = asked.join(known, "image_id", "left")
+    return joined.where(F.col("tries").isNull() | (again & patient)).select("image_id", "url", "waits")
+
+
+def longest_wait(images: DataFrame) -> int:
+    """The most seconds for which a host of the images wants rest."""
+    return images.agg(F.max("waits")).first()[0] or 0
+
+
+def outcomes(asked: DataFrame, tried: DataFrame) -> DataFrame:
+    """The table ``images``: what came of the images that are asked for."""
+    return tried.join(asked.select("image_id"), "image_id", "left_semi").select(*IMAGES.names)
+
+
+def named_tars(images: DataFrame) -> list[str]:
+    """The tars that the table ``images`` names."""
+    return images.where("shard is not null").select("shard").distinct().toArrow()["shard"].to_pylist()
 
 
 def by_reason(outcomes: DataFrame) -> dict[str, int]:

@@ -1,53 +1,77 @@
-"""The stage ``images``: the pictures of ``curated``, fetched into ``fetched/``, and what came of each in ``images``."""
+"""The stage ``images``: the images of ``curated``, fetched into ``fetched/``, and what came of each in ``images``.
+
+``fetched/`` grows and is never cleared: what is there is not asked for again, whoever stopped the run before and
+whatever of the recipe changed. Only where images are made in another way (``MAKING``) a new folder grows beside it, and
+takes its place when all is there.
+"""
 
 import time
 from typing import Any
 
-from pipeline import storage, tables
+from pipeline import record, storage, tables
 from pipeline.errors import UsageError
-from pipeline.images.fetch import SUCCESS, remove_unnamed
-from pipeline.images.spark import asked, by_reason, failures_by_host, fetch_shards, outcomes, to_retry
+from pipeline.images.fetch import SUCCESS, next_number, remove_unnamed
+from pipeline.images.spark import (
+    asked,
+    by_reason,
+    failures_by_host,
+    fetch_shards,
+    longest_wait,
+    named_tars,
+    outcomes,
+    to_ask,
+    tried,
+)
 from pipeline.progress import say
-from pipeline.record import fingerprint
+from pipeline.recipe import Images
 from pipeline.run import Outcome, Run
 from pipeline.tables import Account
 
 HOSTS = 20
+FETCHED, PLAN = "fetched", "_plan.json"
+# What makes a fetched image what it is, or decides whether it is taken.
+MAKING = (
+    "size",
+    "resize",
+    "only_if_bigger",
+    "format",
+    "quality",
+    "min_side",
+    "max_aspect",
+    "most_bytes",
+    "most_pixels",
+)
+# Where later stages find images, and which they take.
+SOURCES = {"root", "prefix", "tars", "fetch", "most_pixels"}
 
 
 def run(run: Run) -> Outcome:
-    """Fetches in rounds: all images, then again those whose status may change. The notes say who failed how.
+    """Fetches in rounds: what was never asked for, then again what may come at another time. The notes say who failed.
 
     More ``images.retries`` on a finished output ask again for the failed ones alone.
     """
     options = run.recipe.images
     _check_session(run)
-    folder = tables.staging(run.output, "fetched")
     images = run.cut(asked(run.table("curated")), "asked")
-    count = images.count()
-    plan = fingerprint(options.model_dump(exclude={"retries", "wait"}), count, _digest(images))
-    _take_up(folder, storage.join(run.output, "fetched"), plan, run.force)
-    first = shards = fetched_now = 0
+    folder = _take_up(run.output, options, images.count(), run.force)
+    first = next_number(folder)
     for turn in range(options.retries + 1):
-        first += shards
-        if turn > 0:
-            images = run.cut(to_retry(outcomes(run.session, folder, first)), f"retry-{turn}")
-            count = images.count()
-        shards = -(-count // options.samples)
-        if count == 0:
+        now = to_ask(images, tried(run.session, folder), options.retries, first, options.most_wait)
+        now = run.cut(now, f"asked-{turn}")
+        if (count := now.count()) == 0:
             break
-        if fetched_now:  # not where the round before was of an earlier run
-            time.sleep(options.wait * 2 ** (turn - 1))
-        fetched_now = fetch_shards(images, first, shards, folder, options)
-    found = tables.write(outcomes(run.session, folder, first + shards), run.output, "images")
-    remove_unnamed(folder)
+        if turn > 0:
+            time.sleep(max(options.wait * 2 ** (turn - 1), longest_wait(now)))
+        fetch_shards(now, next_number(folder), -(-count // options.samples), folder, options)
+    found = tables.write(outcomes(images, tried(run.session, folder)), run.output, "images")
+    remove_unnamed(folder, named_tars(found))
+    _put_in_place(run.output, folder)
     counts = by_reason(found)
-    fetched = counts.pop(SUCCESS, 0)
-    asked_for = fetched + sum(counts.values())
+    asked_for, fetched = images.count(), counts.pop(SUCCESS, 0)
     notes: dict[str, Any] = {"failures_by_host": failures_by_host(found, HOSTS)}
     if asked_for and fetched / asked_for < 0.5:
         say(
-            f"Only {fetched / asked_for:.0%} of {asked_for:,} pictures came; summary.json has reasons and hosts. "
+            f"Only {fetched / asked_for:.0%} of {asked_for:,} images came; summary.json has reasons and hosts. "
             "Where many are dns or timeout, run a caching resolver near the workers, or lower images.threads."
         )
     return Account(asked_for, fetched, counts), notes
@@ -59,21 +83,45 @@ def _check_session(run: Run) -> None:
     for key in ("spark.speculation", "spark.dynamicAllocation.enabled"):
         if conf.get(key, "false") == "true" and not (run.force or run.recipe.images.tasks_may_repeat):
             raise UsageError(
-                f"{key}: found true, so that tasks run again and ask for pictures twice; allowed is false, or "
+                f"{key}: found true, so that tasks run again and ask for images twice; allowed is false, or "
                 "--set images.tasks_may_repeat=true"
             )
 
 
-def _digest(images: tables.DataFrame) -> int:
-    """A number for the set of images, whatever their order."""
-    return images.selectExpr("sum(xxhash64(image_id, url) % 1000000007)").first()[0] or 0
+def _take_up(output: str, options: Images, count: int, force: bool) -> str:
+    """The folder that images are fetched into: ``fetched/``, or one beside it where those there are made otherwise."""
+    making = options.model_dump(include=set(MAKING))
+    fetched = storage.join(output, FETCHED)
+    beside = storage.join(output, f".{FETCHED}-{'forced' if force else record.fingerprint(making)[:8]}")
+    if force:
+        storage.remove(beside)
+    there = storage.read_json(storage.join(fetched, PLAN)) if storage.exists(fetched) else making
+    if not force and there == making and not storage.exists(beside):
+        folder = fetched
+    else:
+        folder = beside
+        if force or there != making:
+            say(f"All {count:,} images are asked for again: {'--force' if force else _changes(there, making)}")
+    storage.make_folder(folder)
+    storage.write_json(storage.join(folder, PLAN), making)
+    return folder
 
 
-def _take_up(folder: str, finished: str, plan: str, force: bool) -> None:
-    """Prepares the folder: with what a stopped or an earlier run fetched of the same images with the same options."""
-    if not storage.exists(folder) and storage.exists(finished) and not force:
-        storage.replace(finished, folder)
-    if force or storage.read_json(storage.join(folder, "_plan.json")) != {"plan": plan}:
-        storage.remove(folder)
-        storage.make_folder(folder)
-        storage.write_json(storage.join(folder, "_plan.json"), {"plan": plan})
+def _changes(before: Any, making: dict[str, Any]) -> str:
+    """What differs in the making of images."""
+    if not isinstance(before, dict) or set(before) != set(making):
+        return "how those that are there were made is not known"
+    return "; ".join(
+        f"images.{key} was {before[key]}, is {making[key]}" for key in MAKING if before[key] != making[key]
+    )
+
+
+def _put_in_place(output: str, folder: str) -> None:
+    """Lets a folder that is finished take the place of ``fetched/``; what was begun in others goes."""
+    fetched = storage.join(output, FETCHED)
+    if folder != fetched:
+        record.remove(output, "images")  # The table that is there names the tars that go.
+        storage.replace(folder, fetched)
+    for name in storage.names(output):
+        if name.startswith(f".{FETCHED}-"):
+            storage.remove(storage.join(output, name))

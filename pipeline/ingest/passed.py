@@ -14,6 +14,7 @@ RESERVED = {*FIELDS, "pair_id", "image_id", "language_score", "copies", "entry_l
 RESERVED |= {"keep_probability", "dropped"}
 # Columns that stages add on their way: the places of pictures, what filtering finds, weights of balancing again.
 RESERVED |= {"status", "tar", "image_offset", "image_size", "original_width", "original_height"}
+RESERVED |= {"original_sha256", "image_key", "place", "ambiguous"}
 RESERVED |= {"holds", "frequent", "blocked", "sets", "why", "weight", "first_probability"}
 RESERVED |= {"chosen_text", "image_texts", "scored_key", "bucket_start"}
 

@@ -1,5 +1,6 @@
 """Where the samples of a tar are: an index of any webdataset or img2dataset tar, from its headers."""
 
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -16,9 +17,10 @@ PICTURES = ("jpg", "jpeg", "png", "webp")
 IMAGE, TEXT, JSON = (tuple(f"{kind}_{part}" for part in ("offset", "size")) for kind in ("image", "txt", "json"))
 SIDES = ("original_width", "original_height")
 MOST_JSON = 1 << 20
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 SAMPLES = pa.schema(
-    [("source_uid", pa.string()), *((name, pa.int64()) for name in IMAGE),
-     *((name, pa.int32()) for name in SIDES)]
+    [("source_uid", pa.string()), ("by_key", pa.bool_()), *((name, pa.int64()) for name in IMAGE),
+     *((name, pa.int32()) for name in SIDES), ("original_sha256", pa.string())]
 )  # fmt: skip
 PLACES = pa.schema(
     [("key", pa.string()), ("keep_probability", pa.float64()), *((name, pa.int64()) for name in (*IMAGE, *TEXT, *JSON))]
@@ -41,7 +43,8 @@ def scan(tar: str, refused: Counter | None = None) -> pa.Table:
 def samples_of(tar: str) -> tuple[pa.Table, dict[str, int]]:
     """The samples of a tar (``SAMPLES``), and what of it was refused by reason; a damaged one is read up to there.
 
-    ``source_uid`` is the uid in a sample's JSON, or its key where there is none; the original size is from there too.
+    ``source_uid`` is the uid in a sample's JSON, or its key where there is none (``by_key``); size and SHA-256 of the
+    original image are from there too.
     """
     refused: Counter = Counter()
     rows = _with_pictures(tar, refused, _read_json)
@@ -70,7 +73,7 @@ def _with_pictures(tar: str, refused: Counter | None, read_json: Callable[[dict,
                 at, length = _MEMBERS.get(extension, _OTHER)
                 sample = samples.get(key)
                 if sample is None:
-                    sample = samples[key] = {"key": key, "source_uid": key}
+                    sample = samples[key] = {"key": key, "source_uid": key, "by_key": True}
                 elif (at or "." + extension) in sample:
                     counts["twice"] += 1
                     continue
@@ -95,7 +98,11 @@ def _read_json(sample: dict, window: Window) -> None:
         return
     if not isinstance(content, dict):
         return
-    sample["source_uid"] = str(content.get("uid") or sample["key"])
+    if uid := content.get("uid"):
+        sample["source_uid"], sample["by_key"] = str(uid), False
+    digest = content.get("sha256")
+    if isinstance(digest, str) and SHA256.fullmatch(digest):
+        sample["original_sha256"] = digest.lower()
     for name in SIDES:
         side = content.get(name)
         if type(side) is int and 0 < side < 2**31:

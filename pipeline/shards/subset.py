@@ -1,9 +1,10 @@
-"""A curated set as a DataComp subset file, as DataComp's resharder takes it (Gadre et al. 2023).
+"""The set that shards are of as a DataComp subset file, as DataComp's resharder takes it (Gadre et al. 2023).
 
 The file holds the pairs' ``source_uid``, DataComp's 32 hex digits, as a sorted NumPy array of two uint64 each. It takes
 16 bytes of memory a pair.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,27 @@ import pyarrow.dataset as pads
 
 from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.recipe import Recipe, pairs_table
+from pipeline.recipe_file import parse, validated
 
 UID = np.dtype("u8,u8")
+HEX = re.compile("[0-9a-fA-F]{32}")
 
 
 def write_subset(output: str, file: Path) -> int:
     """Writes the subset file of a finished run's output; returns the number of pairs.
 
-    Raises ``UsageError`` where there is no curated table, or a pair's source_uid is something else.
+    The pairs are those of the last stage that chooses in the run's recipe: balancing, filtering, or balancing again.
+    Raises ``UsageError`` where its table is not there, or a pair's source_uid is something else.
     """
-    folder = storage.join(output, "curated")
+    file_of_recipe = storage.join(output, "recipe.yaml")
+    if not storage.exists(file_of_recipe):
+        raise UsageError(f"--input {output}: no recipe.yaml there; give the output of a run")
+    content = parse(storage.read_bytes(file_of_recipe).decode("utf-8", "replace"), file_of_recipe)
+    name = pairs_table(validated(Recipe, content, file_of_recipe))
+    folder = storage.join(output, name)
     if not storage.exists(folder):
-        raise UsageError(f"--input {output}: no curated there; give the output of a run")
+        raise UsageError(f"--input {output}: no finished {name} there; run jobs/curate.py first")
     filesystem, path = storage.open_filesystem(folder)
     rows = pads.dataset(path, filesystem=filesystem, format="parquet")
     parts = [uids(batch.column("source_uid")) for batch in rows.to_batches(columns=["source_uid"])]
@@ -35,11 +45,7 @@ def write_subset(output: str, file: Path) -> int:
 
 def uids(texts: pa.Array) -> np.ndarray:
     """The uids of 32 hex digits as pairs of uint64. ``UsageError`` where one is something else."""
-    try:
-        digits = b"".join(bytes.fromhex(text) for text in texts.to_pylist())
-    except (TypeError, ValueError):
-        digits = b""
-    if len(digits) != 16 * len(texts):
-        wrong = next((text for text in texts.to_pylist() if text is None or len(text) != 32), "one that is not hex")
-        raise UsageError(f"source_uid: found {wrong!r}; DataComp's uids have 32 hex digits")
-    return np.frombuffer(digits, ">u8").astype("u8").view(UID)
+    found = texts.to_pylist()
+    if wrong := [text for text in found if text is None or not HEX.fullmatch(text)]:
+        raise UsageError(f"source_uid: found {wrong[0]!r}; DataComp's uids have 32 hex digits")
+    return np.frombuffer(bytes.fromhex("".join(found)), ">u8").astype("u8").view(UID)

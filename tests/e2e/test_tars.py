@@ -178,6 +178,40 @@ def test_hostile_tars_are_only_read(spark, tmp_path):
     assert not list(tmp_path.parent.glob("escape*"))
 
 
+def test_each_uid_is_an_image_of_its_own_and_a_key_alone_may_be_several(spark, tmp_path):
+    """Two uids of one URL, a uid in two tars, keys without a uid in two tars, and hashes of originals."""
+    folder = tmp_path / "work"
+    (folder / "tars").mkdir(parents=True)
+    big, small, other, known = (jpeg(i, size) for i, size in enumerate([(64, 48), (20, 15), (70, 50), (66, 44)]))
+    members = {
+        "a": [("0", big, {"uid": "big"}), ("1", small, {"uid": "small"}), ("2", other, {"uid": "twice"}), ("000", big, {}),
+              ("own", other, {"sha256": "no digest"})],
+        "b": [("3", known, {"uid": "known", "sha256": "AB" * 32}), ("4", other, {"uid": "twice"}), ("000", small, {})],
+    }  # fmt: skip
+    for name, samples_of_tar in members.items():
+        with tarfile.open(folder / "tars" / f"{name}.tar", "w") as tar:
+            for key, content, meta in samples_of_tar:
+                add(tar, f"{key}.jpg", content)
+                add(tar, f"{key}.json", json.dumps(meta).encode())
+    uids = ["big", "small", "twice", "known", "000", "own", None]
+    texts = [f"picture of {uid}" for uid in uids]
+    urls = ["http://x.test/same.jpg"] * 2 + [f"http://x.test/{i}.jpg" for i in range(5)]
+    pq.write_table(pa.table({"url": urls, "text": texts, "uid": uids}), folder / "pool.parquet")
+    (folder / "en.txt").write_text("picture\n")
+    (folder / "hashes.txt").write_text("ab" * 32 + "\n")
+    places = {"pool": folder / "pool.parquet", "entries": folder / "en.txt", "tars": folder / "tars"}
+    (folder / "recipe.yaml").write_text(RECIPE % places)
+    rules = ["filter.min_side=30", f"filter.evaluation={{ours: {{images: [{folder / 'hashes.txt'}]}}}}"]
+    summary = run(folder / "recipe.yaml", tmp_path / "out", *rules)
+    assert stage(summary, "filter")["dropped"] == {
+        "ambiguous_key": 1, "evaluation_image": 1, "missing_image": 1, "too_small": 1,
+    }  # fmt: skip
+    assert stage(summary, "filter")["refused_members"] == {"ambiguous_key": 2, "repeated_uid": 1}
+    found = samples(tmp_path / "out" / "shards")
+    kept = {found[f"{name[:-4]}.txt"].decode(): content for name, content in found.items() if name.endswith(".jpg")}
+    assert kept == {"picture of big": big, "picture of twice": other, "picture of own": other}
+
+
 def test_no_tars(tmp_path):
     work = write_work(tmp_path / "work", pairs=2, pictures=2)
     with pytest.raises(UsageError, match="images.tars: .*: no .tar there"):

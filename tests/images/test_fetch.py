@@ -2,6 +2,7 @@
 
 import io
 import resource
+import threading
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +13,8 @@ pytest.importorskip("img2dataset")
 
 from img2dataset.resizer import Resizer
 
-from pipeline.images.fetch import IMAGES, _LimitedResizer, fetch_shard, reason, remove_unnamed, retriable
+from pipeline.images.addresses import Refused
+from pipeline.images.fetch import IMAGES, _LimitedResizer, fetch_shard, next_number, reason, remove_unnamed, retriable
 from pipeline.images.writer import SampleWriter
 from pipeline.recipe import Images
 
@@ -20,27 +22,26 @@ from .site import Site, jpeg
 
 
 @pytest.mark.parametrize(
-    ("error", "word", "again"),
+    ("refusal", "word", "again"),
     [
-        ("HTTP Error 404: Not Found", "http_404", False),
-        ("HTTP Error 503: Service Unavailable", "http_503", True),
-        ("HTTP Error 429: Too Many Requests", "http_429", True),
-        ("<urlopen error timed out>", "timeout", True),
-        ("The read operation timed out", "timeout", True),
-        ("<urlopen error [Errno -2] Name or service not known>", "dns", True),
-        ("<urlopen error [Errno 111] Connection refused>", "connection", True),
-        ("Remote end closed connection without response", "connection", True),
-        ("<urlopen error <urlopen error refused_address>>", "refused_address", False),
-        ("<urlopen error opted_out>", "opted_out", False),
-        ("<urlopen error cut_short>", "cut_short", True),
-        ("<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed>", "certificate", False),
-        ("unknown url type: 'x'", "bad_url", False),
-        ("something else", "failed", False),
+        *((Refused(word), word, False) for word in ("bad_url", "refused_scheme", "refused_address", "certificate", "tls", "bad_answer",
+          "too_many_redirects", "too_many_bytes", "opted_out", "http_404", "http_403", "http_302")),
+        *((Refused(word), word, True) for word in ("dns", "connection", "timeout", "too_slow", "cut_short", "robots_unreachable",
+          "http_408", "http_425", "http_429", "http_500", "http_503")),
+        (Refused("connection", "ConnectionResetError: dns"), "connection", True), (Refused("http_429", "Too Many", 30), "http_429", True),
+        (ValueError("timeouts are odd"), "failed", False), (MemoryError(), "failed", False), (OSError("dns"), "dns", True),
     ],
-)
-def test_words_for_errors(error, word, again):
-    assert reason("failed_to_download", error) == word
+)  # fmt: skip
+def test_words_for_errors(refusal, word, again):
+    assert reason("failed_to_download", str(refusal)) == word
     assert retriable(word) is again
+
+
+def test_words_for_what_is_no_image():
+    words = ["not a picture", "too many pixels", "animated", "image too small", "aspect ratio too large", "(-215) cv"]
+    assert [reason("failed_to_resize", word) for word in words] == [
+        "unreadable_image", "too_many_pixels", "animated", "too_small", "aspect_too_large", "unreadable_image",
+    ]  # fmt: skip
 
 
 def encoded(image, kind, **options):
@@ -112,6 +113,69 @@ def test_a_shard_accounts_for_all_and_leaves_no_rest(tmp_path):
             want = Image.open(io.BytesIO(jpeg(i))).resize((1, 1)).getpixel((0, 0))
             assert np.abs(np.array(image.resize((1, 1)).getpixel((0, 0))) - want).max() < 8
             assert image.size == (row["width"], row["height"])
+
+
+def fetched(folder, number, urls, **options):
+    images = [{"image_id": f"{i:03d}", "url": url} for i, url in enumerate(urls)]
+    found = Images(fetch=True, size=32, allow_networks=["127.0.0.0/8"], threads=4, **options)
+    fetch_shard(str(folder), number, images, found)
+    return pq.read_table(folder / f"{number:06d}.parquet").to_pylist()
+
+
+def test_no_thread_is_left_behind(tmp_path):
+    with Site() as site:
+        fetched(tmp_path, 0, [f"{site.url}/good/1.jpg"], ask_hosts=True, most_seconds=5)
+        before = [thread.name for thread in threading.enumerate() if "process_request" not in thread.name]
+        for number in range(1, 5):
+            fetched(tmp_path, number, [f"{site.url}/good/{i}.jpg" for i in range(3)], ask_hosts=True, most_seconds=5)
+        after = [thread.name for thread in threading.enumerate() if "process_request" not in thread.name]
+        site.shutdown()
+    assert len(after) == len(before)
+
+
+def test_a_late_second_try_takes_no_tar_away(tmp_path):
+    """The run goes on with what the first try said; then the second puts its table in the place of the first's."""
+    with Site() as site:
+        (first,) = fetched(tmp_path, 0, [f"{site.url}/good/1.jpg"])
+        (second,) = fetched(tmp_path, 0, [f"{site.url}/good/1.jpg"])
+        (tmp_path / "000000-0badbeef.tar").write_bytes(b"of a task that was killed")
+        (tmp_path / "000001-0badbeef.tar.part").write_bytes(b"of a task that was killed")
+        site.shutdown()
+    remove_unnamed(str(tmp_path), [first["shard"]])
+    assert {file.name for file in tmp_path.glob("*.tar*")} == {first["shard"], second["shard"]}
+    assert next_number(str(tmp_path)) == 1
+    (tmp_path / "000007-0badbeef.tar.part").write_bytes(b"of a task that goes on somewhere")
+    assert next_number(str(tmp_path)) == 8
+
+
+def test_urls_that_urllib_does_not_take(tmp_path):
+    with Site() as site:
+        good = [f"  {site.url}/good/1.jpg\n", f"{site.url}/good/2.jpg?q=ein Hund ü", site.url.upper() + "/good/3.jpg"]
+        odd = {"http://[::1": "bad_url", "": "bad_url", "x": "bad_url", "not a url": "bad_url", "http://a..b/": "bad_url",
+               " file:///etc/passwd": "refused_scheme", "//10.0.0.1/x": "refused_address", "http://0x7f.1:1/": "connection"}  # fmt: skip
+        rows = fetched(tmp_path, 0, [*good, *odd])
+        none = fetched(tmp_path, 1, list(odd)[:3])
+        site.shutdown()
+    assert [row["status"] for row in rows] == ["success"] * 3 + list(odd.values())
+    assert [row["url"] for row in rows] == [*good, *odd]
+    assert [row["status"] for row in none] == ["bad_url"] * 3
+
+
+def test_the_rest_that_a_host_wants_is_noted(tmp_path):
+    with Site() as site:
+        urls = [
+            f"{site.url}/later/7?after=30",
+            f"{site.url}/later/8?after=soon",
+            f"{site.url}/status/404?retry after 9 s",
+        ]
+        rows = fetched(tmp_path, 0, urls)
+        site.shutdown()
+    assert [(row["status"], row["retry_after"]) for row in rows] == [
+        ("http_429", 30),
+        ("http_429", None),
+        ("http_404", None),
+    ]
+    assert rows[0]["error"] == "http_429: Too Many Requests; retry after 30 s"
 
 
 def test_a_shard_that_the_disk_does_not_take_is_not_there(tmp_path):

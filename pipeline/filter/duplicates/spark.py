@@ -41,11 +41,11 @@ def by_duplicates(images: DataFrame, options: Filter, cut: Cut) -> DataFrame:
 
 
 def _keep_first(images: DataFrame, key: str, reason: str, keep: int) -> DataFrame:
-    """Drops the pictures of one ``key`` after the first ``keep`` of those that are not dropped yet."""
+    """Drops the pictures of one ``key`` after those of the first ``keep`` images that are not dropped yet."""
     alive = F.col("dropped").isNull()
     # Each picture that is dropped already is a group of its own, so that no task gets them all.
-    group = F.when(alive, F.col(key).cast("string")).otherwise(F.col("image_id"))
-    place = F.row_number().over(Window.partitionBy("group").orderBy("image_id"))
+    group = F.when(alive, F.col(key).cast("string")).otherwise(F.col("image_key"))
+    place = F.dense_rank().over(Window.partitionBy("group").orderBy("image_id"))
     placed = images.withColumn("group", group).withColumn("place", place)
     return placed.transform(drop, {reason: F.col("place") > keep}).drop("group", "place")
 
