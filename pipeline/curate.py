@@ -13,12 +13,13 @@ from typing import Any
 from pipeline import record, storage, tables
 from pipeline.balance import stage as balance
 from pipeline.dedupe import stage as dedupe
-from pipeline.entries.lists import EntryList, load_lists
+from pipeline.entries.lists import EntryList, list_names, load_lists
 from pipeline.errors import PipelineError, UsageError
 from pipeline.filter import stage as filtering
 from pipeline.images import stage as images
 from pipeline.ingest import stage as ingest
 from pipeline.ingest.plan import Plan, plan
+from pipeline.language.codes import aliases
 from pipeline.language.identify import load_model, model_file
 from pipeline.match import stage as match
 from pipeline.progress import results, running, say, summary_table
@@ -180,7 +181,7 @@ def _fingerprint(job: _Job, name: str) -> str:
     recipe = job.recipe.model_dump()
     sources = job.recipe.images.model_dump(include=images.SOURCES)
     own = {
-        "ingest": lambda: [recipe["input"], recipe["language"], job.plan.files],
+        "ingest": lambda: [recipe["input"], recipe["language"], job.plan.files, aliases(list_names(job.recipe))],
         "match": lambda: [recipe["seed"], recipe["match"], recipe["language"]["identify"] == "none",
                           {key: found.entries.to_pylist() for key, found in job.lists.items()}],
         "dedupe": lambda: [recipe["dedupe"] if recipe["dedupe"]["scope"] != "none" else None],

@@ -189,7 +189,7 @@ def write_sorted(rows: DataFrame, output: str, name: str, files: int) -> None:
     folder = staging(output, name)
     storage.remove(folder)
     storage.make_folder(folder)
-    schema = to_arrow_schema(rows.schema)
+    schema = to_arrow_schema(rows.schema, timezone="UTC")
 
     def write_file(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()

@@ -71,9 +71,9 @@ def weighted(survivors: DataFrame, texts: DataFrame | None) -> DataFrame:
     """
     share = F.col("keep_probability")
     if texts is not None:
-        survivors = survivors.join(texts.groupBy("image_id").agg(F.count("*").alias("texts")), "image_id")
-        share = share / F.col("texts")
-    rows = survivors.withColumn("weight", F.round(F.lit(WEIGHT_UNIT) / share).cast("bigint")).drop("texts")
+        survivors = survivors.join(texts.groupBy("image_id").agg(F.count("*").alias("image_texts")), "image_id")
+        share = share / F.col("image_texts")
+    rows = survivors.withColumn("weight", F.round(F.lit(WEIGHT_UNIT) / share).cast("bigint")).drop("image_texts")
     return rows.withColumnRenamed("keep_probability", "first_probability")
 
 
@@ -162,6 +162,7 @@ def choose(
     drawn = rows.mapInArrow(draw_batches, schema)
     if chosen is None:
         return drawn
-    first = chosen.withColumn("first", F.lit(True))
-    other = F.when(F.col("first").isNull(), F.lit(OTHER_TEXT)).otherwise(F.col("dropped"))
-    return drawn.join(first, "pair_id", "left").withColumn("dropped", other).drop("first").select(*schema.names)
+    first = chosen.withColumn("chosen_text", F.lit(True))
+    other = F.when(F.col("chosen_text").isNull(), F.lit(OTHER_TEXT)).otherwise(F.col("dropped"))
+    joined = drawn.join(first, "pair_id", "left").withColumn("dropped", other)
+    return joined.select(*schema.names)

@@ -24,7 +24,7 @@ from pipeline.balance.spark import (
     survivors,
     weighted,
 )
-from pipeline.balance.thresholds import entry_limits, followed, leader, probabilities, tail_share, thresholds
+from pipeline.balance.thresholds import entry_limits, followed, key_of, leader, probabilities, tail_share, thresholds
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.progress import say
@@ -170,6 +170,7 @@ def find_thresholds(pool: Pool, balance) -> dict[str, float]:
     counts = pool.counts
     if balance.size is None:
         return thresholds(counts, balance)
+    followed(counts, {leader(counts): 1.0}, key_of(balance))  # Ends here where the others cannot follow.
     most = int(counts.of_list(leader(counts)).max(initial=0)) + 1
     candidates = pool.candidates()
     t = t_of_size(balance.size, most, lambda ts: expected_sizes(candidates, counts, grid_thresholds(counts, ts)))

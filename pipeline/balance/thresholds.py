@@ -7,6 +7,7 @@ matches. Lists that are not named follow English's p (Chuang et al. 2025, "Meta 
 import numpy as np
 
 from pipeline.balance.counts import ListCounts
+from pipeline.errors import UsageError
 from pipeline.recipe import Balance, Rebalance
 
 LEADER = "en"
@@ -29,12 +30,20 @@ def t_of_tail_share(counts: np.ndarray, share: float) -> float:
 
 
 def thresholds(counts: ListCounts, balance: Balance | Rebalance) -> dict[str, float]:
-    """The ``t`` of every list by the recipe's ``t`` or ``tail_share`` (``size`` is turned into a ``t`` before)."""
+    """The ``t`` of every list by the recipe's ``t`` or ``tail_share`` (``size`` is turned into a ``t`` before).
+
+    Raises ``UsageError`` as ``followed`` does.
+    """
     if balance.tail_share is not None:
         return {name: t_of_tail_share(counts.of_list(name), balance.tail_share) for name in counts.sizes}
     if isinstance(balance.t, dict):
-        return followed(counts, balance.t)
-    return followed(counts, {leader(counts): float(balance.t)})
+        return followed(counts, balance.t, key_of(balance))
+    return followed(counts, {leader(counts): float(balance.t)}, key_of(balance))
+
+
+def key_of(balance: Balance | Rebalance) -> str:
+    """The key of a recipe that a section is under."""
+    return "rebalance" if isinstance(balance, Rebalance) else "balance"
 
 
 def leader(counts: ListCounts) -> str:
@@ -42,17 +51,25 @@ def leader(counts: ListCounts) -> str:
     return LEADER if LEADER in counts.sizes else next(iter(counts.sizes))
 
 
-def followed(counts: ListCounts, given: dict[str, float]) -> dict[str, float]:
-    """The given thresholds, and for each list without one that of the leader's tail share."""
-    missing = [name for name in counts.sizes if name not in given]
-    if not missing:
-        return {name: float(given[name]) for name in counts.sizes}
+def followed(counts: ListCounts, given: dict[str, float], key: str = "balance") -> dict[str, float]:
+    """The given thresholds, and for each list without one that of the leader's tail share.
+
+    Raises ``UsageError`` where there is no such share: the leader has no ``t``, or no pairs, while lists that should
+    follow it have some. ``key`` is what the error names.
+    """
+    found = {name: float(given[name]) for name in counts.sizes if name in given}
     first = leader(counts)
-    share = tail_share(counts.of_list(first), given[first])
-    return {
-        name: float(given[name]) if name in given else t_of_tail_share(counts.of_list(name), share)
-        for name in counts.sizes
-    }
+    followers = [name for name in counts.sizes if name not in given]
+    if matched := [name for name in followers if counts.of_list(name).any()]:
+        why = "has no t" if first not in given else None if counts.of_list(first).any() else "has no pairs"
+        if why:
+            raise UsageError(
+                f"{key}.t: the list {first}, whose tail share the lists without a t follow, {why}; "
+                f"give {key}.t as a map with one for {', '.join(matched)}"
+            )
+    share = tail_share(counts.of_list(first), found.get(first, 1.0))
+    found |= {name: t_of_tail_share(counts.of_list(name), share) for name in followers}
+    return {name: found[name] for name in counts.sizes}
 
 
 def entry_limits(counts: ListCounts, t: dict[str, float]) -> np.ndarray:

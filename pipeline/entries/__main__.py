@@ -14,7 +14,7 @@ from rich.table import Table
 from pipeline.entries.build.assemble import numbered, sources_of
 from pipeline.entries.build.check import check_lists
 from pipeline.entries.lint import REASONS, problem, repaired
-from pipeline.entries.lists import load_list, read_texts, save_list
+from pipeline.entries.lists import list_table, load_list, read_texts, save_list
 from pipeline.entries.show import stats as show_stats
 from pipeline.errors import UsageError
 from pipeline.job import new_app, run
@@ -37,8 +37,8 @@ def find(name: str) -> Path:
 
 def table_of(path: Path) -> pa.Table:
     """A list with the columns that its file has, at least ``entry_id`` and ``entry``."""
-    if path.suffix == ".parquet" and {"entry_id", "entry"} <= set(pq.read_schema(path).names):
-        return pq.read_table(path)
+    if path.suffix.lower() == ".parquet" and {"entry_id", "entry"} <= set(pq.read_schema(path).names):
+        return list_table(path, path.stem)
     entries = load_list(path.stem, path).entries
     return pa.table({"entry_id": pa.array(range(len(entries)), pa.int32()), "entry": entries})
 

@@ -1,11 +1,13 @@
 """Loads entry lists: text (plain, gz, zst), a JSON array, or Parquet with an ``entry`` column.
 
-The id of an entry is its place in order of first occurrence; blank ones and repeats are counted and take no id.
+The id of an entry is its place in order of first occurrence; blank ones and repeats are counted and take no id. Where a
+Parquet file has ids of its own, ``entry_id``, those hold.
 """
 
 import gzip
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipeline.errors import UsageError
+from pipeline.language.codes import spelled
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import local_path
 
@@ -33,12 +36,19 @@ class EntryList:
 
 def load_lists(recipe: Recipe) -> dict[str, EntryList]:
     """Every entry list of a recipe by name, sorted by name. ``UsageError`` where a file is missing or is no list."""
-    files = recipe.entries
-    if isinstance(files, str):
-        files = _lists_in_folder(files)
+    files = _files(recipe)
+    if isinstance(recipe.entries, str):
+        if not files:
+            raise UsageError(
+                f"entries: no entry list in {recipe.entries}; put yours there as LANGUAGE.txt "
+                f"(also {', '.join(SUFFIXES[1:])}), or give --set entries=FOLDER"
+            )
         if recipe.language.identify == "none" and len(files) != 1:
             raise UsageError(f"entries: language.identify none needs exactly one list, found {len(files)}")
     loaded = {}
+    for one, other in pairwise(sorted(files, key=lambda name: (spelled(name), name))):
+        if spelled(one) == spelled(other):
+            raise UsageError(f"entries: two lists of one language, {one} and {other}; one is allowed")
     for name, path in sorted(files.items()):
         if not local_path(path).is_file():
             raise UsageError(
@@ -47,6 +57,15 @@ def load_lists(recipe: Recipe) -> dict[str, EntryList]:
             )
         loaded[name] = load_list(name, local_path(path))
     return loaded
+
+
+def list_names(recipe: Recipe) -> list[str]:
+    """The names of a recipe's entry lists, sorted, without a look into them; none where the folder is not there."""
+    return sorted(_files(recipe))
+
+
+def _files(recipe: Recipe) -> dict[str, str]:
+    return _lists_in_folder(recipe.entries) if isinstance(recipe.entries, str) else recipe.entries
 
 
 def load_list(name: str, path: Path) -> EntryList:
@@ -65,31 +84,32 @@ def _lists_in_folder(folder: str) -> dict[str, str]:
     path = local_path(folder)
     found: dict[str, str] = {}
     for file in sorted(path.iterdir()) if path.is_dir() else []:
-        suffix = next((s for s in SUFFIXES if file.name.endswith(s)), None)
-        name = file.name.removesuffix(suffix) if suffix else ""
+        suffix = _suffix(file)
+        name = file.name[: -len(suffix)] if suffix else ""
         if name == MANIFEST:
             continue
         if suffix and name in found:
             raise UsageError(f"entries: two lists {name} in {folder}: {Path(found[name]).name}, {file.name}")
         if suffix:
             found[name] = str(file)
-    if not found:
-        raise UsageError(
-            f"entries: no entry list in {folder}; put yours there as LANGUAGE.txt (also {', '.join(SUFFIXES[1:])}), "
-            "or give --set entries=FOLDER"
-        )
     return found
+
+
+def _suffix(path: Path) -> str | None:
+    """The ending that says what kind of list a file is, in lower case."""
+    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
 def read_texts(path: Path, where: str = "entries", column: str = "entry") -> list[str]:
     """The texts of a list file, in order; of Parquet those of ``column``. ``where`` is the key that named the file."""
-    if path.suffix == ".parquet":
-        return _read_parquet(path, where, column)
+    if path.suffix.lower() == ".parquet":
+        texts = list_table(path, where, column, ["entry_id", column])[column].to_pylist()
+        return ["" if text is None else text for text in texts]
     try:
         content = decompress(path)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise UsageError(f"{where}: {path}: {error}") from None
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         return _read_json(path, where, content)
     try:
         text = content.decode("utf-8-sig")
@@ -101,10 +121,10 @@ def read_texts(path: Path, where: str = "entries", column: str = "entry") -> lis
 
 def decompress(path: Path) -> bytes:
     """The content of a file, plain, gz or zst."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         with gzip.open(path) as file:
             return file.read()
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         with zstandard.open(path, "rb") as file:
             return file.read()
     return path.read_bytes()
@@ -120,15 +140,57 @@ def _read_json(path: Path, where: str, content: bytes) -> list[str]:
     return value
 
 
-def _read_parquet(path: Path, where: str, column: str) -> list[str]:
+def list_table(path: Path, where: str = "entries", column: str = "entry", columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file with a column of texts, all columns or some; a list with ``entry_id`` in the order of its ids.
+
+    Integers become texts. Raises ``UsageError`` for a column of another type, and for ids that are not 0 to n - 1, each
+    once and with an entry of its own.
+    """
     try:
         file = pq.ParquetFile(path)
+        names = file.schema_arrow.names
+        if column not in names:
+            raise UsageError(f"{where}: {path}: no column {column}; it has {', '.join(names)}")
+        table = file.read([name for name in names if columns is None or name in columns])
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{where}: {path}: not Parquet: {str(error).splitlines()[0]}") from None
-    if column not in file.schema_arrow.names:
-        raise UsageError(f"{where}: {path}: no column {column}; it has {', '.join(file.schema_arrow.names)}")
-    texts = file.read([column])[column].to_pylist()
-    return ["" if text is None else text for text in texts]
+    texts = _as_texts(table[column], f"{where}: {path}: column {column}")
+    table = table.set_column(table.schema.names.index(column), column, texts)
+    return _in_order_of_ids(table, f"{where}: {path}") if column == "entry" and "entry_id" in names else table
+
+
+def _as_texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        # What is not checked on reading is checked on the way from bytes.
+        kind = pa.large_binary()
+    elif not (pa.types.is_integer(kind) or pa.types.is_null(kind) or kind in (pa.binary(), pa.large_binary())):
+        raise UsageError(f"{where} is {kind}; strings, or integers, are allowed")
+    try:
+        return column.cast(kind).cast(pa.string())
+    except pa.ArrowInvalid:
+        raise UsageError(f"{where} holds bytes that are not UTF-8") from None
+
+
+def _in_order_of_ids(table: pa.Table, where: str) -> pa.Table:
+    if not pa.types.is_integer(table["entry_id"].type):
+        raise UsageError(f"{where}: entry_id is {table['entry_id'].type}; integers are allowed")
+    table = table.sort_by("entry_id")
+    ids = table["entry_id"].to_pylist()
+    if ids != list(range(len(ids))):
+        raise UsageError(
+            f"{where}: the ids in entry_id are not 0 to {len(ids) - 1}, each once; without them, order counts"
+        )
+    texts = [text or "" for text in table["entry"].to_pylist()]
+    first = {}
+    for number, text in enumerate(texts):
+        if not text.strip():
+            raise UsageError(f"{where}: entry_id {number} has no entry; ids hold, so each needs one")
+        if first.setdefault(text, number) != number:
+            raise UsageError(
+                f"{where}: {text!r} has the ids {first[text]} and {number}; ids hold, so each needs its own"
+            )
+    return table
 
 
 def save_list(entries: list[str] | pa.Table, path: Path) -> None:
@@ -138,7 +200,7 @@ def save_list(entries: list[str] | pa.Table, path: Path) -> None:
     """
     table = entries if isinstance(entries, pa.Table) else None
     texts = table["entry"].to_pylist() if table is not None else entries
-    suffix = next((s for s in SUFFIXES if path.name.endswith(s)), None)
+    suffix = _suffix(path)
     if suffix is None:
         raise UsageError(f"{path}: allowed names end in {', '.join(SUFFIXES)}")
     if suffix == ".parquet":

@@ -17,6 +17,7 @@ from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import drop
 from pipeline.filter.pictures import facts
 from pipeline.filter.texts import KnownTexts
+from pipeline.language.codes import found_lists
 from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
 from pipeline.places.spark import PLACE
@@ -25,7 +26,6 @@ from pipeline.shards.pictures import MISSING, Content, loaded
 
 SIDES = ("original_width", "original_height")
 FACTS = "sha256 string, pixels string, phash bigint, width int, height int"
-OTHER = "other"
 
 
 def by_place(pairs: DataFrame) -> DataFrame:
@@ -41,7 +41,8 @@ def with_columns(pairs: DataFrame, folder: str) -> DataFrame:
         wrong = f"has {twice[0]!r}, which pairs have" if "key" in columns.columns else "has no column key"
         raise UsageError(f"filter.columns: {folder}: {wrong}")
     key = F.lower(F.lpad(F.hex("pair_id"), 16, "0"))
-    return pairs.withColumn("key", key).join(columns.dropDuplicates(["key"]), "key", "left").drop("key")
+    scored = columns.dropDuplicates(["key"]).withColumnRenamed("key", "scored_key")
+    return pairs.withColumn("scored_key", key).join(scored, "scored_key", "left").drop("scored_key")
 
 
 def by_condition(pairs: DataFrame, where: str) -> DataFrame:
@@ -88,14 +89,11 @@ def by_blocklist(pairs: DataFrame, files: dict[str, str]) -> DataFrame:
 
     ``files``: for each list the name, among the session's files, of its saved matcher.
     """
-    names = pa.array(list(files))
 
     def block_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         here = {name: SparkFiles.get(file) for name, file in files.items()}
         for batch in batches:
-            languages = batch.column("language")
-            other = pa.scalar(OTHER if OTHER in files else None, pa.string())
-            chosen = pc.if_else(pc.fill_null(pc.is_in(languages, value_set=names), False), languages, other)
+            chosen = found_lists(batch.column("language"), files)
             found = match_by_list(pc.utf8_lower(batch.column("text")), chosen, "fast", here)
             blocked = pc.fill_null(pc.greater(pc.list_value_length(found), 0), False)
             yield pa.RecordBatch.from_arrays([batch.column("pair_id"), blocked], ["pair_id", "blocked"])

@@ -4,10 +4,12 @@ Looks at footers and first lines only. A wrong configuration (no such path, no s
 raises ``UsageError``; a file that cannot be opened is a damaged one among good ones and becomes a split that says so.
 """
 
+import codecs
 import csv
-import gzip
-import io
+import itertools
+import re
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -16,17 +18,14 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.errors import PipelineError, UsageError
-from pipeline.ingest.presets import FIELDS, Preset, resolve
+from pipeline.ingest.passed import check_columns, passed_schema
+from pipeline.ingest.presets import Preset, resolve
+from pipeline.ingest.text import Damage, gzip_chunks, utf16_chunks
 from pipeline.recipe import Input
 
-# The columns of our own tables, which no pass-through column may be named like.
-RESERVED = {*FIELDS, "pair_id", "image_id", "language_score", "copies", "entry_list", "entries", "draw"}
-RESERVED |= {"keep_probability", "dropped"}
-# Columns that stages add on their way: the places of pictures, what filtering finds, weights of balancing again.
-RESERVED |= {"status", "tar", "image_offset", "image_size", "original_width", "original_height"}
-RESERVED |= {"original_sha256", "image_key", "place", "ambiguous"}
-RESERVED |= {"holds", "frequent", "blocked", "sets", "why", "weight", "first_probability"}
 SPLIT_BYTES = 64 << 20
+LONGEST_HEADER = 16 << 20
+UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
 
 
@@ -34,7 +33,8 @@ FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl
 class Split:
     """A part of one file for one task: bytes [start, end) of a text file, row groups [start, end) of a Parquet file.
 
-    ``columns`` are the names in the file's header (text formats). ``damage`` says why nothing of the file can be read.
+    ``columns`` are the names in the file's header (text formats). ``encoding`` is that of a text file that is not in
+    UTF-8; its places are those of the text in UTF-8. ``damage`` says why nothing of the file can be read.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Split:
     end: int
     columns: tuple[str, ...] = ()
     data_start: int = 0
+    encoding: str | None = None
     damage: str | None = None
 
 
@@ -66,9 +67,10 @@ def plan(options: Input, language_column: bool) -> Plan:
     readable = [(split, schema) for split, schema in opened if schema is not None]
     if not readable:
         raise PipelineError(f"--input: no file can be read; the first: {whole[0].path}: {whole[0].damage}")
-    for split, schema in readable:
-        _check_columns(split, schema, preset)
-    passed = _passed_schema(options.pass_through, readable, preset)
+    schemas = [(split.path, schema) for split, schema in readable if split.format != "jsonl"]
+    for path, schema in schemas:
+        check_columns(path, schema, preset, options.pass_through)
+    passed = passed_schema(options.pass_through, schemas, len(schemas) < len(readable))
     splits = [part for split in whole for part in _cut(split, options)]
     return Plan(tuple(splits), preset, passed, tuple(files))
 
@@ -99,10 +101,8 @@ def _open(path: str, size: int, options: Input, preset: Preset) -> tuple[Split, 
             with filesystem.open_input_file(inner) as file:
                 metadata = pq.read_metadata(file)
                 return replace(split, end=metadata.num_row_groups), metadata.schema.to_arrow_schema()
-        if form == "jsonl":
-            return split, pa.schema({})
-        return _open_delimited(split, preset)
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        return _open_text(split, preset)
+    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException, Damage) as error:
         return replace(split, damage=str(error).splitlines()[0]), None
 
 
@@ -117,17 +117,32 @@ def format_of(path: str, given: str) -> str:
     raise UsageError(f"input.format: {path}: not known by its name; allowed: parquet, csv, tsv, jsonl")
 
 
-def _open_delimited(split: Split, preset: Preset) -> tuple[Split, pa.Schema]:
-    """Reads the first line: the header, or, of a preset without one, a first row whose URL must be a URL."""
+def _open_text(split: Split, preset: Preset) -> tuple[Split, pa.Schema]:
+    """Reads the first line: the header, or, of a preset without one, a first row whose URL must be a URL.
+
+    JSON lines have none of both, so that there only the encoding is looked at.
+    """
     filesystem, inner = storage.open_filesystem(split.path)
-    with filesystem.open_input_stream(inner, compression=None) as raw:
-        stream = gzip.GzipFile(fileobj=raw) if split.path.lower().endswith(".gz") else io.BufferedReader(raw)
-        first = stream.readline(1 << 24)
-    bom = 3 if first.startswith(b"\xef\xbb\xbf") else 0
+    with filesystem.open_input_file(inner) as file:
+        packed = split.path.lower().endswith(".gz")
+        chunks = gzip_chunks(file, 0) if packed else iter(lambda: file.read(1 << 16), b"")
+        try:
+            first = next(chunks, b"")
+        except Damage:
+            if split.format == "jsonl":
+                return split, pa.schema({})  # The reader counts it.
+            raise
+        encoding = _encoding(split.path, first)
+        split = replace(split, encoding=encoding)
+        if split.format == "jsonl":
+            return replace(split, data_start=3 if encoding else 0), pa.schema({})
+        again = itertools.chain([first], chunks)
+        line = _first_line(utf16_chunks(again, encoding, 0) if encoding else again)
+    bom = 3 if line.startswith(codecs.BOM_UTF8) else 0
     names = preset.names
-    values = _parse_line(first[bom:], split.format)
+    values = _parse_line(line[bom:], split.format)
     if names is None:
-        columns, data_start = tuple(values), len(first)
+        columns, data_start = tuple(values), len(line)
     else:
         columns, data_start = names, bom
         where = names.index(preset.columns["url"])
@@ -137,7 +152,27 @@ def _open_delimited(split: Split, preset: Preset) -> tuple[Split, pa.Schema]:
                 f"(found {(values[where] if where < len(values) else values[0])[:60]!r}); "
                 f"allowed: {', '.join(names)} without header"
             )
-    return replace(split, columns=columns, data_start=data_start), pa.schema({name: pa.string() for name in columns})
+    return replace(split, columns=columns, data_start=data_start), pa.schema([(name, pa.string()) for name in columns])
+
+
+def _encoding(path: str, start: bytes) -> str | None:
+    """The encoding that a text file names in its first bytes, or None for UTF-8."""
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise UsageError(f"--input {path}: is in UTF-32; allowed: UTF-8, or UTF-16 with its mark")
+    return next((name for mark, name in UTF16.items() if start.startswith(mark)), None)
+
+
+def _first_line(chunks: Iterator[bytes]) -> bytes:
+    """The first line with its end, which is a line feed, or a carriage return with or without one."""
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        if found := re.search(rb"\r\n?|\n", held):
+            # After a carriage return at the very end a line feed may come; a line of nothing is none then.
+            return held[: found.end()]
+        if len(held) > LONGEST_HEADER:
+            raise Damage(f"a first line of more than {LONGEST_HEADER >> 20} MiB")
+    return held
 
 
 def _parse_line(line: bytes, form: str) -> list[str]:
@@ -147,90 +182,13 @@ def _parse_line(line: bytes, form: str) -> list[str]:
     return text.split("\t") if form == "tsv" else next(csv.reader([text]))
 
 
-def _check_columns(split: Split, schema: pa.Schema, preset: Preset) -> None:
-    if split.format == "jsonl":
-        return  # Every line has its own keys; a line without url or text is counted.
-    if not schema.names:
-        return  # An empty text file.
-    for name, column in preset.columns.items():
-        if column not in schema.names:
-            if name in preset.optional:
-                continue
-            raise UsageError(
-                f"input.columns: {split.path}: no column {column!r} for {name}; it has {', '.join(schema.names)}"
-            )
-        kind = schema.field(column).type
-        if name in ("url", "text", "language") and not _is_text(kind):
-            raise UsageError(
-                f"input.columns: {split.path}: column {column!r} for {name} is {kind}; a string is allowed"
-            )
-        if name in ("width", "height") and not (
-            _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        ):
-            raise UsageError(
-                f"input.columns: {split.path}: column {column!r} for {name} is {kind}; a number is allowed"
-            )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-        or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-        or pa.types.is_null(kind)
-    )  # fmt: skip
-
-
-def _inner(kind: pa.DataType) -> pa.DataType:
-    """The type of what is in lists, in lists of lists too."""
-    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        kind = kind.value_type
-    return kind
-
-
-def _passed_schema(wanted: list[str], readable: list[tuple[Split, pa.Schema]], preset: Preset) -> pa.Schema:
-    """The types of the pass-through columns, as the first file that has them says; texts for text formats."""
-    fields = []
-    for name in wanted:
-        if name in RESERVED:
-            raise UsageError(f"input.pass_through: {name!r} is a column of ours; map it with input.columns")
-        kinds = [s.field(name).type for _, s in readable if name in s.names]
-        if not kinds and all(split.format != "jsonl" for split, _ in readable):
-            raise UsageError(
-                f"input.pass_through: no column {name!r} in the input; it has {', '.join(readable[0][1].names)}"
-            )
-        kind = kinds[0] if kinds else pa.string()
-        if pa.types.is_nested(_inner(kind)):
-            raise UsageError(f"input.pass_through: column {name!r} is {kind}; plain values and lists are allowed")
-        fields.append(pa.field(name, _plain(kind)))
-    return pa.schema(fields)
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that Spark takes for a column of this type."""
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
-        return pa.string()
-    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return pa.binary()
-    if pa.types.is_unsigned_integer(kind):
-        return pa.int64()
-    if pa.types.is_float16(kind):
-        return pa.float32()
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", tz=kind.tz)
-    return kind
-
-
 def _cut(split: Split, options: Input) -> list[Split]:
-    """Cuts a readable file: Parquet by row group, plain text at byte offsets; gz and multi-line CSV stay whole."""
+    """Cuts a readable file: Parquet by row group, text at byte offsets; gz, UTF-16 and multi-line CSV stay whole."""
     if split.damage:
         return [split]
     if split.format == "parquet":
         return [replace(split, start=i, end=i + 1) for i in range(split.end)] or [split]
-    if split.path.lower().endswith(".gz") or (split.format == "csv" and options.multiline):
+    if split.path.lower().endswith(".gz") or split.encoding or (split.format == "csv" and options.multiline):
         return [replace(split, start=split.data_start)]
     starts = range(split.data_start, max(split.end, split.data_start + 1), SPLIT_BYTES)
     return [replace(split, start=at, end=min(split.end, at + SPLIT_BYTES)) for at in starts]

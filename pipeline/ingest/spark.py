@@ -13,29 +13,45 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline.ingest.plan import Plan
-from pipeline.ingest.read import TRUNCATED, UNREADABLE, read_split, rows_schema
+from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split, rows_schema
 from pipeline.language.identify import identify
+from pipeline.language.label import label_rows
 from pipeline.recipe import Input, Language
 from pipeline.tables import PAIRS
 
-FILE_REASONS = (TRUNCATED, UNREADABLE)
+# Reasons that are counted by what is in `source_uid`: a file, or a column.
+FILE_REASONS = (TRUNCATED, UNREADABLE, VALUES_LOST)
 
 
-def pairs(spark: SparkSession, plan: Plan, options: Input, language: Language, model_name: str | None) -> DataFrame:
+def pairs(
+    spark: SparkSession,
+    plan: Plan,
+    options: Input,
+    language: Language,
+    model_name: str | None,
+    aliases: dict[str, str],
+) -> DataFrame:
     """The kept and dropped rows of an input, as ``pairs`` with its pass-through columns and ``dropped``.
 
     ``model_name``: the file name of the language model among the session's files, for ``language.identify: fasttext``.
+    ``aliases``: the lists that codes of languages find (``pipeline.language.codes``).
     Rows whose ``dropped`` is ``rows_read`` say in ``copies`` how many rows the reader counted.
     """
     return (
-        read(spark, plan, options, language, model_name)
-        .transform(keep_languages, language)
+        read(spark, plan, options, language, model_name, aliases)
         .transform(add_ids)
         .transform(drop_repeats, plan.passed.names)
     )
 
 
-def read(spark: SparkSession, plan: Plan, options: Input, language: Language, model_name: str | None) -> DataFrame:
+def read(
+    spark: SparkSession,
+    plan: Plan,
+    options: Input,
+    language: Language,
+    model_name: str | None,
+    aliases: dict[str, str],
+) -> DataFrame:
     """The checked rows of all splits with ``language`` and ``language_score``, one task a split."""
     plan_sent = spark.sparkContext.broadcast(plan)
     max_text_bytes, multiline = options.max_text_bytes, options.multiline
@@ -45,7 +61,8 @@ def read(spark: SparkSession, plan: Plan, options: Input, language: Language, mo
         for batch in batches:
             for index in batch.column(0).to_pylist():
                 for rows in read_split(plan.splits[index], plan, max_text_bytes, multiline):
-                    yield with_language(rows, SparkFiles.get(model_name) if model_name else None)
+                    rows = with_language(rows, SparkFiles.get(model_name) if model_name else None)
+                    yield label_rows(rows, language, aliases)
 
     schema = rows_schema(plan.passed).append(pa.field("language_score", pa.float64()))
     splits = spark.range(0, len(plan.splits), 1, len(plan.splits))
@@ -61,18 +78,6 @@ def with_language(rows: pa.RecordBatch, model: str | None) -> pa.RecordBatch:
         language, score = identify(texts, model)
     index = rows.schema.get_field_index("language")
     return rows.set_column(index, "language", language).append_column("language_score", score)
-
-
-def keep_languages(rows: DataFrame, language: Language) -> DataFrame:
-    """Marks rows of languages that the recipe does not keep; under the threshold (or unknown) a text is ``und``."""
-    known = F.coalesce(F.col("language"), F.lit("und"))
-    if language.identify == "fasttext":
-        known = F.when(F.col("language_score") < language.threshold, F.lit("und")).otherwise(known)
-    rows = rows.withColumn("language", F.when(F.col("dropped").isNull(), known))
-    if not language.keep:
-        return rows
-    other = F.col("dropped").isNull() & ~F.col("language").isin(language.keep)
-    return rows.withColumn("dropped", F.when(other, F.lit("language_not_kept")).otherwise(F.col("dropped")))
 
 
 def add_ids(rows: DataFrame) -> DataFrame:
@@ -102,11 +107,11 @@ def drop_repeats(rows: DataFrame, passed: list[str]) -> DataFrame:
         # The ids agree already, so a second, independent hash tells contents apart.
         F.size(F.collect_set(F.when(kept, F.xxhash64("text", "url")))).alias("contents"),
     )
-    others = F.greatest(F.col("contents") - 1, F.lit(0))
-    one = F.struct(F.col("dropped"), (F.col("copies") - others).alias("copies"))
-    collided = F.struct(F.lit("id_collision").alias("dropped"), others.cast("bigint").alias("copies"))
-    flat = groups.withColumn("part", F.explode(F.when(others > 0, F.array(one, collided)).otherwise(F.array(one))))
-    here = {name: F.col(f"row.{name}") for name in columns}
+    more = F.greatest(F.col("contents") - 1, F.lit(0))
+    one = F.struct(F.col("dropped"), (F.col("copies") - more).alias("copies"))
+    collided = F.struct(F.lit("id_collision").alias("dropped"), more.cast("bigint").alias("copies"))
+    flat = groups.withColumn("part", F.explode(F.when(more > 0, F.array(one, collided)).otherwise(F.array(one))))
+    here = {name: F.col("row").getField(name) for name in columns}
     here["source_uid"] = F.coalesce(F.col("row.source_uid"), F.col("file"))
     return flat.select(
         "pair_id",

@@ -1,15 +1,18 @@
 """The stage ``ingest``: input files to the table ``pairs``."""
 
 from pipeline import tables
-from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE
+from pipeline.entries.lists import list_names
+from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST
 from pipeline.ingest.spark import pairs, reasons, sum_copies
+from pipeline.language.codes import aliases
 from pipeline.language.identify import load_model, model_file
 from pipeline.run import Outcome, Run
 from pipeline.tables import Account
 
 
 def run(run: Run) -> Outcome:
-    """Writes ``pairs``. Rows in are those that the readers counted; the notes name damaged files with their reason."""
+    """Writes ``pairs``. Rows in are those that the readers counted; the notes name damaged files with their reason, and
+    count by column the values that became null."""
     recipe, spark = run.recipe, run.session
     model = None
     if recipe.language.identify == "fasttext":
@@ -17,16 +20,18 @@ def run(run: Run) -> Outcome:
         load_model(str(file))
         spark.sparkContext.addFile(str(file))
         model = file.name
-    rows = pairs(spark, run.plan, recipe.input, recipe.language, model)
+    rows = pairs(spark, run.plan, recipe.input, recipe.language, model, aliases(list_names(recipe)))
     kept = tables.write_accounted(tables.keep_only_reasons(rows, also=("copies", "source_uid")), run.output, "pairs")[
         None
     ]
     written = tables.read(spark, tables.staging(run.output, "pairs"))
-    dropped, damaged, read = {}, [], 0
+    dropped, damaged, lost, read = {}, [], {}, 0
     for line in reasons(tables.dropped_rows(spark, run.output, "pairs", written.schema)):
         reason, rows_of = line["dropped"], line["copies"]
         if reason == ROWS_READ:
             read = rows_of
+        elif reason == VALUES_LOST:
+            lost[line["file"]] = rows_of
         elif rows_of:
             dropped[reason] = dropped.get(reason, 0) + rows_of
         if reason in (TRUNCATED, UNREADABLE):
@@ -36,5 +41,5 @@ def run(run: Run) -> Outcome:
         line["error"] = why.get(line["file"], "ends too early" if line["reason"] == TRUNCATED else "cannot be decoded")
     if repeats := sum_copies(written) - kept:
         dropped["duplicate"] = repeats
-    notes = {"files": len(run.plan.files), "damaged_files": damaged}
+    notes = {"files": len(run.plan.files), "damaged_files": damaged, "values_lost": dict(sorted(lost.items()))}
     return Account(read, kept, dict(sorted(dropped.items()))), notes

@@ -1,17 +1,13 @@
-"""Text files in blocks of whole lines, plain or gzip, and their rows.
+"""Text files in blocks of whole lines, plain or gzip, UTF-8 or UTF-16.
 
 ``Rows`` gives byte blocks that end at line ends, and says where a gzip ends too early: what came before the cut is
-kept. ``delimited_batches`` and ``json_batches`` make of them Arrow columns of bytes, not yet checked for UTF-8.
+kept.
 """
 
+import codecs
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
-
-import orjson
-import pyarrow as pa
-import pyarrow.csv as pacsv
 
 BLOCK_BYTES = 8 << 20
 LONGEST_LINE = 256 << 20
@@ -115,11 +111,27 @@ def gzip_chunks(file: BinaryIO, skip: int) -> Iterator[bytes]:
         raise Damage("gzip: the file ends before its end mark")
 
 
+def utf16_chunks(chunks: Iterator[bytes], encoding: str, skip: int) -> Iterator[bytes]:
+    """Chunks of UTF-16 (``encoding`` says of which byte order) as UTF-8, without its first ``skip`` bytes.
+
+    Half of a surrogate pair comes out as bytes that are not UTF-8, so its row is counted as such.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    for chunk in chunks:
+        data = decoder.decode(chunk).encode("utf-8", "surrogatepass")
+        if skip:
+            data, skip = data[skip:], max(0, skip - len(data))
+        if data:
+            yield data
+    if decoder.getstate()[0]:
+        raise Damage("UTF-16: the file ends within a character")
+
+
 class Rows(Iterator[bytes]):
-    """Chunks as a file that pyarrow reads from, ending quietly at damage, at the last whole line before it."""
+    """Chunks as blocks of whole lines, ending quietly at damage, at the last whole line before it."""
 
     def __init__(self, chunks: Iterator[bytes]):
-        self.blocks, self.buffer, self.closed = blocks(chunks), b"", False
+        self.blocks = blocks(chunks)
         self.damage: Damage | None = None
 
     def __next__(self) -> bytes:
@@ -128,97 +140,3 @@ class Rows(Iterator[bytes]):
         except Damage as damage:
             self.damage = damage
             raise StopIteration from None
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, at most ``size``; empty at the end."""
-        while not self.buffer:
-            try:
-                self.buffer = next(self)
-            except StopIteration:
-                return b""
-        taken = len(self.buffer) if size < 0 else size
-        piece, self.buffer = self.buffer[:taken], self.buffer[taken:]
-        return piece
-
-    def readable(self) -> bool:
-        """True, as of a file."""
-        return True
-
-    def close(self) -> None:
-        """Nothing to do."""
-        self.closed = True
-
-
-def delimited_batches(
-    source: Rows, columns: tuple[str, ...], tsv: bool, multiline: bool, bad: Counter
-) -> Iterator[pa.RecordBatch]:
-    """Batches of bytes columns of a CSV or TSV source; rows with another number of columns are counted in ``bad``.
-
-    TSV has no quoting; CSV has, with line ends inside quotes where ``multiline``.
-    """
-
-    def skip(row: pacsv.InvalidRow) -> str:
-        bad["malformed_row"] += 1
-        return "skip"
-
-    parse = pacsv.ParseOptions(
-        delimiter="\t" if tsv else ",",
-        quote_char=False if tsv else '"',
-        newlines_in_values=multiline and not tsv,
-        invalid_row_handler=skip,
-    )
-    convert = pacsv.ConvertOptions(check_utf8=False, column_types={name: pa.binary() for name in columns})
-
-    def read(block_size: int) -> pacsv.ReadOptions:
-        return pacsv.ReadOptions(column_names=list(columns), use_threads=False, block_size=block_size)
-
-    if multiline and not tsv:
-        try:
-            yield from pacsv.open_csv(pa.PythonFile(source, "r"), read(BLOCK_BYTES), parse, convert)
-        except pa.ArrowInvalid as error:
-            if "Empty CSV" not in str(error):
-                raise
-        return
-    for block in source:
-        if block.strip():  # One parser block holds all of it, so a long line is no error.
-            yield from pacsv.read_csv(pa.BufferReader(block), read(len(block) + 1), parse, convert).to_batches()
-
-
-def json_batches(source: Rows, columns: list[str], bad: Counter) -> Iterator[pa.RecordBatch]:
-    """Batches of a JSON-lines source: the named keys as bytes; a line that is no JSON object is counted in ``bad``."""
-    for block in source:
-        values: dict[str, list[bytes | None]] = {name: [] for name in columns}
-        for line in block.split(b"\n"):
-            if not line.strip():
-                continue
-            row = _json_object(line, bad)
-            if row is not None:
-                for name in columns:
-                    values[name].append(_json_bytes(row.get(name)))
-        yield pa.record_batch({name: pa.array(column, pa.binary()) for name, column in values.items()})
-
-
-def _json_object(line: bytes, bad: Counter) -> dict | None:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        bad["malformed_row" if _is_utf8(line) else "invalid_utf8"] += 1
-        return None
-    if isinstance(row, dict):
-        return row
-    bad["malformed_row"] += 1
-    return None
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _json_bytes(value: object) -> bytes | None:
-    if value is None:
-        return None
-    return value.encode() if isinstance(value, str) else orjson.dumps(value)

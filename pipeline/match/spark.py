@@ -7,10 +7,11 @@ from pyspark import SparkFiles
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from pipeline.language.codes import OTHER
 from pipeline.match.engine import match_by_list
 from pipeline.tables import ENTRIES, extended
 
-OTHER = "other"
+NO_LIST = "no_entry_list"
 # A draw has the 53 bits of a double's fraction.
 DRAW_SHIFT, DRAW_UNIT = 11, 2.0**-53
 
@@ -29,9 +30,7 @@ def matched(
         .withColumn("draw", draw(seed))
         .withColumn(
             "dropped",
-            F.when(F.col("entry_list").isNull(), F.lit("no_entry_list")).when(
-                F.size("entries") == 0, F.lit("no_match")
-            ),
+            F.when(F.col("entry_list").isNull(), F.lit(NO_LIST)).when(F.size("entries") == 0, F.lit("no_match")),
         )
     )
 
@@ -61,3 +60,10 @@ def draw(seed: int) -> Column:
     """A number in [0, 1) from the seed and ``pair_id``: 53 bits of XXH64, the same on any machine and in any order."""
     hashed = F.xxhash64(F.lit(seed).cast("bigint"), F.col("pair_id"))
     return F.shiftrightunsigned(hashed, DRAW_SHIFT).cast("double") * F.lit(DRAW_UNIT)
+
+
+def without_list(dropped: DataFrame, most: int) -> dict[str, int]:
+    """The languages of rows that were dropped for want of a list: the ``most`` frequent ones and their rows."""
+    rows = dropped.where(F.col("dropped") == NO_LIST).groupBy("language").count()
+    lines = rows.orderBy(F.desc("count"), "language").limit(most).toArrow().to_pylist()
+    return {line["language"]: line["count"] for line in lines}

@@ -11,13 +11,17 @@ import pyarrow.parquet as pq
 from pipeline import storage, tables
 from pipeline.entries.lists import EntryList
 from pipeline.match.engine import build_file
-from pipeline.match.spark import matched
+from pipeline.match.spark import NO_LIST, matched, without_list
 from pipeline.run import LISTS, Outcome, Run
 from pipeline.tables import Account
 
+MOST_LANGUAGES = 50
+
 
 def run(run: Run) -> Outcome:
-    """Writes ``matched``. The notes say how large the lists are and what was left out of their files."""
+    """Writes ``matched``. The notes say how large the lists are, what was left out of their files, and which languages
+    have none.
+    """
     recipe, pairs = run.recipe, run.table("pairs")
     with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
         files = {}
@@ -29,7 +33,8 @@ def run(run: Run) -> Outcome:
             files[name] = file.name
         one_list = recipe.language.identify == "none"
         rows = matched(pairs, list(files), files, recipe.match.engine, recipe.seed, one_list)
-        counts = tables.write_accounted(tables.keep_only_reasons(rows), run.output, "matched")
+        rows = tables.keep_only_reasons(rows, also=("language",))
+        counts = tables.write_accounted(rows, run.output, "matched")
     _write_lists(run)
     notes = {
         "entries": {
@@ -37,6 +42,9 @@ def run(run: Run) -> Outcome:
             for name, found in run.lists.items()
         }
     }
+    if NO_LIST in counts:
+        dropped = tables.dropped_rows(run.session, run.output, "matched", rows.drop("dropped").schema)
+        notes["without_list"] = without_list(dropped, MOST_LANGUAGES)
     kept = counts.pop(None)
     return Account(tables.count_rows(run.folder("pairs")), kept, dict(sorted(counts.items()))), notes
 

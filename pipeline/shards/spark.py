@@ -32,10 +32,12 @@ def numbered(curated: DataFrame, samples: int) -> DataFrame:
     bucketed = curated.withColumn("bucket", F.shiftrightunsigned(F.col("pair_id"), 64 - BUCKET_BITS))
     sizes = bucketed.groupBy("bucket").agg(F.count("*").alias("pairs"))
     before = Window.orderBy("bucket").rowsBetween(Window.unboundedPreceding, -1)
-    starts = sizes.select("bucket", F.coalesce(F.sum("pairs").over(before), F.lit(0)).alias("start"))
+    starts = sizes.select("bucket", F.coalesce(F.sum("pairs").over(before), F.lit(0)).alias("bucket_start"))
     place = F.row_number().over(Window.partitionBy("bucket").orderBy(unsigned(F.col("pair_id"))))
-    ranked = bucketed.join(starts, "bucket").withColumn("rank", F.col("start") + place - 1)
-    return ranked.withColumn("shard", F.floor(F.col("rank") / samples).cast("int")).drop("bucket", "start", "rank")
+    ranked = bucketed.join(starts, "bucket").withColumn("rank", F.col("bucket_start") + place - 1)
+    return ranked.withColumn("shard", F.floor(F.col("rank") / samples).cast("int")).drop(
+        "bucket", "bucket_start", "rank"
+    )
 
 
 def without_picture(pairs: DataFrame) -> dict[str, int]:

@@ -14,7 +14,8 @@ from pipeline.balance.thresholds import (
     tail_share,
     thresholds,
 )
-from pipeline.recipe import Balance
+from pipeline.errors import UsageError
+from pipeline.recipe import Balance, Rebalance
 
 
 def counts(**lists):
@@ -48,6 +49,33 @@ def test_unnamed_lists_follow_english():
     assert thresholds(found, Balance(t={"en": 71.0, "de": 7.0})) == {"de": 7, "en": 71, "fr": 1}
     assert thresholds(found, Balance(tail_share=0.3)) == {"de": 2, "en": 20, "fr": 1}
     assert followed(counts(xx=[5, 6]), {"xx": 5.5}) == {"xx": 5.5}
+
+
+@pytest.mark.parametrize(
+    ("lists", "balance", "said"),
+    [
+        (
+            {"en": [0, 0], "de": [1, 2], "fr": [0]},
+            Balance(t=20.0),
+            "balance.t: the list en.*has no pairs; .* one for de$",
+        ),
+        ({"en": [0], "de": [1], "fr": [3]}, Balance(t={"en": 5.0, "de": 2.0}), "no pairs; .* map with one for fr$"),
+        ({"en": [0], "de": [1]}, Rebalance(t=20.0), "rebalance.t: the list en"),
+        ({"ab": [0], "de": [1]}, Balance(t=20.0), "the list ab.* has no pairs"),
+        ({"ab": [3], "de": [1]}, Balance(t={"de": 2.0}), "the list ab.* has no t; .* one for ab"),
+    ],
+)
+def test_no_list_follows_one_that_has_no_pairs(lists, balance, said):
+    with pytest.raises(UsageError, match=said) as error:
+        thresholds(counts(**lists), balance)
+    assert "\n" not in str(error.value)
+
+
+def test_a_leader_without_pairs_where_nothing_follows_it():
+    found = counts(en=[0, 0], de=[1, 2], fr=[0])
+    assert thresholds(found, Balance(t={"en": 5.0, "de": 2.0})) == {"de": 2, "en": 5, "fr": 1}
+    assert thresholds(found, Balance(tail_share=0.3)) == {"de": 1, "en": 1, "fr": 1}
+    assert thresholds(counts(en=[0], de=[0]), Balance(t=20.0)) == {"de": 1, "en": 20}
 
 
 def test_probability_and_keep():

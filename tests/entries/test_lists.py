@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pipeline.entries.lists import load_list, load_lists
+from pipeline.entries.lists import list_names, load_list, load_lists
 from pipeline.errors import UsageError
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import validated
@@ -53,6 +53,53 @@ def test_what_is_no_list_is_refused(tmp_path, name, content, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1999, 7, None], pa.int32()),
+        pa.array([1999, 7, None], pa.uint64()),
+        pa.array(["1999", "7", None]).dictionary_encode(),
+        pa.array(["1999", "7", None], pa.large_string()),
+        pa.array(["1999", "7", None], pa.string_view()),
+        pa.array([b"1999", b"7", None]),
+    ],
+)
+def test_parquet_entries_that_are_texts_or_integers(tmp_path, column):
+    pq.write_table(pa.table({"entry": column}), tmp_path / "a.PARQUET")
+    found = load_list("a", tmp_path / "a.PARQUET")
+    assert (found.entries.to_pylist(), found.blank) == (["1999", "7"], 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"entry": [1.5]}, "column entry is double; strings, or integers, are allowed"),
+        ({"entry": [True]}, "column entry is bool"),
+        ({"entry": [["a"]]}, "column entry is list"),
+        ({"entry": [b"\xff"]}, "column entry holds bytes that are not UTF-8"),
+        ({"entry_id": [1, 0, 1], "entry": ["a", "b", "c"]}, "entry_id are not 0 to 2, each once"),
+        ({"entry_id": [1, 2], "entry": ["a", "b"]}, "entry_id are not 0 to 1, each once"),
+        ({"entry_id": [0, None], "entry": ["a", "b"]}, "entry_id are not 0 to 1, each once"),
+        ({"entry_id": ["0"], "entry": ["a"]}, "entry_id is string; integers are allowed"),
+        ({"entry_id": [1, 0], "entry": [" ", "b"]}, "entry_id 1 has no entry"),
+        ({"entry_id": [1, 0], "entry": [None, "b"]}, "entry_id 1 has no entry"),
+        ({"entry_id": [2, 0, 1], "entry": ["b", "b", "c"]}, "'b' has the ids 0 and 2"),
+    ],
+)
+def test_parquet_lists_that_are_refused(tmp_path, columns, said):
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match=f"a.parquet: .*{said}") as error:
+        load_list("a", tmp_path / "a.parquet")
+    assert "\n" not in str(error.value)
+
+
+def test_the_ids_of_a_parquet_list_hold(tmp_path):
+    for kind in (pa.int32(), pa.uint64()):
+        table = pa.table({"entry": ["c", "a", "b"], "entry_id": pa.array([2, 0, 1], kind)})
+        pq.write_table(table, tmp_path / "a.parquet")
+        assert load_list("a", tmp_path / "a.parquet").entries.to_pylist() == ["a", "b", "c"]
+
+
 def recipe(entries):
     return validated(Recipe, {"name": "x", "entries": entries, "balance": {"t": 1}}, "x")
 
@@ -65,6 +112,27 @@ def test_a_folder_of_lists(tmp_path):
     (tmp_path / "en.json").write_text('["cat"]')
     with pytest.raises(UsageError, match="two lists en"):
         load_lists(recipe(str(tmp_path)))
+
+
+@pytest.mark.parametrize("names", [("EN", "en"), ("zh-CN", "zh_cn")])
+def test_two_lists_of_one_language(tmp_path, names):
+    for name in names:
+        (tmp_path / f"{name}.txt").write_text("cat\n")
+    with pytest.raises(UsageError, match=f"two lists of one language, {names[0]} and {names[1]}"):
+        load_lists(recipe(str(tmp_path)))
+
+
+def test_endings_in_capitals(tmp_path):
+    (tmp_path / "EN.TXT.GZ").write_bytes(gzip.compress(b"cat\n"))
+    (tmp_path / "de.Txt.Zst").write_bytes(zstandard.compress(b"katze\n"))
+    (tmp_path / "fr.JSON").write_text('["chat"]')
+    (tmp_path / "it.TXT").write_text("gatto\n")
+    found = load_lists(recipe(str(tmp_path)))
+    assert {name: part.entries.to_pylist() for name, part in found.items()} == {
+        "EN": ["cat"], "de": ["katze"], "fr": ["chat"], "it": ["gatto"],
+    }  # fmt: skip
+    assert list_names(recipe(str(tmp_path))) == list(found)
+    assert list_names(recipe(str(tmp_path / "none"))) == []
 
 
 def test_a_missing_list_says_how_to_give_one(tmp_path):

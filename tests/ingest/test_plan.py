@@ -68,6 +68,42 @@ def test_a_header_names_the_columns(tmp_path):
             {"pass_through": ["x"]},
             "plain values and lists",
         ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], LANGUAGE=["en"]),
+            {"pass_through": ["LANGUAGE"]},
+            "'LANGUAGE' is a column of ours",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], x=[1]),
+            {"pass_through": ["x", "x"]},
+            "'x' beside 'x'; a name is allowed once",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], x=[1], X=[2]),
+            {"pass_through": ["x", "X"]},
+            "'X' beside 'x'; a name is allowed once",
+        ),
+        (lambda d: parquet(d / "a.parquet", url=["u"], text=["t"]), {"pass_through": [""]}, "'' is no name"),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], **{"meta.score": [1]}),
+            {"pass_through": ["meta.score"]},
+            "'meta.score': Spark takes dots and backticks",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], **{"`t`": [1]}),
+            {"pass_through": ["`t`"]},
+            "'`t`': Spark takes dots and backticks",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=["t"], source_uid=[[1]]),
+            {},
+            "column 'source_uid' for source_uid is list",
+        ),
+        (
+            lambda d: parquet(d / "a.parquet", url=["u"], text=[True]),
+            {},
+            "column 'text' for text is bool; a string is allowed",
+        ),
         (lambda d: parquet(d / "a.dat", url=["u"], text=["t"]), {}, "allowed: parquet, csv, tsv, jsonl"),
     ],
 )

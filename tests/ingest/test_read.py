@@ -1,9 +1,15 @@
 """Reading a split: every row once, kept or with its reason."""
 
+import csv
+import gzip
+import json
+
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import UsageError
 from pipeline.ingest.plan import plan
 from pipeline.ingest.read import read_split
 from pipeline.recipe import Input
@@ -28,13 +34,14 @@ REASONS = [
     "bad_url", "bad_url", "text_too_long", None,
 ]  # fmt: skip
 
-COUNTED = ("rows_read", "malformed_row", "truncated", "unreadable")
+COUNTED = ("rows_read", "malformed_row", "unclosed_quote", "not_text", "truncated", "unreadable")
 
 
 def read(path, max_text_bytes=1 << 20, multiline=True, language_column=False, **options):
     found = plan(Input(paths=[str(path)], **options), language_column)
     batches = [b for split in found.splits for b in read_split(split, found, max_text_bytes, multiline)]
-    rows = pa.Table.from_batches(batches).to_pylist()
+    rows = pa.Table.from_batches(batches).filter(pc.field("dropped").is_null() | (pc.field("dropped") != "values_lost"))
+    rows = rows.to_pylist()
     data = [r for r in rows if r["dropped"] not in COUNTED]
     total = {}
     for r in rows:
@@ -67,11 +74,11 @@ def test_reasons_of_parquet_rows(tmp_path, kind):
 
 
 def test_language_column_is_checked(tmp_path):
-    given = ["en", "zh-Hant", "no", "", None, "English", "e", "pt_BR", "EN"]
+    given = ["en", "zh-Hant", "no", "", None, "English", "e", "pt_BR", "EN", "be-x-old", "sr_Latn_RS", "en.UTF-8"]
     table = pa.table({"url": ["http://x/1"] * len(given), "text": ["t"] * len(given), "language": given})
     pq.write_table(table, tmp_path / "a.parquet")
     rows, _ = read(tmp_path / "a.parquet", language_column=True)
-    assert [r["dropped"] for r in rows] == [None] * 5 + ["bad_language"] * 2 + [None, "bad_language"]
+    assert [r["dropped"] for r in rows] == [None] * 5 + ["bad_language"] * 2 + [None] * 4 + ["bad_language"]
     assert rows[3]["language"] is None
 
 
@@ -103,7 +110,7 @@ def test_files_may_differ_in_types_and_columns(tmp_path):
     )
     pq.write_table(pa.table({"text": ["t"], "url": ["http://x/3"]}), tmp_path / "c.parquet")
     rows, _ = read(tmp_path, pass_through=["score"])
-    assert [(r["width"], r["score"]) for r in rows] == [(7, 1), (8, None), (None, None)]
+    assert [(r["width"], r["score"]) for r in rows] == [(7, "1"), (8, "x"), (None, None)]
 
 
 def test_text_formats_agree(tmp_path):
@@ -131,3 +138,81 @@ def test_damage_in_the_middle_of_a_parquet_file(tmp_path):
     rows, counted = read(tmp_path / "a.parquet")
     assert counted == {"unreadable": 1000}
     assert len(rows) == 3000
+
+
+ROWS = "url,text\nhttp://x/1,größe 猫😀\nhttp://x/2,b\n"
+
+
+@pytest.mark.parametrize("pack", [lambda content: content, gzip.compress])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le", "utf-8-sig"])
+def test_text_files_by_their_byte_order_mark(tmp_path, encoding, pack):
+    json_lines = "".join(json.dumps({"url": u, "text": t}) + "\n" for u, t in csv.reader(ROWS.splitlines()[1:]))
+    for name, content in [("a.csv", ROWS), ("a.tsv", ROWS.replace(",", "\t")), ("a.jsonl", json_lines)]:
+        mark = "\ufeff" if encoding in ("utf-16-be", "utf-16-le") else ""
+        file = tmp_path / (name if pack is not gzip.compress else f"{name}.gz")
+        file.write_bytes(pack((mark + content).encode(encoding)))
+        rows, counted = read(file)
+        assert [(r["url"], r["text"], r["dropped"]) for r in rows] == [
+            ("http://x/1", "größe 猫😀", None),
+            ("http://x/2", "b", None),
+        ]
+        assert counted == {}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.jsonl.gz"])
+def test_utf32_is_named(tmp_path, name):
+    content = ROWS.encode("utf-32")
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(UsageError, match=rf"{name}: is in UTF-32; allowed: UTF-8, or UTF-16"):
+        read(tmp_path / name)
+
+
+def test_utf16_without_a_header(tmp_path):
+    (tmp_path / "a.tsv").write_text("a caption\thttp://x/1\n", encoding="utf-16")
+    rows, _ = read(tmp_path / "a.tsv", preset="cc3m")
+    assert [(r["url"], r["text"]) for r in rows] == [("http://x/1", "a caption")]
+
+
+def test_halves_of_surrogate_pairs_are_invalid_utf8(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"url": "http://x/1", "text": "a \\ud800"}\n{"url": "http://x/2", "text": "b", "page_url": "\\udfff"}\n'
+        b'\xef\xbb\xbf{"url": "http://x/3", "text": "c", "width": NaN}\n{"url": "http://x/4", "text": 5}\n'
+    )
+    rows, counted = read(tmp_path / "a.jsonl")
+    assert [(r["url"], r["dropped"]) for r in rows] == [
+        ("http://x/1", "invalid_utf8"), ("http://x/2", None), ("http://x/3", None),
+    ]  # fmt: skip
+    assert counted == {"not_text": 1}
+
+
+def test_an_unclosed_quote_in_a_file_of_one_task_or_of_many(tmp_path):
+    lines = [f"http://x/{i},text {i}\n" for i in range(3000)]
+    lines[7] = 'http://x/7,"text 7\n'
+    (tmp_path / "a.csv").write_text("url,text\n" + "".join(lines))
+    for multiline in (True, False):
+        rows, counted = read(tmp_path / "a.csv", multiline=multiline)
+        assert counted == {"unclosed_quote": 1}
+        assert len(rows) == 2999
+
+
+def test_names_that_are_there_twice(tmp_path):
+    (tmp_path / "a.csv").write_text("url,text,x,x\nhttp://x/1,t,1,2\n")
+    rows, _ = read(tmp_path / "a.csv")
+    assert rows[0]["text"] == "t"
+    with pytest.raises(UsageError, match=r"a.csv: there are 2 columns 'x'; one is allowed"):
+        read(tmp_path / "a.csv", pass_through=["x"])
+    names = ["url", "text", "URL", "x", "x"]
+    values = [pa.array([value]) for value in ("http://x/1", "t", "no", 1, 2)]
+    pq.write_table(pa.Table.from_arrays(values, names), tmp_path / "b.parquet")
+    rows, _ = read(tmp_path / "b.parquet")
+    assert rows[0]["url"] == "http://x/1"
+    with pytest.raises(UsageError, match=r"b.parquet: there are 2 columns 'x'"):
+        read(tmp_path / "b.parquet", pass_through=["x"])
+
+
+def test_names_with_anything_in_them(tmp_path):
+    names = ["a b", "größe", "a,b;{}()\n\t=", "x"]
+    table = pa.table({"url": ["http://x/1"], "text": ["t"]} | {name: [i] for i, name in enumerate(names)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows, _ = read(tmp_path / "a.parquet", pass_through=names)
+    assert [rows[0][name] for name in names] == list(range(len(names)))

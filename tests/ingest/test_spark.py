@@ -1,12 +1,11 @@
-"""Ids, languages and repeats as DataFrames, against independent code."""
+"""Ids and repeats as DataFrames, against independent code."""
 
 import hashlib
 
 import pyarrow as pa
 import xxhash
 
-from pipeline.ingest.spark import add_ids, drop_repeats, keep_languages
-from pipeline.recipe import Language
+from pipeline.ingest.spark import add_ids, drop_repeats
 
 COLUMNS = (
     "url string, text string, text_source string, page_url string, page_language string, language string, "
@@ -64,23 +63,6 @@ def test_an_equal_id_of_other_content_is_counted(spark):
     assert found[None].url == "http://x/a"
     assert found[None].copies == 2
     assert found["id_collision"].copies == 2
-
-
-def test_languages(spark):
-    rows = frame(
-        spark,
-        ("u1", "t", {"language": "en", "language_score": 0.9}),
-        ("u2", "t", {"language": "en", "language_score": 0.2}),
-        ("u3", "t", {"language": "de", "language_score": 0.9}),
-        ("u4", "t"),
-        ("u5", "t", {"language": "fr", "dropped": "nul"}),
-    )
-    kept = rows.transform(keep_languages, Language(identify="fasttext", threshold=0.5, keep=["en"]))
-    assert [(r.language, r.dropped) for r in kept.orderBy("url").collect()] == [
-        ("en", None), ("und", "language_not_kept"), ("de", "language_not_kept"), ("und", "language_not_kept"), (None, "nul"),
-    ]  # fmt: skip
-    every = rows.transform(keep_languages, Language(identify="column"))
-    assert [r.language for r in every.orderBy("url").collect()] == ["en", "en", "de", "und", None]
 
 
 def test_no_rows(spark):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ingest.text import Damage, Rows, blocks, delimited_batches, gzip_chunks, json_batches, plain_chunks
+from pipeline.ingest.delimited import delimited_batches
+from pipeline.ingest.text import Damage, Rows, blocks, gzip_chunks, plain_chunks, utf16_chunks
 
 lines = st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\n", b"")), max_size=30)
 
@@ -63,7 +64,7 @@ def test_rubbish_after_a_member():
 
 def rows_of(content: bytes, columns=("a", "b"), tsv=True, multiline=True):
     bad = Counter()
-    batches = list(delimited_batches(Rows(iter([content])), columns, tsv, multiline, bad))
+    batches = list(delimited_batches(Rows(iter([content])), columns, tsv, multiline, 1 << 20, bad))
     return [tuple(row.values()) for batch in batches for row in batch.to_pylist()], bad["malformed_row"]
 
 
@@ -85,9 +86,18 @@ def test_a_line_longer_than_a_block():
     assert rows_of(b"a\t" + long + b"\nb\tc\n") == ([(b"a", long), (b"b", b"c")], 0)
 
 
-def test_json_lines():
-    bad = Counter()
-    content = b'{"a": "x", "b": 1.5}\n\n[1]\nno json\n{"a": null}\n{"a": "\xff"}\n{"a": {"c": true}, "b": "\\u0000"}\n'
-    rows = [row for batch in json_batches(Rows(iter([content])), ["a", "b"], bad) for row in batch.to_pylist()]
-    assert rows == [{"a": b"x", "b": b"1.5"}, {"a": None, "b": None}, {"a": b'{"c":true}', "b": b"\0"}]
-    assert bad == {"malformed_row": 2, "invalid_utf8": 1}
+@settings(deadline=None)
+@given(text=st.text(max_size=30), size=st.integers(1, 9), order=st.sampled_from(["utf-16-le", "utf-16-be"]))
+def test_utf16_in_pieces(text, size, order):
+    content = text.encode(order)
+    chunks = [content[i : i + size] for i in range(0, len(content), size)]
+    assert b"".join(utf16_chunks(iter(chunks), order, 0)) == text.encode()
+    assert b"".join(utf16_chunks(iter(chunks), order, 4)) == text.encode()[4:]
+
+
+def test_utf16_that_is_cut_or_broken():
+    source = Rows(utf16_chunks(iter(["a\nb\nc".encode("utf-16-le")[:-1]]), "utf-16-le", 0))
+    assert list(source) == [b"a\nb\n"]
+    assert "UTF-16" in str(source.damage)
+    halves = b"".join(utf16_chunks(iter([b"a\0\x00\xd8b\0"]), "utf-16-le", 0))
+    assert halves == b"a\xed\xa0\x80b"

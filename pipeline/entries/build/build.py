@@ -15,7 +15,7 @@ from pipeline import storage
 from pipeline.entries.build.assemble import assemble, sources_of
 from pipeline.entries.build.recipe import SOURCES, BuildRecipe
 from pipeline.entries.build.sources import Sources
-from pipeline.entries.lists import load_list
+from pipeline.entries.lists import list_table, load_list
 from pipeline.errors import UsageError
 from pipeline.recipe_file import local_path
 
@@ -76,8 +76,10 @@ def _base(recipe: BuildRecipe) -> tuple[dict[str, tuple[str, float | None]] | No
     path = local_path(recipe.base)
     if not path.is_file():
         raise UsageError(f"base: {recipe.base}: no such file")
-    has_sources = path.suffix == ".parquet" and {"entry", "source", "score"} <= set(pq.read_schema(path).names)
-    entries = sources_of(pq.read_table(path) if has_sources else pa.table({"entry": load_list("base", path).entries}))
+    has_sources = path.suffix.lower() == ".parquet" and {"entry", "source", "score"} <= set(pq.read_schema(path).names)
+    entries = sources_of(
+        list_table(path, "base") if has_sources else pa.table({"entry": load_list("base", path).entries})
+    )
     manifest = storage.read_json(str(path.parent / MANIFEST)) or {"lists": {}}
     before = next((part["base"] for part in manifest["lists"].values() if part["file"] == path.name), [])
     link = {"file": path.name, "entries": len(entries), "sha256": storage.sha256(str(path))}
