@@ -18,6 +18,7 @@ from pipeline import storage
 from pipeline.errors import PipelineError, UsageError
 from pipeline.ingest.presets import FIELDS, Preset, resolve
 from pipeline.recipe import Input
+from pipeline.recipe_file import found_path
 
 # The columns of our own tables, which no pass-through column may be named like.
 RESERVED = {*FIELDS, "pair_id", "image_id", "language_score", "copies", "entry_list", "entries", "draw"}
@@ -79,7 +80,7 @@ def find_files(patterns: list[str]) -> list[tuple[str, int, int]]:
     found = set()
     for pattern in patterns:
         try:
-            files = storage.list_files(pattern)
+            files = storage.list_files(found_path(pattern))
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"--input {pattern}: {str(error).splitlines()[0]}") from None
         if not files:
@@ -109,7 +110,7 @@ def format_of(path: str, given: str) -> str:
     """The format by the recipe, else by the file's name (``.gz`` aside)."""
     if given != "auto":
         return given
-    name = path.lower().removesuffix(".gz")
+    name = storage.base_name(path).lower().removesuffix(".gz")
     for suffix, form in FORMATS.items():
         if name.endswith(suffix):
             return form
@@ -120,7 +121,11 @@ def _open_delimited(split: Split, preset: Preset) -> tuple[Split, pa.Schema]:
     """Reads the first line: the header, or, of a preset without one, a first row whose URL must be a URL."""
     filesystem, inner = storage.open_filesystem(split.path)
     with filesystem.open_input_stream(inner, compression=None) as raw:
-        stream = gzip.GzipFile(fileobj=raw) if split.path.lower().endswith(".gz") else io.BufferedReader(raw)
+        stream = (
+            gzip.GzipFile(fileobj=raw)
+            if storage.base_name(split.path).lower().endswith(".gz")
+            else io.BufferedReader(raw)
+        )
         first = stream.readline(1 << 24)
     bom = 3 if first.startswith(b"\xef\xbb\xbf") else 0
     names = preset.names
@@ -229,7 +234,7 @@ def _cut(split: Split, options: Input) -> list[Split]:
         return [split]
     if split.format == "parquet":
         return [replace(split, start=i, end=i + 1) for i in range(split.end)] or [split]
-    if split.path.lower().endswith(".gz") or (split.format == "csv" and options.multiline):
+    if storage.base_name(split.path).lower().endswith(".gz") or (split.format == "csv" and options.multiline):
         return [replace(split, start=split.data_start)]
     starts = range(split.data_start, max(split.end, split.data_start + 1), SPLIT_BYTES)
     return [replace(split, start=at, end=min(split.end, at + SPLIT_BYTES)) for at in starts]

@@ -73,7 +73,7 @@ def _batches(split: Split, plan: Plan, multiline: bool, bad: Counter) -> Iterato
         if split.format == "parquet":
             yield from _parquet_batches(file, split, wanted, bad)
             return
-        compressed = split.path.lower().endswith(".gz")
+        compressed = storage.base_name(split.path).lower().endswith(".gz")
         chunks = (
             gzip_chunks(file, split.start) if compressed
             else plain_chunks(file, split.start, split.end, split.data_start)

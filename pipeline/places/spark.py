@@ -6,6 +6,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from pipeline.paths import split_options
 from pipeline.places.index import SAMPLES, samples_of
 
 PLACE = ("image_offset", "image_size", "original_width", "original_height")
@@ -18,9 +19,9 @@ IN_TARS = (
 
 def with_images(curated: DataFrame, images: DataFrame, folder: str) -> DataFrame:
     """Adds what ``tar_pictures`` wants of each pair's row in ``images``; the tars are in ``folder``."""
-    places = images.select(
-        "image_id", "status", F.concat(F.lit(folder.rstrip("/") + "/"), "shard").alias("tar"), *PLACE
-    )
+    before, options = split_options(folder)
+    tar = F.concat(F.lit(before.rstrip("/") + "/"), "shard", F.lit(options))
+    places = images.select("image_id", "status", tar.alias("tar"), *PLACE)
     return curated.join(places, "image_id", "left")
 
 
