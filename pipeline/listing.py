@@ -75,7 +75,7 @@ def _matching(folder: str, parts: list[str]) -> Iterator[Found]:
     if part == ANY_DEPTH:
         above = len(split_options(folder)[0].rstrip("/")) + 1
         for file in files_below(folder):
-            if _fits(split_options(file[0])[0][above:].split("/"), rest):
+            if _fits(split_options(file[0])[0][above:].split("/"), parts):
                 yield file
     elif not GLOB.search(part) or _entry(join(folder, part)):
         yield from _matching(join(folder, part), rest)

@@ -33,7 +33,8 @@ def is_url(path: str) -> bool:
 
 def local(path: str) -> str:
     """A path of this machine as it is for Python: without ``file://``, and with the home folder for ``~/``."""
-    path = _FILE.sub("", str(path), count=1)
+    path = str(path)
+    path = path[found.end() :] if (found := _FILE.match(path)) else path
     return os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
 
 
@@ -83,9 +84,9 @@ def spark_url(path: str) -> str:
 
 
 def spark_pattern(path: str) -> str:
-    """The pattern by which Spark reads a file and nothing else. Not for paths with both a colon and one of ``*?[]{}\\``.
+    """The pattern by which Spark reads a file and nothing else.
 
-    Hadoop cannot expand a pattern below a name with a colon, which it takes for a scheme.
+    Hadoop cannot expand it where the path has a colon too: it takes what is before that for a scheme.
     """
     return re.sub(r"[\\{}\[\]*?]", r"\\\g<0>", spark_url(path))
 

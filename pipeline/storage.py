@@ -62,9 +62,15 @@ def replace(source: str, target: str) -> None:
         return
     info = filesystem.get_file_info(source_path)  # An object store has no folders to rename.
     files = [info] if info.is_file else filesystem.get_file_info(pafs.FileSelector(source_path, recursive=True))
+    above = len(source_path.strip("/"))
     for file in files:
         if file.is_file:
-            filesystem.move(file.path, target_path + file.path[len(source_path) :])
+            name = file.path.strip("/")[above:]
+            if name and isinstance(filesystem, pafs.PyFileSystem):  # which may have folders
+                filesystem.create_dir(posixpath.dirname(target_path + name), recursive=True)
+            filesystem.move(file.path, target_path + name)
+    if not info.is_file:
+        remove(source)
 
 
 def write_bytes(path: str, content: bytes) -> None:
