@@ -32,10 +32,14 @@ def is_url(path: str) -> bool:
 
 
 def local(path: str) -> str:
-    """A path of this machine as it is for Python: without ``file://``, and with the home folder for ``~/``."""
+    """A path of this machine as Python and Arrow take it: without ``file://``, and with the home folder for ``~/``.
+
+    One with a colon is from the root, as Arrow looks for a scheme where there is none.
+    """
     path = str(path)
     path = path[found.end() :] if (found := _FILE.match(path)) else path
-    return os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
+    path = os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
+    return os.path.abspath(path) if ":" in path else path
 
 
 def split_options(path: str) -> tuple[str, str]:

@@ -147,7 +147,7 @@ def find_index(tar: str, cache: Path) -> str:
     beside = Path(tar).with_suffix(".parquet")
     if beside.is_file() and {"key", "keep_probability", *NEEDED} <= set(pq.read_schema(beside).names):
         return str(beside)
-    state = os.stat(tar)
+    state, cache = os.stat(tar), Path(local(cache))
     name = hashlib.sha256(f"{os.path.abspath(tar)}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:24]
     index = cache / f"{name}.parquet"
     if not index.is_file():

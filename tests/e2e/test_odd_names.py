@@ -43,7 +43,7 @@ def write_work(base: Path, names: dict[str, str]) -> dict:
         pq.write_table(pa.table({"key": keys, "score": [int(key, 16) % 10 for key in keys]}), file)
     Image.effect_noise((64, 64), 90).save(place["evaluation"] / f"{names['evaluation']}.png", "PNG")
     (place["evaluation"] / f"{names['evaluation']}.lst").write_text("stock photo of a red house near the old river\n")
-    (place["blocklist"] / f"{names['blocklist']}.lst").write_text("river\n")
+    (place["blocklist"] / f"{names['blocklist']}.lst").write_text("tree\n")
     shutil.copy(model_file(LID_176), place["model"] / names["model"])
     (place["domain"] / f"{names['domain']}.lst").write_text("dog\n")
     return {
@@ -52,7 +52,7 @@ def write_work(base: Path, names: dict[str, str]) -> dict:
         "language": {"model": str(place["model"] / names["model"])},
         "entries": str(place["entries"]),
         "dedupe": {"threshold": 0.7, "shingle": 3, "min_words": 4},
-        "balance": {"t": 30, "domain": {"entries": str(place["domain"] / f"{names['domain']}.lst"), "t": 20}},
+        "balance": {"t": 15, "domain": {"entries": str(place["domain"] / f"{names['domain']}.lst"), "t": 12}},
         "images": {"root": str(place["pictures"]), "prefix": PREFIX},
         "filter": {
             "min_words": 1,
@@ -62,7 +62,7 @@ def write_work(base: Path, names: dict[str, str]) -> dict:
             "columns": [str(place["columns"])],
             "where": "score < 9",
         },
-        "rebalance": {"t": 25},
+        "rebalance": {"t": 9},
         "shards": {"samples": 20, "folder": str(place["shards"])},
     }  # fmt: skip
 
