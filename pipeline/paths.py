@@ -34,12 +34,13 @@ def is_url(path: str) -> bool:
 def local(path: str) -> str:
     """A path of this machine as Python and Arrow take it: without ``file://``, and with the home folder for ``~/``.
 
-    One with a colon is from the root, as Arrow looks for a scheme where there is none.
+    One with a colon is from the root, as Arrow looks for a scheme where there is none, and so is ``./~``, which would
+    be another without its dot.
     """
     path = str(path)
     path = path[found.end() :] if (found := _FILE.match(path)) else path
     path = os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
-    return os.path.abspath(path) if ":" in path else path
+    return os.path.abspath(path) if ":" in path or os.path.normpath(path).startswith("~") else path
 
 
 def split_options(path: str) -> tuple[str, str]:

@@ -99,7 +99,7 @@ def options(target: str, **given: str) -> list[str]:
     said = subprocess.run(
         ["make", "-n", target, *values], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout
-    return shlex.split(said[said.rindex(".venv/bin/python ") :].rstrip("\\\t\n "))[1:]
+    return shlex.split(said[said.rindex(".venv/bin/python ") :].replace("\\\n", " "))[1:]
 
 
 # `make` itself takes leading spaces off a value, and has no line ends in one.
