@@ -1,21 +1,22 @@
-"""What a path or URL names, for Arrow, fsspec and Spark, and the files that a pattern stands for."""
+"""What a path or URL names, for Arrow, fsspec and Spark."""
 
 import os
 import subprocess
 import sys
-from typing import ClassVar
 
-import fsspec
-import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
-from pipeline import paths, recipe_file, storage, tables
+from pipeline import paths, recipe_file, storage
 from pipeline.errors import UsageError
 from pipeline.recipe_file import found_path, local_path
+from tests.hosted import open_hosted
 from tests.odd_names import ODD_NAMES
+
+
+@pytest.fixture(autouse=True)
+def hosted():
+    open_hosted()
 
 
 def round_trip(folder: str, name: str) -> None:
@@ -72,45 +73,6 @@ def test_removing_and_moving_take_no_name_for_a_pattern(tmp_path, scheme):
     storage.remove(storage.join(folder, "x[1]", "g"))
     assert [storage.read_bytes(path) for path, _, _ in storage.list_files(folder)] == [b"aa", b"x1"]
     storage.remove(folder)
-
-
-class Hosted(MemoryFileSystem):
-    """A store like ftp and sftp: its URLs have a host before the path, its own paths have not."""
-
-    protocol = "hosted"
-    listed: ClassVar[list[str]] = []
-
-    @classmethod
-    def _strip_protocol(cls, path):
-        if path.startswith("hosted://"):
-            path = "/" + path.removeprefix("hosted://").partition("/")[2]
-        return super()._strip_protocol(path)
-
-    def ls(self, path, **options):
-        self.listed.append(path)
-        return super().ls(path, **options)
-
-    def find(self, path, **options):
-        self.listed.append(path)
-        return super().find(path, **options)
-
-
-@pytest.fixture(autouse=True)
-def hosted():
-    fsspec.register_implementation("hosted", Hosted, clobber=True)
-    yield
-    Hosted.store.clear()
-    Hosted.pseudo_dirs[:] = [""]
-
-
-def test_nothing_is_listed_that_a_pattern_cannot_reach():
-    for name in ("other/a/x.tar", "in/a/x.tar", "in/b/deep/x.tar", "in/c/x.txt"):
-        storage.write_bytes(f"hosted://h/{name}", b"x")
-    Hosted.listed.clear()
-    assert [path for path, _, _ in storage.list_files("hosted://h/in/*/x.tar")] == ["hosted://h/in/a/x.tar"]
-    assert [path for path, _, _ in storage.list_files("hosted://h/in/b/**/*.tar")] == ["hosted://h/in/b/deep/x.tar"]
-    assert Hosted.listed
-    assert not [path for path in Hosted.listed if path.strip("/") == "" or "other" in path or "deep" in path]
 
 
 def test_s3_by_its_url_alone(bucket, monkeypatch):
@@ -197,93 +159,6 @@ def test_what_no_library_takes_is_one_line(path, said):
         assert "\n" not in str(error.value)
 
 
-FILES = ["a.parquet", "b/c.parquet", "b/d/e.parquet", "b/d/f.txt", "[2024] pool/g[1].parquet", "2 pool/g1.parquet",
-         "_h/i.parquet", ".j.parquet", "b/_k/l.parquet", "b/**/m.parquet"]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("pattern", "want"),
-    [
-        ("", [0, 1, 2, 3, 4, 5, 9]),
-        ("*", [0, 1, 2, 3, 4, 5, 9]),
-        ("*/", [0, 1, 2, 3, 4, 5, 9]),
-        ("*.parquet", [0]),
-        ("*/*.parquet", [1, 4, 5]),
-        ("**/*.parquet", [0, 1, 2, 4, 5, 9]),
-        ("**/d/**/*", [2, 3]),
-        ("**/**/e.*", [2]),
-        ("*/**/e.*", [2]),
-        ("**/b/*.parquet", [1]),
-        ("**", [0, 1, 2, 3, 4, 5, 9]),
-        ("b/d/**", [2, 3]),
-        ("b/**/d", [2, 3]),
-        ("b/?/*", [2, 3]),
-        ("[!b]*/*", [4, 5]),
-        ("[2024] pool", [4]),
-        ("[2024] pool/g[1].parquet", [4]),
-        ("[2024] pool/*", [4]),
-        ("[12] pool/g[1].parquet", [5]),
-        ("**/g[1].parquet", [4, 5]),
-        ("* pool/g[1].parquet", [4, 5]),
-        ("_h", [6]),
-        ("_*/*.parquet", [6]),
-        (".*.parquet", [7]),
-        ("b/_k/*", [8]),
-        ("{a,b}.parquet", []),
-        ("none/*", []),
-        ("a.parquet/*", []),
-        ("**/none", []),
-    ],
-)
-@pytest.mark.parametrize("scheme", ["", "file://", "hosted://host"])
-def test_patterns(tmp_path, monkeypatch, scheme, pattern, want):
-    base = f"{scheme}{tmp_path}"
-    for file in FILES:
-        storage.make_folder(storage.join(base, file.rpartition("/")[0]))
-        storage.write_bytes(storage.join(base, file), b"x")
-    root = storage.absolute(base)
-    expected = sorted(f"{root}/{FILES[number]}" for number in want)
-    assert [path for path, _, _ in storage.list_files(f"{base}/{pattern}")] == expected
-    if not scheme and pattern:
-        monkeypatch.chdir(tmp_path)
-        assert [path for path, _, _ in storage.list_files(pattern)] == expected
-
-
-def test_two_stars_beside_other_characters(tmp_path):
-    (tmp_path / "a.parquet").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"found '\*\*\.parquet'; \*\* stands alone between two slashes"):
-        storage.list_files(f"{tmp_path}/**.parquet")
-    (tmp_path / "**.parquet").write_bytes(b"")
-    assert [path for path, _, _ in storage.list_files(f"{tmp_path}/**.parquet")] == [f"{tmp_path}/**.parquet"]
-
-
-def test_links(tmp_path):
-    (tmp_path / "in/sub").mkdir(parents=True)
-    (tmp_path / "else").mkdir()
-    (tmp_path / "in/sub/a.tar").write_bytes(b"a")
-    (tmp_path / "else/b.tar").write_bytes(b"bb")
-    for link, target in (("loop", "../.."), ("self", "."), ("folder", "../../else"), ("file.tar", "a.tar")):
-        (tmp_path / "in/sub" / link).symlink_to(target)
-    (tmp_path / "in/gone.tar").symlink_to("nowhere")
-    os.mkfifo(tmp_path / "in/pipe.tar")
-    found = {path.removeprefix(f"{tmp_path}/in/"): size for path, size, _ in storage.list_files(f"{tmp_path}/in")}
-    # Through the loop the folder beside is reached too, and not a second time the one it began in.
-    assert found == {
-        "gone.tar": 0, "sub/a.tar": 1, "sub/file.tar": 1, "sub/folder/b.tar": 2, "sub/loop/else/b.tar": 2,
-    }  # fmt: skip
-    assert [size for _, size, _ in storage.list_files(f"{tmp_path}/in/**/*.tar")] == [
-        found[name] for name in sorted(found)
-    ]
-    assert storage.list_files(f"{tmp_path}/in/*/file.tar")[0][0] == f"{tmp_path}/in/sub/file.tar"
-
-
-def test_names_that_are_not_utf8_are_named(tmp_path):
-    with open(os.fsencode(tmp_path) + b"/\xff.tar", "wb"):
-        pass
-    with pytest.raises(UsageError, match=r"\\udcff\.tar': has bytes that are not UTF-8"):
-        storage.list_files(str(tmp_path))
-
-
 def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -318,72 +193,6 @@ def test_paths_of_recipes(tmp_path, monkeypatch):
         ("s3://b/x?region=y", "s3://b/x?region=y"),
     ):
         assert found_path(path) == str(want)
-
-
-def chains(length: int = 6) -> list[str]:
-    """All odd names as a few paths."""
-    return ["/".join(ODD_NAMES[i : i + length]) for i in range(0, len(ODD_NAMES), length)]
-
-
-def written_and_read(spark, folder) -> None:
-    rows = spark.range(6).selectExpr("id", "if(id % 2 = 0, null, 'odd') as dropped")
-    assert tables.write_accounted(rows, str(folder), "t") == {None: 3, "odd": 3}
-    tables.commit(str(folder), "t")
-    found = tables.read(spark, f"file://{folder}/t")
-    assert found.columns == ["id"]
-    assert sorted(row.id for row in found.collect()) == [0, 2, 4]
-    again = tables.write(found, str(folder), "again")
-    assert again.count() == 3
-    assert {line["path"] for line in tables.describe_files(spark, str(folder), ["t"])} == {
-        f"t/{file.name}" for file in (folder / "t").glob("*.parquet")
-    }
-
-
-@pytest.mark.parametrize("chain", chains(), ids=range(len(chains())))
-def test_tables_in_folders_of_odd_names(spark, tmp_path, chain):
-    written_and_read(spark, tmp_path / chain)
-    assert [path.name for path in tmp_path.iterdir()] == [chain.split("/")[0]]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_tables_in_a_folder_of_an_odd_name(spark, tmp_path, name):
-    written_and_read(spark, tmp_path / name)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
-def test_columns_of_files_of_odd_names(spark, tmp_path):
-    from pipeline.filter.spark import read_files
-
-    files = []
-    for number, name in enumerate(ODD_NAMES):
-        folder = tmp_path / name
-        folder.mkdir()
-        kind = [pa.int32(), pa.float64(), pa.float16(), pa.null()][number % 4]
-        column = pa.nulls(1) if kind == pa.null() else pa.array([number], pa.float64()).cast(kind)
-        pq.write_table(pa.table({"key": [name], "score": column}), (folder / f"{name}.parquet").open("wb"))
-        files.append(str(folder / f"{name}.parquet"))
-    found = {row.key: row.score for row in read_files(spark, "here", files).collect()}
-    assert found == {name: None if number % 4 == 3 else number for number, name in enumerate(ODD_NAMES)}
-    (tmp_path / "bad").write_bytes(b"PAR1")
-    for bad in (tmp_path / "bad", tmp_path / "none"):
-        with pytest.raises(UsageError, match="filter.columns: here: ") as error:
-            read_files(spark, "here", [str(bad)])
-        assert "\n" not in str(error.value)
-
-
-def test_texts_in_files_of_odd_names(spark, tmp_path):
-    from pipeline.entries.build.spark import records, title_views
-
-    files = []
-    for name in [*ODD_NAMES, "_hidden", ".hidden"]:
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / name).write_text("en first 1\nen second 2\n")
-        files.append(str(folder / name))
-    assert records(spark, files).count() == 2 * len(files)
-    views = title_views(spark, files, "en")[0].collect()
-    assert {(row.title, row.views) for row in views} == {("first", len(files)), ("second", 2 * len(files))}
 
 
 def test_an_error_is_one_line_whatever_the_name(tmp_path):
