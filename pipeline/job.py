@@ -96,5 +96,6 @@ def cause(error: BaseException) -> str:
 
 def fail(message: str, code: int) -> None:
     """Says what is wrong on one line and exits."""
+    message = message.replace("\n", "\\n")  # of a name
     console.print(f"error: {message}", markup=False, soft_wrap=True)
     sys.exit(code)

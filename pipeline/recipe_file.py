@@ -11,6 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import UsageError
+from pipeline.listing import list_files
+from pipeline.paths import GLOB, absolute, is_url, local
 
 BUNDLED = Path(__file__).parent / "recipes"
 PROJECT = Path(__file__).resolve().parents[1]
@@ -41,9 +43,16 @@ _Yaml12.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Yaml12.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+
+
+class _Writer(yaml.SafeDumper):
+    """Quotes what ``_Yaml12`` would read as something else, too."""
+
+
+for _kind in (_Yaml12, _Writer):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
 
 
 def bundled(folder: Path) -> list[str]:
@@ -54,7 +63,7 @@ def bundled(folder: Path) -> list[str]:
 def read(folder: Path, name_or_file: str) -> dict[str, Any]:
     """The plain content of a bundled recipe of ``folder``, by name, or of a YAML file."""
     names = bundled(folder)
-    file = folder / f"{name_or_file}.yaml" if name_or_file in names else Path(name_or_file)
+    file = folder / f"{name_or_file}.yaml" if name_or_file in names else Path(local(name_or_file))
     if not file.is_file():
         raise UsageError(f"--recipe {name_or_file}: no such file; bundled recipes: {', '.join(names)}")
     try:
@@ -66,14 +75,15 @@ def read(folder: Path, name_or_file: str) -> dict[str, Any]:
     return content
 
 
-def parse(text: str, where: str) -> Any:
-    """YAML as plain values."""
+def parse(text: str, where: str, texts: bool = False) -> Any:
+    """YAML as plain values, or, with ``texts``, every value as it is written."""
     try:
-        return yaml.load(text, _Yaml12)
+        return yaml.load(text, yaml.BaseLoader if texts else _Yaml12)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{where}: not valid YAML{line}: {getattr(error, 'problem', error)}") from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise UsageError(f"{where}: not valid YAML{line}: {problem}") from None
 
 
 def section(content: dict, key: str) -> dict:
@@ -109,13 +119,23 @@ def validated(model: type[Model], content: dict[str, Any], name: str) -> Model:
 
 def to_yaml(recipe: Section) -> str:
     """The resolved recipe as YAML, every default spelled out."""
-    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(recipe.model_dump(), Dumper=_Writer, sort_keys=False, allow_unicode=True, width=120)
 
 
 def local_path(path: str) -> Path:
-    """A path of a recipe, looked up in the working directory, then in the project's folder."""
-    found = Path(path)
-    return found if found.is_absolute() or found.exists() or not (PROJECT / path).exists() else PROJECT / path
+    """A path of a recipe, or ``file://`` URL, looked up in the working directory, then in the project's folder."""
+    found = Path(local(path))
+    return found if found.is_absolute() or found.exists() or not (PROJECT / found).exists() else PROJECT / found
+
+
+def found_path(path: str) -> str:
+    """A path or pattern of a recipe from the root, looked up as ``local_path`` does, or a URL."""
+    if is_url(path):
+        return path
+    found = local_path(path)
+    if GLOB.search(path) and not found.is_absolute() and not list_files(str(found)):
+        found = PROJECT / found if list_files(str(PROJECT / found)) else found
+    return absolute(str(found))
 
 
 def _section_of(annotation: Any) -> Any:

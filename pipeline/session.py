@@ -17,6 +17,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from pipeline.java import use_java
+from pipeline.paths import spark_url
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -74,7 +75,7 @@ def _embedded() -> dict[str, str]:
         "spark.driver.maxResultSize": "0",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}",
         "spark.sql.shuffle.partitions": str(min(200, max(8, 4 * cores))),
-        "spark.sql.warehouse.dir": (Path(tempfile.gettempdir()) / "spark-warehouse").as_uri(),
+        "spark.sql.warehouse.dir": spark_url(f"{tempfile.gettempdir()}/spark-warehouse"),
     }
 
 
@@ -89,4 +90,4 @@ def _ship_package(session: SparkSession) -> None:
     folder = Path(tempfile.mkdtemp(prefix="metaclip-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     archive = shutil.make_archive(str(folder / "pipeline"), "zip", PACKAGE.parent, PACKAGE.name)
-    session.sparkContext.addPyFile(archive)
+    session.sparkContext.addPyFile(Path(archive).as_uri())

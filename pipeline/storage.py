@@ -1,101 +1,27 @@
 """Files and folders by path or URL, local or of a store that Arrow or fsspec knows: list, read, write, move.
 
 Spark reads and writes the tables; this is for the rest: finding input files, small JSON files, and putting a finished
-folder in its place.
+folder in its place. What a path means, and what files a pattern stands for, is said by ``paths`` and ``listing``, whose
+functions are used by this module's name too.
 """
 
-import fnmatch
 import hashlib
 import json
 import posixpath
 import uuid
-from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
-import pyarrow as pa
 import pyarrow.fs as pafs
 
-from pipeline.errors import UsageError
+from pipeline.listing import files_below, list_files
+from pipeline.paths import absolute, base_name, is_local, is_url, join, open_filesystem, spark_url, split_options
 
+__all__ = [
+    "absolute", "base_name", "damage", "exists", "files_below", "is_local", "is_url", "is_utf16", "join", "list_files",
+    "make_folder", "names", "open_filesystem", "read_bytes", "read_json", "remove", "replace", "sha256", "spark_url",
+    "split_options", "unpacked", "write_bytes", "write_json",
+]  # fmt: skip
 BLOCK = 1 << 20
-
-
-def join(folder: str, *names: str) -> str:
-    """``folder/name/...`` of a path or URL."""
-    return posixpath.join(str(folder), *names)
-
-
-def open_filesystem(path: str) -> tuple[pafs.FileSystem, str]:
-    """The Arrow file system of a path or URL, and the path in it. Spark's ``s3a://`` is Arrow's ``s3://``.
-
-    What Arrow has no file system for (it has s3, gs, abfs and hdfs) is fsspec's. Raises ``UsageError`` for what neither
-    knows, or needs a package for.
-    """
-    path = str(path)
-    if "://" not in path:
-        return pafs.LocalFileSystem(), posixpath.abspath(path)
-    try:
-        return pafs.FileSystem.from_uri(path.replace("s3a://", "s3://", 1))
-    except pa.ArrowInvalid as problem:
-        if "Unrecognized filesystem" not in str(problem):
-            raise UsageError(f"{path}: {problem}") from None
-    try:
-        filesystem, path_in_it = fsspec.core.url_to_fs(path)
-    except (ValueError, ImportError) as problem:
-        raise UsageError(f"{path}: {problem}") from None
-    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path_in_it
-
-
-def is_local(path: str) -> bool:
-    """Whether a path or URL is of this machine's file system, which answers at once."""
-    return isinstance(open_filesystem(path)[0], pafs.LocalFileSystem)
-
-
-def absolute(path: str) -> str:
-    """The path from the root, or the URL, so that tasks elsewhere find the same file."""
-    return path if "://" in path else open_filesystem(path)[1]
-
-
-def spark_url(path: str) -> str:
-    """The URL by which Spark finds what Arrow finds: a plain path is a file, whatever a cluster's default store is."""
-    return path if "://" in path else PurePosixPath(absolute(path)).as_uri()
-
-
-def list_files(pattern: str) -> list[tuple[str, int, int]]:
-    """The files of a path, folder (recursively) or glob pattern, sorted: (path, bytes, modified in ns).
-
-    Hidden ones (names starting with ``.`` or ``_``) below a folder are left out, as Spark does. An empty list where
-    there are none.
-    """
-    filesystem, path = open_filesystem(pattern)
-    scheme = pattern.split("://")[0] + "://" if "://" in pattern else ""
-    stem = path
-    while any(c in stem for c in "*?["):
-        stem = posixpath.dirname(stem)
-    start = filesystem.get_file_info(stem)
-    if start.type == pafs.FileType.NotFound:
-        return []
-    if start.type == pafs.FileType.File:
-        found = [start]
-    else:
-        found = [f for f in filesystem.get_file_info(pafs.FileSelector(stem, recursive=True)) if f.is_file]
-        depth = path.count("/")
-        if stem == path:
-            found = [f for f in found if not _hidden(f.path[len(stem) :])]
-        else:
-            found = [f for f in found if _matches(f.path, path, depth) and not _hidden(f.path[len(stem) :])]
-    return sorted((scheme + f.path, f.size, f.mtime_ns or 0) for f in found)
-
-
-def _matches(path: str, pattern: str, depth: int) -> bool:
-    """A glob match part by part (``*`` does not cross ``/``); a folder that matches gives all files below it."""
-    parts, wanted = path.split("/"), pattern.split("/")
-    return len(parts) >= depth + 1 and all(fnmatch.fnmatchcase(p, w) for p, w in zip(parts, wanted, strict=False))
-
-
-def _hidden(below: str) -> bool:
-    return any(part.startswith((".", "_")) for part in below.split("/") if part)
 
 
 def exists(path: str) -> bool:
@@ -136,9 +62,15 @@ def replace(source: str, target: str) -> None:
         return
     info = filesystem.get_file_info(source_path)  # An object store has no folders to rename.
     files = [info] if info.is_file else filesystem.get_file_info(pafs.FileSelector(source_path, recursive=True))
+    above = len(source_path.strip("/"))
     for file in files:
         if file.is_file:
-            filesystem.move(file.path, target_path + file.path[len(source_path) :])
+            name = file.path.strip("/")[above:]
+            if name and isinstance(filesystem, pafs.PyFileSystem):  # which may have folders
+                filesystem.create_dir(posixpath.dirname(target_path + name), recursive=True)
+            filesystem.move(file.path, target_path + name)
+    if not info.is_file:
+        remove(source)
 
 
 def write_bytes(path: str, content: bytes) -> None:

@@ -106,9 +106,13 @@ def staging(output: str, name: str) -> str:
     return storage.join(output, STAGING, name)
 
 
-def read(spark: SparkSession, folder: str) -> DataFrame:
-    """The table in a folder."""
-    return spark.read.parquet(storage.spark_url(folder))
+def read(spark: SparkSession, folder: str, schema: StructType | None = None, only: str = "*") -> DataFrame:
+    """The table in a folder; ``only``: the pattern of its files' names.
+
+    Spark takes the folder's path for no pattern. (With several paths it would then read each as often as there are.)
+    """
+    reader = spark.read.options(__globPaths__=False, pathGlobFilter=only)
+    return (reader.schema(schema) if schema else reader).parquet(storage.spark_url(folder))
 
 
 def read_arrow(folder: str, columns: list[str] | None = None) -> pa.Table:
@@ -170,14 +174,14 @@ def dropped_rows(spark: SparkSession, output: str, name: str, schema: StructType
     everything = staging(output, f"{name}-accounted")
     if not any(n.startswith("dropped=") for n in storage.names(everything)):
         return spark.createDataFrame([], extended(schema, dropped=STRING))
-    return spark.read.parquet(storage.spark_url(everything))
+    return read(spark, everything)
 
 
 def write(rows: DataFrame, output: str, name: str) -> DataFrame:
     """Writes a DataFrame to staging and returns it read back: its lineage is cut there."""
     target = staging(output, name)
     rows.write.mode("overwrite").parquet(storage.spark_url(target))
-    return rows.sparkSession.read.schema(rows.schema).parquet(storage.spark_url(target))
+    return read(rows.sparkSession, target, rows.schema)
 
 
 def write_sorted(rows: DataFrame, output: str, name: str, files: int) -> None:
@@ -255,7 +259,9 @@ def commit(output: str, *names: str) -> None:
 
 def _digest(path: str) -> str:
     """The SHA-256 of a file; a shard's was taken while it was written."""
-    stats = storage.read_json(path.removesuffix(".tar") + "_stats.json") if path.endswith(".tar") else None
+    before, options = storage.split_options(path)
+    shard = before.endswith(".tar")
+    stats = storage.read_json(f"{before.removesuffix('.tar')}_stats.json{options}") if shard else None
     return stats["sha256"] if stats else storage.sha256(path)
 
 
@@ -264,7 +270,7 @@ def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list
 
     The tasks read the files, one at a time.
     """
-    found = [file for folder in folders for file in storage.list_files(storage.join(output, folder))]
+    found = [file for folder in folders for file in storage.files_below(storage.join(output, folder))]
     if not found:
         return []
     root = storage.open_filesystem(output)[1].rstrip("/") + "/"
@@ -273,7 +279,7 @@ def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list
     def describe(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             paths = [sent.value[i] for i in batch.column(0).to_pylist()]
-            rows = [file_rows(path) if path.endswith(".parquet") else None for path in paths]
+            rows = [file_rows(p) if storage.base_name(p).endswith(".parquet") else None for p in paths]
             below = [storage.open_filesystem(path)[1].removeprefix(root) for path in paths]
             yield pa.record_batch(
                 {

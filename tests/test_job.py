@@ -68,5 +68,5 @@ def test_relative_paths_are_made_absolute_for_tasks_elsewhere(tmp_path, monkeypa
 
     monkeypatch.chdir(tmp_path)
     assert storage.absolute("a/b") == f"{tmp_path}/a/b"
-    assert storage.spark_url("a b") == f"file://{tmp_path}/a%20b"
+    assert storage.spark_url("a b") == f"file://{tmp_path}/a b"
     assert storage.absolute("s3a://bucket/x") == storage.spark_url("s3a://bucket/x") == "s3a://bucket/x"

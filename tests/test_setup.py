@@ -1,12 +1,15 @@
 """`make` on machines that lack something: one line that says what to do."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.odd_names import ODD_NAMES
 
 PROJECT = Path(__file__).resolve().parents[1]
 TOOLS = ("sh", "bash", "env", "cat", "cksum", "cut", "dirname", "basename", "echo", "grep", "head", "id", "mkdir", "rm", "sed",
@@ -88,3 +91,35 @@ def test_help_lists_the_targets():
     said = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for target in ("curate", "test", "ingest", "match", "dedupe", "balance", "shards", "what-if", "lint"):
         assert f"\n  {target} " in said
+
+
+def options(target: str, **given: str) -> list[str]:
+    """The arguments of the Python that a target would run last."""
+    values = [f"{name}={value.replace('$', '$$')}" for name, value in given.items()]
+    said = subprocess.run(
+        ["make", "-n", target, *values], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    return shlex.split(said[said.rindex(".venv/bin/python ") :].replace("\\\n", " "))[1:]
+
+
+# `make` itself takes leading spaces off a value, and has no line ends in one.
+@pytest.mark.parametrize("name", [name for name in ODD_NAMES if "\n" not in name and name == name.lstrip()])
+def test_odd_names_reach_the_job(name):
+    found = options("ingest", INPUT=name, OUTPUT=f"o{name}", RECIPE=f"{name}.yaml")
+    assert found == ["jobs/ingest.py", "--recipe", f"{name}.yaml", "--input", name, "--output", f"o{name}"]
+
+
+def test_several_inputs_or_one_with_spaces(tmp_path):
+    (tmp_path / "my demo").mkdir()
+    there, module = str(tmp_path / "my demo"), ["-m", "pipeline.train"]
+    assert options("train", INPUT=there, RECIPE="my demo.yaml") == [
+        *module,
+        "--recipe",
+        "my demo.yaml",
+        "--shards",
+        there,
+    ]
+    assert options("train", INPUT="one two")[-4:] == ["--shards", "one", "--shards", "two"]
+    assert options("metadata", INPUT=there)[-2:] == ["--input", there]
+    evaluate = options("evaluate", INPUT=there, RECIPE="recipes/my demo.yaml")
+    assert evaluate == ["-m", "pipeline.train.evaluate", "--model", "output/train/my demo/model", "--shards", there]

@@ -29,7 +29,7 @@ from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.progress import say
 from pipeline.recipe import Balance, Rebalance, Recipe
-from pipeline.recipe_file import local_path
+from pipeline.recipe_file import found_path, local_path
 from pipeline.report.distribution import distribution
 from pipeline.run import Outcome, Run
 from pipeline.tables import Account
@@ -162,7 +162,7 @@ def check_domains(recipe: Recipe) -> None:
 
 def domain_files(balance: Balance | Rebalance) -> list:
     """Name, size and time of the file of a domain's entries."""
-    return storage.list_files(str(local_path(balance.domain.entries))) if balance.domain else []
+    return storage.list_files(found_path(balance.domain.entries)) if balance.domain else []
 
 
 def find_thresholds(pool: Pool, balance) -> dict[str, float]:

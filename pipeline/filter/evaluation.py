@@ -9,7 +9,7 @@ from pipeline.entries.lists import read_texts
 from pipeline.errors import UsageError
 from pipeline.places.index import PICTURES
 from pipeline.recipe import Filter
-from pipeline.recipe_file import local_path
+from pipeline.recipe_file import found_path, local_path
 
 LIST_OF_HASHES = ".txt"
 
@@ -34,13 +34,14 @@ def _find_set(name: str, images: list[str], texts: list[str]) -> EvaluationFiles
     where = f"filter.evaluation.{name}"
     found = EvaluationFiles([], [], [], [], [])
     for path in images:
-        files = [file for file, _, _ in storage.list_files(path if "://" in path else str(local_path(path).resolve()))]
+        files = [file for file, _, _ in storage.list_files(found_path(path))]
         before = sum(map(len, vars(found).values()))
         for file in files:
-            ending = file.rsplit(".", 1)[-1].lower()
+            name = storage.base_name(file)
+            ending = name.rsplit(".", 1)[-1].lower()
             if ending == "tar":
                 found.tars.append(file)
-            elif file.endswith(LIST_OF_HASHES):
+            elif name.endswith(LIST_OF_HASHES):
                 _read_hashes(where, file, found)
             elif ending in PICTURES:
                 found.pictures.append(file)

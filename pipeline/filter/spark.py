@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import SparkFiles
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.filter.columns import columns_of, rows_of
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import drop
 from pipeline.filter.pictures import facts
@@ -34,15 +35,33 @@ def by_place(pairs: DataFrame) -> DataFrame:
     return pairs.withColumn("dropped", missing)
 
 
-def with_columns(pairs: DataFrame, folder: str) -> DataFrame:
-    """Adds the columns of a folder of Parquet files by ``key``, as ``score`` and ``moderate`` write them."""
-    columns = pairs.sparkSession.read.parquet(storage.spark_url(folder))
+def with_columns(pairs: DataFrame, where: str, files: list[tuple[str, int, int]]) -> DataFrame:
+    """Adds the columns of Parquet files by ``key``, as ``score`` and ``moderate`` write them; ``where`` they are."""
+    columns = read_files(pairs.sparkSession, where, [path for path, _, _ in files])
     if "key" not in columns.columns or (twice := sorted(set(columns.columns) - {"key"} & set(pairs.columns))):
         wrong = f"has {twice[0]!r}, which pairs have" if "key" in columns.columns else "has no column key"
-        raise UsageError(f"filter.columns: {folder}: {wrong}")
+        raise UsageError(f"filter.columns: {where}: {wrong}")
     key = F.lower(F.lpad(F.hex("pair_id"), 16, "0"))
     scored = columns.dropDuplicates(["key"]).withColumnRenamed("key", "scored_key")
     return pairs.withColumn("scored_key", key).join(scored, "scored_key", "left").drop("scored_key")
+
+
+def read_files(spark: SparkSession, where: str, files: list[str]) -> DataFrame:
+    """The rows of Parquet files, which the tasks read with Arrow."""
+    try:
+        schema = from_arrow_schema(columns_of(files))
+    except (OSError, pa.ArrowException, PySparkException) as error:
+        raise UsageError(f"filter.columns: {where}: {str(error).splitlines()[0]}") from None
+    columns = to_arrow_schema(schema)
+
+    def read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for file in batch.column("file").to_pylist():
+                yield from rows_of(file, columns)
+
+    tasks = min(len(files), 4 * spark.sparkContext.defaultParallelism)
+    listed = spark.createDataFrame(list(enumerate(files)), "number int, file string")
+    return listed.repartitionById(tasks, F.col("number") % tasks).select("file").mapInArrow(read_batches, schema)
 
 
 def by_condition(pairs: DataFrame, where: str) -> DataFrame:

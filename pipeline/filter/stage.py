@@ -37,9 +37,9 @@ from pipeline.filter.spark import (
 from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import build_file
 from pipeline.places.index import IMAGE, samples_of
-from pipeline.places.stage import found_path, picture_places, pictures_at_a_time
+from pipeline.places.stage import picture_places, pictures_at_a_time
 from pipeline.recipe import Recipe
-from pipeline.recipe_file import local_path
+from pipeline.recipe_file import found_path, local_path
 from pipeline.run import Outcome, Run
 from pipeline.shards.pictures import tar_content
 from pipeline.tables import Account
@@ -56,7 +56,7 @@ def run(run: Run) -> Outcome:
     rows, content, refused = picture_places(run, curated)
     rows = by_place(rows) if recipe.images.fetch or recipe.images.tars else rows
     for columns in options.columns:
-        rows = with_columns(rows, found_path(columns))
+        rows = with_columns(rows, columns, storage.list_files(found_path(columns)))
     if options.where is not None:
         rows = by_condition(rows, options.where)
     rows = rows.transform(by_text, options)
@@ -137,7 +137,7 @@ def _without_blocked(run: Run, rows):
             entries = pc.utf8_lower(load_list(name, local_path(path)).entries).unique()
             file = Path(folder) / f"block-{name}-{uuid.uuid4().hex}.fast"
             build_file(entries, run.recipe.match.form, "fast", file)
-            run.session.sparkContext.addFile(str(file))
+            run.session.sparkContext.addFile(file.as_uri())
             names[name] = file.name
         return run.cut(by_blocklist(rows, names), "unblocked")
 

@@ -204,7 +204,8 @@ def remove_unnamed(folder: str, named: Iterable[str] = ()) -> None:
     for name in names:
         if is_table(name):
             filesystem, path = storage.open_filesystem(storage.join(folder, name))
-            kept.update(pq.read_table(path, columns=["shard"], filesystem=filesystem)["shard"].unique().to_pylist())
+            table = pq.read_table(path, columns=["shard"], filesystem=filesystem, partitioning=None)
+            kept.update(table["shard"].unique().to_pylist())
     for name in names:
         if name.endswith((".tar", ".part")) and name not in kept:
             storage.remove(storage.join(folder, name))

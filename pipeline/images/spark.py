@@ -12,7 +12,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pipeline import storage
 from pipeline.images.fetch import IMAGES, RETRIABLE, SUCCESS, fetch_shard, is_table, table_path
 from pipeline.recipe import Images
-from pipeline.tables import INT, LONG, extended
+from pipeline.tables import INT, LONG, extended, read
 
 
 def asked(curated: DataFrame) -> DataFrame:
@@ -59,11 +59,10 @@ def tried(spark: SparkSession, folder: str) -> DataFrame:
     Later shards are later tries, and ``number`` is that of the last.
     """
     schema = from_arrow_schema(IMAGES)
-    files = [storage.spark_url(storage.join(folder, name)) for name in storage.names(folder) if is_table(name)]
-    if not files:
+    if not any(map(is_table, storage.names(folder))):
         return spark.createDataFrame([], extended(schema, number=INT, tries=LONG))
-    number = F.regexp_extract(F.input_file_name(), r"(\d+)\.parquet", 1).cast("int")
-    rows = spark.read.schema(schema).parquet(*files).withColumn("number", number)
+    number = F.regexp_extract(F.col("_metadata.file_name"), r"^(\d+)\.parquet$", 1).cast("int")
+    rows = read(spark, folder, schema, only="[0-9]*.parquet").withColumn("number", number)
     last = F.max_by(F.struct(*IMAGES.names, "number"), "number").alias("last")
     return rows.groupBy("image_id").agg(last, F.count("*").alias("tries")).select("last.*", "tries")
 

@@ -22,6 +22,7 @@ from pipeline.ingest.passed import check_columns, passed_schema
 from pipeline.ingest.presets import Preset, resolve
 from pipeline.ingest.text import Damage, gzip_chunks, utf16_chunks
 from pipeline.recipe import Input
+from pipeline.recipe_file import found_path
 
 SPLIT_BYTES = 64 << 20
 LONGEST_HEADER = 16 << 20
@@ -82,7 +83,7 @@ def find_files(patterns: list[str]) -> list[tuple[str, int, int]]:
     found = set()
     for pattern in patterns:
         try:
-            files = storage.list_files(pattern)
+            files = storage.list_files(found_path(pattern))
         except (OSError, pa.ArrowException) as error:
             raise UsageError(f"--input {pattern}: {str(error).splitlines()[0]}") from None
         if not files:
@@ -110,7 +111,7 @@ def format_of(path: str, given: str) -> str:
     """The format by the recipe, else by the file's name (``.gz`` aside)."""
     if given != "auto":
         return given
-    name = path.lower().removesuffix(".gz")
+    name = storage.base_name(path).lower().removesuffix(".gz")
     for suffix, form in FORMATS.items():
         if name.endswith(suffix):
             return form
@@ -124,7 +125,7 @@ def _open_text(split: Split, preset: Preset) -> tuple[Split, pa.Schema]:
     """
     filesystem, inner = storage.open_filesystem(split.path)
     with filesystem.open_input_file(inner) as file:
-        packed = split.path.lower().endswith(".gz")
+        packed = storage.base_name(split.path).lower().endswith(".gz")
         chunks = gzip_chunks(file, 0) if packed else iter(lambda: file.read(1 << 16), b"")
         try:
             first = next(chunks, b"")
@@ -188,7 +189,11 @@ def _cut(split: Split, options: Input) -> list[Split]:
         return [split]
     if split.format == "parquet":
         return [replace(split, start=i, end=i + 1) for i in range(split.end)] or [split]
-    if split.path.lower().endswith(".gz") or split.encoding or (split.format == "csv" and options.multiline):
+    if (
+        storage.base_name(split.path).lower().endswith(".gz")
+        or split.encoding
+        or (split.format == "csv" and options.multiline)
+    ):
         return [replace(split, start=split.data_start)]
     starts = range(split.data_start, max(split.end, split.data_start + 1), SPLIT_BYTES)
     return [replace(split, start=at, end=min(split.end, at + SPLIT_BYTES)) for at in starts]

@@ -80,7 +80,7 @@ def _batches(split: Split, plan: Plan, max_text_bytes: int, multiline: bool, bad
             yield from _parquet_batches(file, split, wanted, bad)
             return
         skip = 0 if split.encoding else split.start
-        if split.path.lower().endswith(".gz"):
+        if storage.base_name(split.path).lower().endswith(".gz"):
             chunks = gzip_chunks(file, skip)
         else:
             chunks = plain_chunks(file, skip, split.end, 0 if split.encoding else split.data_start)

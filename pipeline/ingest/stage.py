@@ -18,7 +18,7 @@ def run(run: Run) -> Outcome:
     if recipe.language.identify == "fasttext":
         file = model_file(recipe.language.model)
         load_model(str(file))
-        spark.sparkContext.addFile(str(file))
+        spark.sparkContext.addFile(file.as_uri())
         model = file.name
     rows = pairs(spark, run.plan, recipe.input, recipe.language, model, aliases(list_names(recipe)))
     kept = tables.write_accounted(tables.keep_only_reasons(rows, also=("copies", "source_uid")), run.output, "pairs")[

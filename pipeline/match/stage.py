@@ -29,7 +29,7 @@ def run(run: Run) -> Outcome:
             # The session keeps files by name for as long as it lives, and a saved automaton differs every time.
             file = Path(folder) / f"{name}-{uuid.uuid4().hex}.{recipe.match.engine}"
             build_file(entry_list.entries, recipe.match.form, recipe.match.engine, file)
-            run.session.sparkContext.addFile(str(file))
+            run.session.sparkContext.addFile(file.as_uri())
             files[name] = file.name
         one_list = recipe.language.identify == "none"
         rows = matched(pairs, list(files), files, recipe.match.engine, recipe.seed, one_list)

@@ -6,6 +6,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from pipeline.paths import split_options
 from pipeline.places.index import SAMPLES, samples_of
 
 # Where an image is, and what is known of it as it was before it was resized.
@@ -24,7 +25,8 @@ def with_images(curated: DataFrame, images: DataFrame, folder: str) -> DataFrame
     ``image_key`` tells images apart: pairs of one key have one image.
     """
     images = images.withColumnRenamed("sha256", "original_sha256")
-    tar = F.concat(F.lit(folder.rstrip("/") + "/"), "shard").alias("tar")
+    before, options = split_options(folder)
+    tar = F.concat(F.lit(before.rstrip("/") + "/"), "shard", F.lit(options)).alias("tar")
     return curated.join(images.select("image_id", "status", tar, *PLACE), "image_id", "left").transform(_by_url)
 
 

@@ -4,7 +4,7 @@ from pipeline import storage, tables
 from pipeline.errors import UsageError
 from pipeline.places.spark import refused_members, scan_tars, with_files, with_images, with_tars
 from pipeline.recipe import Images
-from pipeline.recipe_file import local_path
+from pipeline.recipe_file import found_path
 from pipeline.run import Run
 from pipeline.shards.pictures import Content, local_content, tar_content
 
@@ -36,12 +36,8 @@ def pictures_at_a_time(run: Run) -> int:
 
 def list_tars(paths: list[str]) -> list[str]:
     """The tars that paths, folders or patterns stand for."""
-    return [file for path in paths for file, _, _ in storage.list_files(found_path(path)) if file.endswith(".tar")]
-
-
-def found_path(path: str) -> str:
-    """A path of a recipe from the root, or a URL."""
-    return path if "://" in path else str(local_path(path).resolve())
+    files = [file for path in paths for file, _, _ in storage.list_files(found_path(path))]
+    return [file for file in files if storage.base_name(file).endswith(".tar")]
 
 
 def check_images(images: Images) -> None:

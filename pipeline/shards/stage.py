@@ -4,8 +4,9 @@ from importlib.util import find_spec
 
 from pipeline import storage, tables
 from pipeline.errors import UsageError
-from pipeline.places.stage import check_images, found_path, picture_places, pictures_at_a_time
+from pipeline.places.stage import check_images, picture_places, pictures_at_a_time
 from pipeline.recipe import Recipe, pairs_table
+from pipeline.recipe_file import found_path
 from pipeline.run import Outcome, Run
 from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear
 from pipeline.shards.pictures import pictures

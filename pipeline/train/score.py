@@ -16,6 +16,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from pipeline.job import new_app, run
+from pipeline.paths import local
 from pipeline.progress import console, say
 from pipeline.train.evaluate import DeviceOption, ModelOption
 
@@ -49,6 +50,7 @@ def write_columns(
     from pipeline.train.pictures import decode
     from pipeline.train.shards import ShardSet
 
+    folder = Path(local(folder))
     folder.mkdir(parents=True, exist_ok=True)
     samples = ShardSet(paths, folder / ".indexes")
     todo = [n for n, tar in enumerate(samples.tars) if not (folder / f"{Path(tar).stem}.parquet").is_file()]

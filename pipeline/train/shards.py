@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
+from pipeline.listing import list_files
+from pipeline.paths import is_url, local
 from pipeline.places.index import IMAGE, JSON, TEXT, scan
 
 NEEDED = (*IMAGE, *TEXT)
@@ -107,8 +109,8 @@ class _File:
 
 
 def find_tars(path: str) -> list[str]:
-    """The tars that a path stands for: itself, or those in a folder, by name."""
-    found = Path(path)
+    """The tars that a path stands for, by name: itself, those in a folder, or those of a pattern."""
+    found = Path(local(path))
     if found.is_dir():
         tars = sorted(str(file) for file in found.iterdir() if file.name.endswith(".tar"))
         if not tars:
@@ -116,10 +118,15 @@ def find_tars(path: str) -> list[str]:
         return tars
     if path.endswith(COMPRESSED):
         raise UsageError(f"--shards {path}: a compressed tar cannot be read at any place; unpack it to .tar first")
-    if not found.is_file():
+    if found.is_file():
+        return [str(found)]
+    tars = [] if is_url(path) else [tar for tar, _, _ in list_files(path) if tar.endswith(".tar")]
+    if missing := [tar for tar in tars if not Path(tar).is_file()]:
+        raise UsageError(f"data.shards: {missing[0]}: a link to nowhere")
+    if not tars:
         hint = "; make curate writes the demo's" if path.startswith("output/demo") else ""
         raise UsageError(f"data.shards: {path}: no such file or folder{hint}")
-    return [str(found)]
+    return tars
 
 
 def check_unbalanced(tars: list[str]) -> None:
@@ -140,7 +147,7 @@ def find_index(tar: str, cache: Path) -> str:
     beside = Path(tar).with_suffix(".parquet")
     if beside.is_file() and {"key", "keep_probability", *NEEDED} <= set(pq.read_schema(beside).names):
         return str(beside)
-    state = os.stat(tar)
+    state, cache = os.stat(tar), Path(local(cache))
     name = hashlib.sha256(f"{os.path.abspath(tar)}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:24]
     index = cache / f"{name}.parquet"
     if not index.is_file():

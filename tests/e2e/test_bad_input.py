@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.curate import check_output
 from pipeline.errors import PipelineError, UsageError
+from pipeline.recipe import load_recipe
+from pipeline.recipe_file import to_yaml
 from tests.e2e.conftest import run, stage, table
 from tests.pool import PREFIX, rows
 
@@ -80,6 +84,40 @@ def test_every_row_bad(work, tmp_path, spark):
     summary = run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in.tsv")])
     assert stage(summary, "ingest")["dropped"] == {"bad_url": 1}
     assert stage(summary, "shards")["out"] == 0
+
+
+@pytest.mark.parametrize("name", ["2024-01-01", "1e3", "null", "no", "007", "0x1F", "1_000", "1.5", "true", "N"])
+def test_an_output_is_of_its_recipe_whatever_the_name(tmp_path, work, name):
+    """Names that YAML quotes, or takes for something else; as they are written now, and were before."""
+    (tmp_path / "one.yaml").write_text((work / "recipe.yaml").read_text().replace("name: test", f"name: '{name}'"))
+    recipe = load_recipe(str(tmp_path / "one.yaml"))
+    for text in (to_yaml(recipe), f"name: {name}\n", f"seed: 1\nname: '{name}'  # mine\n"):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / "recipe.yaml").write_text(text)
+        check_output(str(tmp_path / "out"), recipe, force=False)
+    (tmp_path / "out" / "recipe.yaml").write_text(to_yaml(recipe))
+    assert load_recipe(str(tmp_path / "out" / "recipe.yaml")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [", "recipe.yaml: not valid YAML in line"),
+        ("name: a\0b", "recipe.yaml: not valid YAML: unacceptable character #x0000: special characters"),
+        ("- a", "holds the output of recipe '?', not 'test'"),
+        ("seed: 1", "holds the output of recipe '?', not 'test'"),
+        ("", "holds the output of recipe '?', not 'test'"),
+        ("name: {name: test}", "holds the output of recipe {'name': 'test'}, not 'test'"),
+    ],
+)
+def test_a_broken_recipe_in_the_output_is_named(tmp_path, work, text, said):
+    (tmp_path / "recipe.yaml").write_text(text)
+    recipe = load_recipe(str(work / "recipe.yaml"))
+    with pytest.raises(UsageError, match=re.escape(said)) as error:
+        check_output(str(tmp_path), recipe, force=False)
+    assert str(error.value).startswith(f"--output {tmp_path}: ")
+    assert "\n" not in str(error.value)
+    check_output(str(tmp_path), recipe, force=True)
 
 
 def test_outputs_that_are_refused(work, tmp_path, finished):

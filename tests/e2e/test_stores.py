@@ -72,12 +72,22 @@ def test_tars_of_others_are_not_written_over(spark, work, tmp_path):
         run(work / "recipe.yaml", tmp_path / "out", "shards.folder=nowhere://x")
 
 
-def test_from_tars_in_s3_into_s3(bucket, work, expected, tmp_path):
+def test_from_s3_into_s3_by_urls_alone(bucket, work, expected, tmp_path):
+    """Input, tars and shards by URLs that say where the store is, with odd names; the environment has the keys alone."""
     for tar in (work / "tars").iterdir():
-        storage.write_bytes(f"{bucket}/tars/{tar.name}", tar.read_bytes())
-    settings = [f"images.tars=[{bucket}/tars]", f"shards.folder={bucket}/sets/one"]
+        storage.write_bytes(f"{bucket}/my tars [1]/größe/{tar.name}", tar.read_bytes())
+    storage.write_bytes(f"{bucket}/a%20b/pool.parquet", (work / "pool.parquet").read_bytes())
+    options = f"?endpoint_override={os.environ['AWS_ENDPOINT_URL']}&region=us-east-1"
+    settings = [
+        f"images.tars=['{bucket}/my tars [1]/**/*.tar{options}']",
+        f"shards.folder='{bucket}/sets/o#ne{options}'",
+    ]
     job = [sys.executable, "jobs/curate.py", "--recipe", work / "recipe.yaml", "--output", tmp_path / "out"]
+    job += ["--input", f"{bucket}/a%20b{options}"]
     job += [part for setting in settings for part in ("--set", setting)]
-    done = subprocess.run(job, cwd=PROJECT, env=os.environ, capture_output=True, text=True, check=False)
+    environment = {k: v for k, v in os.environ.items() if k not in ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")}
+    done = subprocess.run(job, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
-    assert of(f"{bucket}/sets/one") == expected
+    assert of(f"{bucket}/sets/o#ne") == expected
+    again = subprocess.run(job, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert "Nothing to do" in again.stdout

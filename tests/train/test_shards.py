@@ -1,6 +1,7 @@
 """Reading shards by index, ours and others', and what is wrong with a set."""
 
 import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pipeline.errors import PipelineError, UsageError
 from pipeline.places.index import scan
 from pipeline.train.shards import ShardSet, check_unbalanced
+from tests.odd_names import ODD_NAMES
 
 from .conftest import picture, write_tar
 
@@ -42,6 +44,29 @@ def test_other_tars(tmp_path):
     found = ShardSet([str(tar)], tmp_path / "cache")
     assert contents(found) == [("a/1", b"x", "one"), ("a/2", b"yy", "zwei ü"), ("1", b"zzz", "not a/1")]
     assert scan(str(tar))["key"].to_pylist() == ["a/1", "a/2", "4", "1"]
+
+
+def test_tars_of_odd_names_and_patterns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ODD_NAMES:
+        (tmp_path / "in" / name).mkdir(parents=True)
+        tar = write_tar(tmp_path / "in" / name / f"{name}.tar", {"a.jpg": name.encode(), "a.txt": b"t"})
+        for base in (f"{tmp_path}/in", f"file://{tmp_path}/in", "in"):
+            for path in (f"{base}/{name}", f"{base}/{name}/{name}.tar", f"{base}/{name}/*.tar"):
+                found = ShardSet([path], tmp_path / "cache" / name)
+                assert contents(found) == [("a", name.encode(), "t")], path
+        assert len(list((tmp_path / "cache" / name).iterdir())) == 1
+        assert tar.is_file()
+        monkeypatch.chdir(tmp_path / "in")
+        assert contents(ShardSet([f"./{name}"], Path(f"./{name}"))) == [("a", name.encode(), "t")]
+        monkeypatch.chdir(tmp_path)
+    assert len(ShardSet(["in/**/*.tar"], tmp_path / "all").tars) == len(ODD_NAMES)
+    (tmp_path / "gone.tar").symlink_to("nowhere")
+    for path in ("gone.tar", "g*.tar"):
+        with pytest.raises(UsageError, match="gone.tar: a link to nowhere"):
+            ShardSet([path], tmp_path / "cache")
+    with pytest.raises(UsageError, match="no such file or folder"):
+        ShardSet(["none/*.tar"], tmp_path / "cache")
 
 
 def test_an_index_of_another_kind_is_not_taken(tmp_path):

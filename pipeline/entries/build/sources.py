@@ -19,7 +19,7 @@ from pipeline.entries.build.wordnet import wordnet_entries
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.progress import running, say
-from pipeline.recipe_file import local_path
+from pipeline.recipe_file import found_path, local_path
 
 LICENCES = {
     "w": "WordNet licence, Princeton University, or that of the WordNet given",
@@ -45,7 +45,7 @@ class Sources:
         recipe = self.recipe
         for key, paths in (("text.paths", recipe.text.paths), ("titles.paths", recipe.titles.paths)):
             for path in paths:
-                if not storage.list_files(path):
+                if not storage.list_files(found_path(path)):
                     raise UsageError(f"{key}: {path}: no such file")
         for path in recipe.lists:
             if not local_path(path).is_file():
@@ -75,7 +75,7 @@ class Sources:
         from pipeline.entries.build import spark as counting
 
         recipe, bigrams = self.recipe, self.recipe.bigrams
-        files = [file for path in recipe.text.paths for file, _, _ in storage.list_files(path)]
+        files = [file for path in recipe.text.paths for file, _, _ in storage.list_files(found_path(path))]
         session = self.session
         with running("Counting words", session):
             prune = bigrams.prune if bigrams else 0
@@ -134,7 +134,7 @@ class Sources:
             return []
         from pipeline.entries.build import spark as counting
 
-        files = [file for path in recipe.titles.paths for file, _, _ in storage.list_files(path)]
+        files = [file for path in recipe.titles.paths for file, _, _ in storage.list_files(found_path(path))]
         with running("Counting page views", self.session):
 
             def count(damaged: bool):
@@ -178,14 +178,18 @@ def _or_damaged(count: Callable, find: Callable, files: list[str]) -> tuple[Any,
         damaged = find(files)
         if not damaged:
             raise
-    damaged = {Path(file).name: why for file, why in (damaged or find(files)).items()}
+    damaged = {storage.base_name(file): why for file, why in (damaged or find(files)).items()}
     for name, why in damaged.items():
         say(f"damaged: {name}: {why}; it is read as far as that")
     return count(True), damaged
 
 
 def _facts(source: str, files: list[str]) -> dict[str, Any]:
-    return {"from": [Path(file).name for file in files], "files": _described(files), "licence": LICENCES[source]}
+    return {
+        "from": [storage.base_name(file) for file in files],
+        "files": _described(files),
+        "licence": LICENCES[source],
+    }
 
 
 def _described(files: list[str]) -> list[dict[str, Any]]:
@@ -193,7 +197,7 @@ def _described(files: list[str]) -> list[dict[str, Any]]:
     found = [file for path in files for file, _, _ in storage.list_files(path)]
     described = []
     for file in found:
-        date = re.search(r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)(?!\d)", Path(file).name)
+        date = re.search(r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)(?!\d)", storage.base_name(file))
         day = "-".join(date.groups()) if date else None
-        described.append({"name": Path(file).name, "date": day, "sha256": storage.sha256(file)})
+        described.append({"name": storage.base_name(file), "date": day, "sha256": storage.sha256(file)})
     return described

@@ -4,6 +4,7 @@ A dump is cut at ``</page>`` by Spark's text reader, which splits bzip2 files by
 Each task combines its counts before the one shuffle, by word or pair.
 """
 
+import re
 from collections.abc import Iterator
 from functools import reduce
 
@@ -16,6 +17,7 @@ from pipeline.entries.build.ngrams import COUNTS, NgramCounter, batch
 from pipeline.entries.build.recipe import Limits, Text
 from pipeline.entries.build.segment import runs
 from pipeline.entries.build.wikitext import PAGE_END, page_text
+from pipeline.paths import spark_pattern
 
 NGRAMS = "x string, y string, count bigint"
 PAGES, LINES, PRUNED = "pages", "lines", "pruned_bigrams"
@@ -23,21 +25,33 @@ PAGES, LINES, PRUNED = "pages", "lines", "pruned_bigrams"
 SITES = ("", ".m")
 
 
-def records(spark: SparkSession, files: list[str], damaged: bool = False) -> DataFrame:
+def records(spark: SparkSession, files: list[str], damaged: bool = False, dumps: bool = True) -> DataFrame:
     """The records of text files: ``value``, and ``page``, whether it is of a dump (a name with .xml) or a line.
 
-    Spark reads UTF-8; a file that begins with a mark of UTF-16 is read by one task. ``damaged``: some files are, and
-    are read as far as they can be; otherwise they fail the job.
+    Without ``dumps`` all are lines. Spark reads UTF-8; a file that begins with a mark of UTF-16, or whose name Spark
+    cannot read, is read whole by one task. ``damaged``: some files are, and are read as far as they can be; otherwise
+    they fail the job.
     """
-    wide = [file for file in files if storage.is_utf16(file)]
+    whole = [file for file in files if storage.is_utf16(file) or not spark_reads(file)]
     found = []
     for page, options in ((True, {"lineSep": PAGE_END}), (False, {})):
-        paths = [storage.spark_url(file) for file in files if is_dump(file) == page and file not in wide]
+        paths = [spark_pattern(file) for file in files if (dumps and is_dump(file)) == page and file not in whole]
         if paths:
             rows = spark.read.options(ignoreCorruptFiles=damaged, **options).text(paths)
             found.append(rows.withColumn("page", F.lit(page)))
-    found += [wide_records(spark, wide, damaged)] if wide else []
+    found += [whole_records(spark, whole, damaged, dumps)] if whole else []
     return reduce(DataFrame.union, found)
+
+
+def spark_reads(file: str) -> bool:
+    """Whether Spark's text reader takes a file of this name.
+
+    It leaves hidden ones out. Hadoop fails at a colon in the name, whose checksum it looks for on a local disk, and at
+    one anywhere in a path that it has to expand.
+    """
+    name, url = storage.base_name(file), storage.spark_url(file)
+    to_expand = url.partition("://")[2] if spark_pattern(file) != url else name
+    return not name.startswith((".", "_")) and ":" not in to_expand
 
 
 def damaged_files(spark: SparkSession, files: list[str]) -> dict[str, str]:
@@ -54,8 +68,8 @@ def damaged_files(spark: SparkSession, files: list[str]) -> dict[str, str]:
     return {line["file"]: line["why"] for line in sorted(found, key=lambda line: line["file"])}
 
 
-def wide_records(spark: SparkSession, files: list[str], damaged: bool) -> DataFrame:
-    """The records of UTF-16 files; ``damaged`` as for ``records``."""
+def whole_records(spark: SparkSession, files: list[str], damaged: bool, dumps: bool) -> DataFrame:
+    """The records of files that are read as a whole, UTF-16 or UTF-8; ``damaged`` and ``dumps`` as for ``records``."""
 
     def read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for rows in batches:
@@ -63,9 +77,13 @@ def wide_records(spark: SparkSession, files: list[str], damaged: bool) -> DataFr
                 content, why = storage.unpacked(file)
                 if why and not damaged:
                     raise OSError(f"{file}: {why}")
-                text = content.decode("utf-16", "replace")
-                values = text.split(PAGE_END) if is_dump(file) else text.splitlines()
-                yield pa.record_batch({"value": values, "page": [is_dump(file)] * len(values)})
+                wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+                text = content.decode("utf-16" if wide else "utf-8-sig", "replace")
+                page = dumps and is_dump(file)
+                lines = text.splitlines() if wide else re.split("\r\n|\n|\r", text.removesuffix("\n"))
+                values = (text.split(PAGE_END) if page else lines) if text else []
+                columns = {"value": pa.array(values, pa.string()), "page": pa.array([page] * len(values), pa.bool_())}
+                yield pa.record_batch(columns)
 
     listed = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files))
     return listed.mapInArrow(read_batches, "value string, page boolean")
@@ -73,8 +91,7 @@ def wide_records(spark: SparkSession, files: list[str], damaged: bool) -> DataFr
 
 def is_dump(file: str) -> bool:
     """Whether a file's name is that of a dump: .xml, .xml.bz2, or part of one (.xml-p1p41242.bz2)."""
-    name = file.rsplit("/", 1)[-1].lower()
-    return ".xml" in name
+    return ".xml" in storage.base_name(file).lower()
 
 
 def count_ngrams(found: DataFrame, language: str, options: Text, bigrams: bool, prune: int) -> DataFrame:
@@ -137,10 +154,9 @@ def title_views(
 
     A title with a colon and no space after it is of another namespace and left out. ``damaged`` as for ``records``.
     """
-    reader = spark.read.option("ignoreCorruptFiles", damaged)
     parts = F.split("value", " ")
     sites = [language + site for site in SITES]
-    lines = reader.text([storage.spark_url(file) for file in files]).select(
+    lines = records(spark, files, damaged, dumps=False).select(
         parts.getItem(0).alias("site"),
         F.translate(parts.getItem(1), "_", " ").alias("title"),
         F.expr("try_cast(get(split(value, ' '), 2) as bigint)").alias("views"),
