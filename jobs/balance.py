@@ -38,7 +38,8 @@ def main(
     ] = 0.0,
 ) -> None:
     """Balances, or explores."""
-    from pipeline.curate import curate, explore
+    from pipeline.curate import curate
+    from pipeline.explore import explore
 
     found, target, source = resolve(recipe, input, output, set, from_pool=False)
     if what_if:

@@ -5,12 +5,13 @@ not fit the recipe, the input and the stage before it. A stage that ran takes th
 later ones. The manifest is written last.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import record, storage, tables
+from pipeline import lock, record, storage, tables
 from pipeline.balance import stage as balance
 from pipeline.dedupe import stage as dedupe
 from pipeline.entries.lists import EntryList, list_names, load_lists
@@ -56,6 +57,7 @@ STAGES = {
     ),
     "shards": Stage(("shards",), ("balance", "images", "filter", "rebalance"), shards.run, "Writing shards"),
 }
+JOBS = {"images": "fetch_images", "filter": "filter_images"}  # that are not named like their stage
 OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distribution.png", "what-if.json", "what-if.png",
         record.FOLDER, tables.STAGING, *(t for s in STAGES.values() for t in (*s.tables, *s.beside))}  # fmt: skip
 
@@ -107,21 +109,22 @@ def curate(
     wanted = stages or stages_of(recipe)
     given, output = output, storage.absolute(output)
     job = _prepare(recipe, output, storage.absolute(source) if source else output, wanted, force, strict)
-    done: list[dict[str, Any]] = []
-    for name in wanted:
-        print_of = _fingerprint(job, name)
-        former = record.load(output, name)
-        fits = former is not None and former.fingerprint == print_of and not force
-        there = all(storage.exists(storage.join(output, t)) for t in (*STAGES[name].tables, *STAGES[name].beside))
-        if fits and there and (name != "shards" or shards_are_there(recipe)):
-            done.append(former.summary(skipped=True))
-            continue
-        done.append(_run_stage(job, name, print_of, strict).summary(skipped=False))
-    return _finish(job, given, done, time.monotonic() - started)
+    with _held(job):
+        done: list[dict[str, Any]] = []
+        for name in wanted:
+            print_of = _fingerprint(job, name)
+            former = record.load(output, name)
+            fits = former is not None and former.fingerprint == print_of and not force
+            there = all(storage.exists(storage.join(output, t)) for t in (*STAGES[name].tables, *STAGES[name].beside))
+            if fits and there and (name != "shards" or shards_are_there(recipe)):
+                done.append(former.summary(skipped=True))
+                continue
+            done.append(_run_stage(job, name, print_of, strict).summary(skipped=False))
+        return _finish(job, given, done, time.monotonic() - started)
 
 
 def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force: bool, strict: bool) -> _Job:
-    """Looks at everything that can be wrong with the configuration, and writes the recipe into the output."""
+    """Looks at everything that can be wrong with the configuration."""
     check_output(output, recipe, force)
     planned = lists = None
     if "ingest" in wanted:
@@ -144,13 +147,23 @@ def _prepare(recipe: Recipe, output: str, source: str, wanted: list[str], force:
         for before in stages_before(name, recipe):
             if before not in wanted and _record(source, output, before) is None:
                 missing = ", ".join(STAGES[before].tables)
-                raise UsageError(f"--input {source}: no finished {missing}; run jobs/{before}.py first")
-    try:
-        storage.make_folder(output)
-        storage.write_bytes(storage.join(output, "recipe.yaml"), to_yaml(recipe).encode())
-    except OSError as error:
-        raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
+                raise UsageError(
+                    f"--input {source}: no finished {missing}; run jobs/{JOBS.get(before, before)}.py first"
+                )
     return _Job(recipe, output, source, planned, lists, force, filtering.files_of(recipe))
+
+
+@contextlib.contextmanager
+def _held(job: _Job) -> Iterator[None]:
+    """Holds the output folder, with the recipe in it, within a ``with`` block."""
+    with contextlib.ExitStack() as stack:
+        try:
+            storage.make_folder(job.output)
+            stack.enter_context(lock.held(job.output))
+            storage.write_bytes(storage.join(job.output, "recipe.yaml"), to_yaml(job.recipe).encode())
+        except OSError as error:
+            raise UsageError(f"--output {job.output}: cannot be written: {error.strerror or error}") from None
+        yield
 
 
 def check_output(output: str, recipe: Recipe, force: bool) -> None:
@@ -272,24 +285,3 @@ def _finish(job: _Job, given: str, done: list[dict[str, Any]], seconds: float) -
         say(f"Nothing to do: {given} is up to date with the recipe and its input; --force (FORCE=1) redoes it.")
     say(f"Results: {given}")
     return summary
-
-
-def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | None, dead_links: float) -> None:
-    """Shows what a range of ``t`` would give, and writes it as ``what-if.json`` and ``what-if.png`` into ``output``."""
-    from pipeline.report import what_if
-    from pipeline.report.plots import what_if_plot
-
-    given, output = output, storage.absolute(output)
-    source = storage.absolute(source) if source else output
-    check_output(output, recipe, force=False)
-    if record.load(source, "dedupe") is None:
-        raise UsageError(f"--input {source}: no finished clusters; run jobs/dedupe.py first")
-    session = open_session()
-    with running("Looking at thresholds", session):
-        lines = what_if.figures(balance.explore(Run(recipe, output, source, session), ts), dead_links)
-    storage.make_folder(output)
-    storage.write_json(storage.join(output, "what-if.json"), {"dead_links": dead_links, "lines": lines})
-    storage.write_bytes(storage.join(output, "what-if.png"), what_if_plot(lines, dead_links))
-    storage.remove(storage.join(output, tables.STAGING))
-    results.print(what_if.table(lines, dead_links))
-    say(f"Results: {storage.join(given, 'what-if.json')}, what-if.png")

@@ -24,7 +24,7 @@ class Run:
     """The recipe, the output folder, the folder with the tables of the stages before, and the session.
 
     ``plan`` is there for ``ingest`` and ``lists`` for ``match``: both are looked at before any stage starts.
-    ``force``: what is there already is not to be used.
+    ``force``: what is there already is not to be used. ``work``: where rows are cut, where not in the output's staging.
     """
 
     recipe: Recipe
@@ -34,6 +34,7 @@ class Run:
     plan: Plan | None = None
     lists: dict[str, EntryList] | None = None
     force: bool = False
+    work: str | None = None
 
     def folder(self, name: str) -> str:
         """The folder of a finished table: in the source, else in the output."""
@@ -50,7 +51,7 @@ class Run:
 
     def cut(self, rows: tables.DataFrame, name: str) -> tables.DataFrame:
         """Writes rows to staging and reads them back."""
-        return tables.write(rows, self.output, name)
+        return tables.write(rows, self.work or self.output, name)
 
     @cached_property
     def entry_lists(self) -> dict[str, pa.Array]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.curate import explore
+from pipeline.explore import explore
 from pipeline.recipe import load_recipe
 from tests.images.site import Site
 

@@ -10,7 +10,8 @@ import xxhash
 import yaml
 from PIL import Image
 
-from pipeline.curate import curate, explore
+from pipeline.curate import curate
+from pipeline.explore import explore
 from pipeline.language.identify import LID_176, model_file
 from pipeline.recipe import load_recipe
 from pipeline.shards.tar import sample_key

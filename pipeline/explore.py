@@ -1,0 +1,35 @@
+"""``--what-if``: what a range of thresholds would give for a finished output. Changes no table."""
+
+import uuid
+
+from pipeline import record, storage
+from pipeline.balance import stage as balance
+from pipeline.curate import check_output
+from pipeline.errors import UsageError
+from pipeline.progress import results, running, say
+from pipeline.recipe import Recipe
+from pipeline.report import what_if
+from pipeline.report.plots import what_if_plot
+from pipeline.run import Run
+from pipeline.session import open_session
+
+
+def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | None, dead_links: float) -> None:
+    """Shows what a range of ``t`` would give, and writes it as ``what-if.json`` and ``what-if.png`` into ``output``."""
+    given, output = output, storage.absolute(output)
+    source = storage.absolute(source) if source else output
+    check_output(output, recipe, force=False)
+    if record.load(source, "dedupe") is None:
+        raise UsageError(f"--input {source}: no finished clusters; run jobs/dedupe.py first")
+    session = open_session()
+    storage.make_folder(output)
+    work = storage.join(output, f".what-if-{uuid.uuid4().hex[:8]}")  # A run may be at work in the output itself.
+    try:
+        with running("Looking at thresholds", session):
+            lines = what_if.figures(balance.explore(Run(recipe, output, source, session, work=work), ts), dead_links)
+    finally:
+        storage.remove(work)
+    storage.write_json(storage.join(output, "what-if.json"), {"dead_links": dead_links, "lines": lines})
+    storage.write_bytes(storage.join(output, "what-if.png"), what_if_plot(lines, dead_links))
+    results.print(what_if.table(lines, dead_links))
+    say(f"Results: {storage.join(given, 'what-if.json')}, what-if.png")
