@@ -116,11 +116,11 @@ def test_a_changed_recipe_redoes_what_it_changes(finished, work, tmp_path, share
     "overrides",
     [
         ["balance.mode=cap", "balance.texts_per_image=one"],
-        ["balance.tail_share=0.2"],
         ["dedupe.scope=image"],
         *(
             pytest.param(overrides, marks=pytest.mark.slow)
             for overrides in (
+                ["balance.tail_share=0.2"],
                 ["balance.mode=none"],
                 ["balance.mode=cap"],
                 ["balance.texts_per_image=one"],
@@ -170,6 +170,7 @@ def test_a_domain_has_a_threshold_of_its_own(finished, work, tmp_path):
         run(work / "recipe.yaml", again, "balance.size=100", "balance.domain={entries: /none.txt, t: 3}")
 
 
+@pytest.mark.slow
 def test_size_finds_t(finished, work, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
@@ -206,6 +207,7 @@ def test_without_pictures_it_ends_with_the_tables(work, tmp_path):
         run(tmp_path / "recipe.yaml", tmp_path / "out", stages=["shards"])
 
 
+@pytest.mark.slow
 def test_one_list_without_language(work, tmp_path, shared):
     text = (work / "recipe.yaml").read_text().replace("identify: column", "identify: none")
     text = text.replace(f"entries: {work}/entries", f"entries: {{de: {work}/entries/de.txt}}")

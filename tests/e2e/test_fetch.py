@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.explore import explore
+from pipeline.images import spark as fetching
 from pipeline.recipe import load_recipe
 from tests.images.site import Site
 
@@ -112,10 +113,8 @@ def asked_by(site, work):
     return {path for path in site.asked if site.asked[path] != before.get(path, 0)}, summary
 
 
-def test_what_is_fetched_stays_until_what_replaces_it_is_there(site, tmp_path, monkeypatch, capsys):
+def test_what_is_fetched_is_not_asked_for_again(site, tmp_path):
     """Each change of the recipe in turn: what is asked for again, and what is there at every moment."""
-    from pipeline.images import spark as fetching
-
     good = [f"/good/{i}.jpg" for i in range(30)]
     work = write_work(tmp_path / "work", [site.url + path for path in [*good, "/status/500", "/status/404"]])
     recipe, out = work / "recipe.yaml", tmp_path / "out"
@@ -149,7 +148,19 @@ def test_what_is_fetched_stays_until_what_replaces_it_is_there(site, tmp_path, m
     assert (stage(summary, "images")["in"], stage(summary, "images")["out"]) == (32, 30)
     assert digests(out, "shards") == shards
 
-    # Another size: all are asked for again, said before; a run that dies on the way costs nothing.
+
+@pytest.mark.slow
+def test_another_making_takes_the_place_of_what_is_fetched_when_it_is_complete(site, tmp_path, monkeypatch, capsys):
+    """All are asked for again, said before; a run that dies on the way costs nothing, and another goes on there."""
+    good = [f"/good/{i}.jpg" for i in range(30)]
+    work = write_work(tmp_path / "work", [site.url + path for path in [*good, "/status/500", "/status/404"]])
+    recipe, out = work / "recipe.yaml", tmp_path / "out"
+
+    def again(*settings, **options):
+        return asked_by(site, lambda: run(recipe, out, *settings, **options))
+
+    run(recipe, out, "images.retries=2")
+    shards = digests(out, "shards")
     fetched = digests(out, "fetched")
 
     def dies(*_arguments):
@@ -187,7 +198,7 @@ def test_what_is_fetched_stays_until_what_replaces_it_is_there(site, tmp_path, m
     assert set(sizes) == {21}
     assert digests(out, "shards") != shards
     # By force all of it.
-    asked, summary = again("images.size=16", "images.retries=0", force=True, stages=["images"])
+    asked, _ = again("images.size=16", "images.retries=0", force=True, stages=["images"])
     assert asked == {*good, "/status/500", "/status/404"}
 
 

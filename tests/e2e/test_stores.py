@@ -72,6 +72,7 @@ def test_tars_of_others_are_not_written_over(spark, work, tmp_path):
         run(work / "recipe.yaml", tmp_path / "out", "shards.folder=nowhere://x")
 
 
+@pytest.mark.slow
 def test_from_s3_into_s3_by_urls_alone(bucket, work, expected, tmp_path):
     """Input, tars and shards by URLs that say where the store is, with odd names; the environment has the keys alone."""
     for tar in (work / "tars").iterdir():
