@@ -173,7 +173,7 @@ def test_another_making_takes_the_place_of_what_is_fetched_when_it_is_complete(s
             run(recipe, out, "images.size=16", "images.retries=2")
         assert "All 32 images are asked for again: images.size was 32, is 16" in capsys.readouterr().out
     assert digests(out, "fetched") == fetched
-    asked, summary = again("images.retries=2")  # back to what was there
+    asked, _ = again("images.retries=2")  # back to what was there
     assert not asked
     assert digests(out, "shards") == shards
 
@@ -191,7 +191,7 @@ def test_another_making_takes_the_place_of_what_is_fetched_when_it_is_complete(s
     explore(load_recipe(str(recipe)), str(out), None, [1.0, 2.0], 0.0)
     run(recipe, out, stages=["balance"])
     assert list(half.glob("*.tar"))
-    asked, summary = again("images.size=16", "images.retries=0")
+    asked, _ = again("images.size=16", "images.retries=0")
     assert len(asked) == 32 - 10
     assert not list(out.glob(".fetched-*"))
     sizes = table(out, "images")["width"].drop_null().to_pylist()
