@@ -90,7 +90,7 @@ def test_the_second_time_nothing_is_done(finished, work, capsys):
     assert all(line["skipped"] for line in summary["stages"])
     assert "Nothing to do" in capsys.readouterr().out
     after = {file: file.stat().st_mtime_ns for file in finished.rglob("*") if file.is_file()}
-    assert {f for f in after if after[f] != before.get(f)} == {finished / "recipe.yaml"}
+    assert {f for f in after if after[f] != before.get(f)} == {finished / "recipe.yaml", finished / ".lock"}
 
 
 def test_a_changed_recipe_redoes_what_it_changes(finished, work, tmp_path, shared):
