@@ -7,6 +7,7 @@ functions are used by this module's name too.
 
 import hashlib
 import json
+import os
 import posixpath
 import uuid
 from typing import Any
@@ -80,6 +81,29 @@ def write_bytes(path: str, content: bytes) -> None:
     with filesystem.open_output_stream(temporary, compression=None) as out:
         out.write(content)
     filesystem.move(temporary, target)
+
+
+def write_new(path: str, content: bytes) -> bool:
+    """Writes a whole file unless there is one; whether it did. Of two that try at once on a disk one does."""
+    filesystem, target = open_filesystem(path)
+    temporary = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}.{uuid.uuid4().hex}")
+    if exists(path):
+        return False
+    with filesystem.open_output_stream(temporary, compression=None) as out:
+        out.write(content)
+    if is_local(path):
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            os.remove(temporary)
+            return False
+        except OSError:  # A file system without links.
+            pass
+        else:
+            os.remove(temporary)
+            return True
+    filesystem.move(temporary, target)
+    return True
 
 
 def write_json(path: str, value: Any) -> None:

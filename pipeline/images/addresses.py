@@ -16,10 +16,13 @@ from urllib.parse import quote
 import ada_url
 
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
-_LONGEST_HOST = 253
+_LONGEST_HOST, _LONGEST_URL = 253, 1 << 14
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+# Not public, or not by every version of the module ipaddress: protocols, relays of 6to4, documentation, translators,
+# and the address by which Azure's machines reach their host.
+_NOT_PUBLIC = [ipaddress.ip_network(text) for text in
+               ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20", "64:ff9b:1::/48")]  # fmt: skip
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -78,6 +81,8 @@ def read_url(url: str, base: str | None = None) -> Target:
     port = int(read.port) if read.port else _PORTS[scheme]
     if read.username or read.password or port == 0 or not (host.startswith("[") or _is_name(host)):
         raise Refused("bad_url")
+    if len(read.href) > _LONGEST_URL:
+        raise Refused("bad_url", f"{len(read.href):,} characters")
     host = host.strip("[]")
     return Target(read.href, scheme, host, port, (read.pathname or "/") + read.search)
 
@@ -106,16 +111,17 @@ def is_public(address: Address) -> bool:
     """Whether an address is one of the public internet."""
     return address.is_global and not (
         address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
-        or address.is_link_local or (address.version == 6 and (address.is_site_local or address in _LOCAL_NAT64))
+        or address.is_link_local or (address.version == 6 and address.is_site_local)
+        or any(address.version == network.version and address in network for network in _NOT_PUBLIC)
     )  # fmt: skip
 
 
 def embedded(address: Address) -> Iterable[Address]:
-    """The IPv4 addresses that an IPv6 address stands for: mapped, compatible, 6to4, Teredo, NAT64."""
+    """The IPv4 addresses that an IPv6 address stands for: mapped, compatible, 6to4, Teredo, NAT64, ISATAP."""
     if address.version == 4:
         return []
     low = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or int(address) >> 32 == 0:
+    if address in _NAT64 or int(address) >> 32 == 0 or int(address) >> 32 & 0xFDFFFFFF == 0x5EFE:
         found.append(low)
     return [one for one in found if one is not None]

@@ -1,15 +1,18 @@
 """What a host says of use by programs: ``robots.txt`` (RFC 9309), ``/.well-known/tdmrep.json`` (TDM Reservation
 Protocol), and the headers of an answer.
 
-The two files are asked for once a host and process, through the guard, and kept. A host that has none has said nothing.
-A ``robots.txt`` that cannot be had because the host fails forbids all, as RFC 9309 wants it, until it can.
+The two files are asked for once a host and shard, through the guard. A host that has none has said nothing; of what is
+cut short or no HTTP the lines that can be read hold. A ``robots.txt`` that cannot be had because the host fails forbids
+all, as RFC 9309 wants it, until it can.
 """
 
+import string
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 import orjson
 from protego import Protego
@@ -27,9 +30,9 @@ DIRECTIVES = {"all", "none", "noindex", "nofollow", "noarchive", "nocache", "nos
 
 @dataclass(frozen=True)
 class _Said:
-    """What a host said: its robots.txt (None: it could not be had), and the rules of its tdmrep.json."""
+    """What a host said: its robots.txt, or why that could not be had, and the rules of its tdmrep.json."""
 
-    robots: Protego | None
+    robots: Protego | Refused
     reservations: list[tuple[str, bool]]
 
 
@@ -57,18 +60,21 @@ class Consent:
                 mine.set_exception(error)
                 raise
         said = found.result()
-        if said.robots is None:
-            raise Refused("robots_unreachable")
+        if isinstance(said.robots, Refused):
+            raise Refused(said.robots.reason, said.robots.detail, said.robots.retry_after)
         return said.robots.can_fetch(target.url, self.agent) and not reserved(target.path, said.reservations)
 
-    def _robots(self, origin: str) -> Protego | None:
+    def _robots(self, origin: str) -> Protego | Refused:
         try:
             content = self.ask(origin + ROBOTS, ROBOTS_BYTES)
         except Refused as refusal:
-            # Not there, whatever 4xx says so, and a redirect to nowhere: nothing said. The rest is a host that fails.
-            nothing = refusal.reason in _NOTHING or str(refusal.reason).startswith(("http_3", "http_4"))
-            content = b"" if nothing and refusal.reason != "http_429" else None
-        return None if content is None else Protego.parse(content.decode("utf-8-sig", "replace"))
+            word = str(refusal.reason)
+            if word in _LOST:  # The image would come to the same end.
+                return refusal
+            if word == "http_429" or word.startswith("http_5"):
+                return Refused("robots_unreachable", word, refusal.retry_after)
+            content = b""  # Not there, a redirect to nowhere, or nothing that can be read.
+        return Protego.parse(content.decode("utf-8-sig", "replace"))
 
     def _reservations(self, origin: str) -> list[tuple[str, bool]]:
         try:
@@ -78,7 +84,7 @@ class Consent:
         return read_reservations(content)
 
 
-_NOTHING = ("too_many_redirects", "refused_scheme", "refused_address", "bad_url")
+_LOST = ("dns", "connection", "timeout", "too_slow", "certificate", "tls")
 
 
 def read_reservations(content: bytes) -> list[tuple[str, bool]]:
@@ -103,7 +109,13 @@ def read_reservations(content: bytes) -> list[tuple[str, bool]]:
 
 def reserved(path: str, rules: list[tuple[str, bool]]) -> bool:
     """Whether the first rule whose location fits the path reserves it."""
-    return next((is_reserved for location, is_reserved in rules if fits(path, location)), False)
+    path = _normal(path)
+    return next((is_reserved for location, is_reserved in rules if fits(path, _normal(location))), False)
+
+
+def _normal(path: str) -> str:
+    """One spelling of a path, whatever of it was percent-encoded."""
+    return quote(unquote_to_bytes(path), safe=string.punctuation.replace("%", ""))
 
 
 def fits(path: str, location: str) -> bool:
@@ -125,18 +137,24 @@ def fits(path: str, location: str) -> bool:
 
 def opted_out(headers: Any, directives: Collection[str], agent: str | None) -> bool:
     """Whether an answer asks not to be used: ``X-Robots-Tag`` directives, or the header ``tdm-reservation: 1``."""
-    if (headers.get("tdm-reservation") or "").strip() == "1":
+    if any(value.strip() == "1" for value in headers.get_all("tdm-reservation", [])):
         return True
     return any(_named(value, agent) & set(directives) for value in headers.get_all("X-Robots-Tag", []))
 
 
 def _named(value: str, agent: str | None) -> set[str]:
-    """The directives of one ``X-Robots-Tag`` for the agent: they are for all, or for the name that comes first."""
-    first, colon, rest = value.partition(":")
-    name = first.strip().lower()
-    if colon and "," not in name and name not in DIRECTIVES:
-        if name != (agent or "").strip().lower():
-            return set()
-        value = rest
-    named = {directive.partition(":")[0].strip().lower() for directive in value.split(",")}
+    """The directives of one ``X-Robots-Tag`` for the agent: they are for all, or for the name that comes first.
+
+    Where lines were joined on the way, what follows the agent's own name is for it too.
+    """
+    named, ours = set(), {"", "*", (agent or "").strip().lower()}
+    applies = True
+    for number, part in enumerate(value.split(",")):
+        first, colon, rest = (piece.strip().lower() for piece in part.partition(":"))
+        directive = first
+        if colon and first not in DIRECTIVES:
+            applies = first in ours or (applies and number > 0)
+            directive = rest.partition(":")[0].strip()
+        if applies:
+            named.add(directive)
     return named | {"noindex", "nofollow"} if "none" in named else named

@@ -15,13 +15,18 @@ from collections.abc import Callable, Iterator
 from pipeline.images.addresses import Refused, Target
 
 SHORTEST_TRY = 2.0  # seconds for an address of a host that has many
+HEAD_BYTES = 256 << 10  # of an answer, interim ones included
 
 
 class Deadline:
-    """The time that an answer may take in all, redirects included. The time in ``paused`` does not count."""
+    """The time that an answer may take in all, redirects included.
+
+    The time in ``paused`` does not count.
+    """
 
     def __init__(self, seconds: float):
         self.end = time.monotonic() + seconds
+        self.most_paused = seconds
 
     def left(self) -> float:
         """The seconds that are left. Raises ``Refused`` where there are none."""
@@ -31,11 +36,18 @@ class Deadline:
         return left
 
     @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Stops the clock within a ``with`` block: for waits that are not the host's doing."""
+    def paused(self, bounded: bool = False) -> Iterator[None]:
+        """Stops the clock within a ``with`` block: for waits that are not the host's doing.
+
+        ``bounded``: those that may be; together they are as long as the limit itself at most.
+        """
         started = time.monotonic()
         yield
-        self.end += time.monotonic() - started
+        spent = time.monotonic() - started
+        if bounded:
+            spent = min(spent, self.most_paused)
+            self.most_paused -= spent
+        self.end += spent
 
 
 class Exchange:
@@ -49,10 +61,12 @@ class Exchange:
         timeout: float,
         deadline: Deadline,
         tls: ssl.SSLContext,
+        most_bytes: int,
     ):
         """``check`` raises for an address that may not be connected to; ``timeout``: seconds without an answer.
 
-        Raises ``Refused`` where no answer comes.
+        ``most_bytes`` are of the body; as they come in chunks they are a quarter more at most. Raises ``Refused`` where
+        no answer comes.
         """
         with named_errors():
             plain = _connect(target, check, timeout, deadline)
@@ -64,6 +78,7 @@ class Exchange:
                 connection.sock = self.channel
                 connection.request("GET", target.path, headers=headers | {"Host": target.netloc, "Connection": "close"})
                 self.response = connection.getresponse()
+                self.channel.allow(most_bytes + most_bytes // 4 + HEAD_BYTES, "too_many_bytes")
             except BaseException:
                 self.close()
                 raise
@@ -88,6 +103,11 @@ class _Channel:
 
     def __init__(self, connection: socket.socket, timeout: float, deadline: Deadline):
         self.connection, self.timeout, self.deadline = connection, timeout, deadline
+        self.allow(HEAD_BYTES, "bad_answer")
+
+    def allow(self, size: int, word: str) -> None:
+        """Lets so many bytes more be read; what is beyond is refused with the word."""
+        self.left, self.word = size, word
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Goes on in TLS, with a server that has a certificate for the host."""
@@ -130,8 +150,13 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
-        with self.channel.waiting():
-            return self.channel.connection.recv_into(buffer)
+        channel = self.channel
+        with channel.waiting():
+            size = channel.connection.recv_into(buffer)
+        channel.left -= size
+        if channel.left < 0:
+            raise Refused(channel.word, "more bytes than an answer may have")
+        return size
 
 
 def _connect(target: Target, check: Callable[[str], None], timeout: float, deadline: Deadline) -> socket.socket:

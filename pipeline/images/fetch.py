@@ -73,7 +73,8 @@ def next_number(folder: str) -> int:
 def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options: Any, a_host: int = 0) -> None:
     """Writes a tar, and then ``<number>.parquet`` of ``IMAGES`` with the tar's name, into a folder.
 
-    A tar has a name of its own for each try, so that a table always names the tar that it is of. ``images``:
+    A tar has a name of its own for each try, so that a table always names the tar that it is of. Where the table is
+    there already, of another try, it stays and the tar of this one goes. ``images``:
     ``image_id`` and ``url`` of each; ``options``: a recipe's ``images``; ``a_host``: the most requests at a time to a
     host, 0 for any number.
     """
@@ -89,7 +90,9 @@ def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options:
     rows = [_row(image, writer.found.get(image["image_id"]), name, options.format) for image in images]
     table = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, IMAGES), table, compression="zstd")
-    storage.write_bytes(table_path(folder, number), table.getvalue().to_pybytes())
+    # The first to finish stays: what a run goes on with is not taken from under it.
+    if not storage.write_new(table_path(folder, number), table.getvalue().to_pybytes()):
+        storage.remove(storage.join(folder, name))
 
 
 def _download(

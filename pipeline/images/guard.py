@@ -6,6 +6,7 @@ connected to, for redirects too; answers are limited in bytes and seconds, and n
 """
 
 import contextlib
+import http.client
 import io
 import ipaddress
 import ssl
@@ -82,7 +83,7 @@ class Guard:
         target = read_url(url)
         for _ in range(MOST_REDIRECTS + 1):
             if consent is not None:
-                with deadline.paused():
+                with deadline.paused(bounded=True):
                     allowed = consent.allows(target)
                 if not allowed:
                     raise Refused("opted_out")
@@ -96,13 +97,14 @@ class Guard:
 
     def _ask(self, target: Target, headers: dict[str, str], timeout: float, deadline: Deadline) -> "Answer":
         """One exchange, in a slot of the host that the answer gives back."""
-        slot = self._slot(target.host)
+        slot = self._slot(target.host.removesuffix("."))
         if slot is not None:
             with deadline.paused():
                 slot.acquire()
         try:
             check = partial(check_address, allowed=self.allowed)
-            return Answer(Exchange(target, headers, check, timeout, deadline, self.tls), self.limits, slot)
+            most = self.limits.most_bytes
+            return Answer(Exchange(target, headers, check, timeout, deadline, self.tls, most), self.limits, slot)
         except BaseException:
             if slot is not None:
                 slot.release()
@@ -127,7 +129,8 @@ class Answer:
         if 200 <= self.status < 300:
             return self
         self.close()
-        raise Refused(f"http_{self.status}", self.exchange.response.reason[:100], retry_after(self.headers))
+        # Of the host's own words none get into ours.
+        raise Refused(f"http_{self.status}", http.client.responses.get(self.status, ""), retry_after(self.headers))
 
     def read(self) -> bytes:
         """The whole body, decoded. Raises ``Refused`` where it is too long, takes too long, or opts out."""
@@ -136,23 +139,35 @@ class Answer:
             raise Refused("opted_out")
         if (self.exchange.response.length or 0) > limits.most_bytes:
             raise Refused("too_many_bytes")
-        content = self.first(limits.most_bytes + 1)
+        content = self._received(limits.most_bytes + 1)
+        if len(content) <= limits.most_bytes and self.coding:
+            content = decoded(content, self.coding, limits.most_bytes + 1)
         if len(content) > limits.most_bytes:
             raise Refused("too_many_bytes")
         return content
 
     def first(self, most: int) -> bytes:
-        """At most the first ``most`` bytes of the body, decoded."""
-        parts, size = [], 0
-        for part in self.exchange.parts(CHUNK):
-            parts.append(part)
-            size += len(part)
-            if size >= most:
-                break
-        content = b"".join(parts)
-        if coding := self.headers.get("Content-Encoding", "").strip().lower():
-            return decoded(content, coding, most)
-        return content[:most]
+        """At most the first ``most`` bytes of the body, decoded; of one that is cut short, what came."""
+        content = self._received(most, whole=False)
+        return decoded(content, self.coding, most) if self.coding else content[:most]
+
+    @property
+    def coding(self) -> str:
+        """The body's coding; empty for none."""
+        return self.headers.get("Content-Encoding", "").strip().lower()
+
+    def _received(self, most: int, whole: bool = True) -> bytes:
+        """The body as it comes, up to ``most`` bytes or a little more."""
+        content = bytearray()
+        try:
+            for part in self.exchange.parts(CHUNK):
+                content += part
+                if len(content) >= most:
+                    break
+        except Refused as refusal:
+            if whole or refusal.reason != "cut_short":
+                raise
+        return bytes(content)
 
     def close(self) -> None:
         """Ends the connection, whatever was read of the answer, and gives the slot back."""

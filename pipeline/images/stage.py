@@ -92,14 +92,15 @@ def _take_up(output: str, options: Images, count: int, force: bool) -> str:
     """The folder that images are fetched into: ``fetched/``, or one beside it where those there are made otherwise."""
     making = options.model_dump(include=set(MAKING))
     fetched = storage.join(output, FETCHED)
-    beside = storage.join(output, f".{FETCHED}-{'forced' if force else record.fingerprint(making)[:8]}")
-    if force:
-        storage.remove(beside)
+    plan = record.fingerprint(making)[:8]
+    begun, forced = (storage.join(output, f".{FETCHED}-{name}") for name in (plan, f"{plan}-forced"))
     there = storage.read_json(storage.join(fetched, PLAN)) if storage.exists(fetched) else making
-    if not force and there == making and not storage.exists(beside):
+    if force or (not storage.exists(fetched) and storage.exists(forced)):
+        folder = forced  # Begun by force before, or stopped on its way into its place: it goes on.
+    elif there == making and not storage.exists(begun):
         folder = fetched
     else:
-        folder = beside
+        folder = begun
         if force or there != making:
             say(f"All {count:,} images are asked for again: {'--force' if force else _changes(there, making)}")
     storage.make_folder(folder)
@@ -117,11 +118,15 @@ def _changes(before: Any, making: dict[str, Any]) -> str:
 
 
 def _put_in_place(output: str, folder: str) -> None:
-    """Lets a folder that is finished take the place of ``fetched/``; what was begun in others goes."""
-    fetched = storage.join(output, FETCHED)
+    """Lets a folder that is finished take the place of ``fetched/``; what was begun otherwise in others stays."""
+    fetched, old = storage.join(output, FETCHED), storage.join(output, f".{FETCHED}-old")
     if folder != fetched:
         record.remove(output, "images")  # The table that is there names the tars that go.
+        storage.remove(old)
+        if storage.exists(fetched):
+            storage.replace(fetched, old)  # Moved, so that a run that is stopped here leaves nothing half removed.
         storage.replace(folder, fetched)
+    storage.remove(old)
     for name in storage.names(output):
         if name.startswith(f".{FETCHED}-"):
-            storage.remove(storage.join(output, name))
+            say(f"{storage.join(output, name)} has images that were begun otherwise; remove it if nobody goes on there")

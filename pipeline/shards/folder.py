@@ -58,8 +58,8 @@ def overlap(first: str, second: str) -> bool:
     if one is other is None:
         if _holds(path, other_path) or _holds(other_path, path):
             return True
-    elif one is None or other is None or not one.equals(other):
-        return False
+    elif one is None or other is None or one.type_name != other.type_name:
+        return False  # Options of a store, as its region, do not make another of it.
     parts, other_parts = (tuple(part for part in p.split("/") if part not in ("", ".")) for p in (path, other_path))
     shorter = min(len(parts), len(other_parts))
     return parts[:shorter] == other_parts[:shorter]

@@ -99,9 +99,10 @@ def test_robots(robots, agent, want):
     [
         *((f"HTTP/1.0 {status} No\r\n\r\nUser-agent: *\nDisallow: /", YES) for status in (400, 401, 403, 404, 410, 451, 304)),
         *((f"HTTP/1.0 {status} No\r\n\r\n", "robots_unreachable") for status in (429, 500, 502, 503)),
-        ("GARBAGE\r\n\r\n", "robots_unreachable"), ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\ncut", "robots_unreachable"),
-        ("HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\nUser-agent: *\nDisallow: /", "robots_unreachable"),
-        ("HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot packed", "robots_unreachable"),
+        ("GARBAGE\r\n\r\n", YES), ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\ncut", YES),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", YES),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\nUser-agent: *\nDisallow: /", NO),
+        ("HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot packed", YES),
         ("HTTP/1.0 302 Found\r\nLocation: /\r\n\r\n", YES), ("HTTP/1.0 301 Moved\r\nLocation: /404.html\r\n\r\n", YES),
         ("HTTP/1.0 302 Found\r\nLocation: /robots.txt\r\n\r\n", YES), ("HTTP/1.0 302 Found\r\n\r\n", YES),
         ("HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n", YES), ("HTTP/1.0 302 Found\r\nLocation: http://10.0.0.1/\r\n\r\n", YES),
@@ -110,7 +111,10 @@ def test_robots(robots, agent, want):
 )  # fmt: skip
 @pytest.mark.parametrize("file", ["robots", "reservations"])
 def test_one_decision_a_host_whatever_it_answers(file, said, want):
-    """A robots.txt that the host fails to give forbids all for now (RFC 9309); a tdmrep.json says nothing then."""
+    """A robots.txt that the host fails to give forbids all for now (RFC 9309), and what of it can be read holds.
+
+    A tdmrep.json says nothing in either case.
+    """
     with Said(**{file: said}) as site:
         guard = Guard(Limits(allow_networks=("127.0.0.0/8",), ask_hosts=True, requests_per_host=1, most_seconds=3))
         words = {outcome(site, f"/good/1.jpg?{i}", guard=guard) for i in range(4)}
@@ -118,6 +122,36 @@ def test_one_decision_a_host_whatever_it_answers(file, said, want):
         loop = 0 if "Location: /robots.txt" not in said else 5 if file == "robots" else 1
         assert site.asked["/robots.txt"] == 1 + loop
         site.shutdown()
+
+
+def test_a_host_that_is_lost_keeps_the_reason():
+    with Said(secure=True) as site:
+        with pytest.raises(Refused, match="^certificate"):
+            Guard(Limits(allow_networks=("127.0.0.0/8",), ask_hosts=True)).open(f"{site.url}/good/1.jpg", timeout=2)
+        site.shutdown()
+    with Said("HTTP/1.0 503 Busy\r\nRetry-After: 7\r\n\r\n") as site:
+        with pytest.raises(Refused) as refusal:
+            Guard(Limits(allow_networks=("127.0.0.0/8",), ask_hosts=True)).open(f"{site.url}/good/1.jpg", timeout=2)
+        assert (refusal.value.reason, refusal.value.retry_after) == ("robots_unreachable", 7)
+        site.shutdown()
+    with pytest.raises(Refused, match="^dns"):
+        Guard(Limits(ask_hosts=True)).open("http://nobody.invalid/1.jpg", timeout=2)
+
+
+def test_hosts_that_are_slow_to_say_hold_nobody_long():
+    """Each of a chain of redirects leads to another origin with a tdmrep.json that drips."""
+    sites = [Said("", f"HTTP/1.0 302 Found\r\nLocation: /slow/{i}\r\n\r\n") for i in range(5)]
+    url = f"{sites[0].url}/good/1.jpg"
+    for site in sites[1:]:
+        url = f"{site.url}/to?url={url}"
+    started = time.monotonic()
+    limits = Limits(allow_networks=("127.0.0.0/8",), ask_hosts=True, most_seconds=0.5)
+    with pytest.raises(Refused, match="too_slow"):
+        Guard(limits).open(url, timeout=2)
+    assert time.monotonic() - started < 3
+    for site in sites:
+        site.shutdown()
+        site.server_close()
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -186,6 +220,14 @@ def test_locations():
     assert reserved("/b/anything", rules)
     assert not reserved("/c", [("/c", False), ("/", True)])
     assert not reserved("/d", [])
+    for path, location in (
+        ("/gr%C3%B6%C3%9Fe/a.jpg", "/größe/"),
+        ("/a%7Eb/x", "/a~b/"),
+        ("/a~b/x", "/a%7eb"),
+        ("/%61", "/a$"),
+        ("/a|b", "/a%7C*$"),
+    ):
+        assert reserved(path, [(location, True)])
 
 
 @given(st.text("ab/", max_size=12), st.text("ab/*$", max_size=8))
@@ -214,6 +256,8 @@ def test_a_hostile_location_is_looked_at_in_linear_time():
         (["ours: noai"], "Ours", True), (["OURS : max-snippet: 5, none"], "ours", True), (["theirs: noai", "ours: nofollow, noindex"], "ours", True),
         (["theirs: noai, max-snippet:1"], "ours", False), (["noarchive: noai"], None, False), (["max-snippet:-1,noai"], "ours", True),
         ([""], None, False), ([":"], None, False), ([":noai"], None, True), (["noai:"], None, True), ([], None, False),
+        (["theirs: noindex, ours: noai"], "ours", True), (["theirs: noindex, ours: noai"], None, False), (["*: noai"], None, True), (["*: noai"], "ours", True),
+        (["noarchive, theirs: noai"], None, True), (["theirs: nofollow", "noai"], None, True),
     ],
 )  # fmt: skip
 def test_directives(values, agent, want):

@@ -56,7 +56,7 @@ def test_folders_apart(places, monkeypatch, form, folder, option):
     ("first", "second", "want"),
     [
         ("memory://a/b", "memory://a/b/c", True), ("memory://a/b", "memory://a/bc", False), ("memory://a", "/a", False),
-        ("memory:///a//b/", "memory://a/b", True), ("s3a://bucket/x?region=x", "s3://bucket/x/y?region=x", True), ("s3://bucket/x?region=x", "s3://other/x?region=x", False),
+        ("memory:///a//b/", "memory://a/b", True), ("s3a://bucket/x?region=x", "s3://bucket/x/y?region=x", True), ("s3://bucket/out?region=x&endpoint_override=s3.x.test", "s3://bucket/out/shards?region=y", True), ("s3://bucket/x?region=x", "s3://other/x?region=x", False),
         ("s3://bucket?region=x", "s3://bucket/x?region=x", True), ("s3://bucket/x?region=x", "memory://bucket/x", False),
     ],
 )  # fmt: skip
