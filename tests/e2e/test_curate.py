@@ -116,10 +116,10 @@ def test_a_changed_recipe_redoes_what_it_changes(finished, work, tmp_path, share
     "overrides",
     [
         ["balance.mode=cap", "balance.texts_per_image=one"],
-        ["dedupe.scope=image"],
         *(
             pytest.param(overrides, marks=pytest.mark.slow)
             for overrides in (
+                ["dedupe.scope=image"],
                 ["balance.tail_share=0.2"],
                 ["balance.mode=none"],
                 ["balance.mode=cap"],
@@ -218,6 +218,7 @@ def test_one_list_without_language(work, tmp_path, shared):
     check(shared, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_other_serves_the_rest(work, tmp_path, shared):
     lists = ", ".join(
         f"{name}: {work}/entries/{file}.txt" for name, file in [("en", "en"), ("zh", "zh"), ("other", "de")]

@@ -202,6 +202,7 @@ def test_another_making_takes_the_place_of_what_is_fetched_when_it_is_complete(s
     assert asked == {*good, "/status/500", "/status/404"}
 
 
+@pytest.mark.slow
 def test_hosts_are_given_the_rest_they_want(site, tmp_path):
     urls = [f"{site.url}/later/7?after=2", f"{site.url}/later/8?after=600", f"{site.url}/good/1.jpg"]
     work = write_work(tmp_path / "work", urls)

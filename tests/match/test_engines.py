@@ -68,7 +68,8 @@ def real_texts(shared) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("form", [FORMS[-1], pytest.param(FORMS[0], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
 def test_real_captions(shared, form):
     """100,000 real texts: every engine against substrings looked up among the forms, and a loop over the entries."""
     with gzip.open(shared / "data" / "entries" / "entries-421k.txt.gz", "rt", encoding="utf-8") as file:

@@ -168,7 +168,8 @@ def second_start(path: Path, home: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("where", ["zip", pytest.param("read-only folder", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["zip", "read-only folder"])
 def test_compiled_once_from_a_zip_and_a_read_only_folder(tmp_path, where):
     home = tmp_path / "home"
     home.mkdir()
