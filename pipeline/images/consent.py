@@ -22,6 +22,8 @@ from pipeline.images.addresses import Refused, Target
 ROBOTS, RESERVATIONS = "/robots.txt", "/.well-known/tdmrep.json"
 ROBOTS_BYTES = 500 * 1024  # that are read of a robots.txt (RFC 9309, section 2.5)
 RESERVATION_BYTES, RESERVATION_RULES = 1 << 20, 1000
+# Why a robots.txt is not there where the image would not be either.
+_LOST = ("dns", "connection", "timeout", "too_slow", "certificate", "tls")
 # What X-Robots-Tag may say, some of it with a value after a colon: none of these is an agent.
 DIRECTIVES = {"all", "none", "noindex", "nofollow", "noarchive", "nocache", "nosnippet", "notranslate", "noimageindex",
               "indexifembedded", "noai", "noimageai", "unavailable_after", "max-snippet", "max-image-preview",
@@ -69,7 +71,7 @@ class Consent:
             content = self.ask(origin + ROBOTS, ROBOTS_BYTES)
         except Refused as refusal:
             word = str(refusal.reason)
-            if word in _LOST:  # The image would come to the same end.
+            if word in _LOST:
                 return refusal
             if word == "http_429" or word.startswith("http_5"):
                 return Refused("robots_unreachable", word, refusal.retry_after)
@@ -84,11 +86,8 @@ class Consent:
         return read_reservations(content)
 
 
-_LOST = ("dns", "connection", "timeout", "too_slow", "certificate", "tls")
-
-
 def read_reservations(content: bytes) -> list[tuple[str, bool]]:
-    """The rules of a tdmrep.json: location, and whether it is reserved. What is no list of rules says nothing.
+    """The rules of a tdmrep.json: location in one spelling, and whether it is reserved. What is no list says nothing.
 
     A list that is longer than anybody reads (1 MB, 1,000 rules) reserves all: what it says cannot be told.
     """
@@ -104,13 +103,13 @@ def read_reservations(content: bytes) -> list[tuple[str, bool]]:
     rules = [rule for rule in found if isinstance(rule, dict) and isinstance(rule.get("location"), str)]
     if len(rules) > RESERVATION_RULES:
         return everything
-    return [(rule["location"], rule.get("tdm-reservation") in (1, "1")) for rule in rules]
+    return [(_normal(rule["location"]), rule.get("tdm-reservation") in (1, "1")) for rule in rules]
 
 
 def reserved(path: str, rules: list[tuple[str, bool]]) -> bool:
     """Whether the first rule whose location fits the path reserves it."""
     path = _normal(path)
-    return next((is_reserved for location, is_reserved in rules if fits(path, _normal(location))), False)
+    return next((is_reserved for location, is_reserved in rules if fits(path, location)), False)
 
 
 def _normal(path: str) -> str:

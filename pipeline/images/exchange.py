@@ -19,10 +19,7 @@ HEAD_BYTES = 256 << 10  # of an answer, interim ones included
 
 
 class Deadline:
-    """The time that an answer may take in all, redirects included.
-
-    The time in ``paused`` does not count.
-    """
+    """The time that an answer may take in all, redirects included; the time in ``paused`` does not count."""
 
     def __init__(self, seconds: float):
         self.end = time.monotonic() + seconds

@@ -30,17 +30,8 @@ from pipeline.tables import Account
 HOSTS = 20
 FETCHED, PLAN = "fetched", "_plan.json"
 # What makes a fetched image what it is, or decides whether it is taken.
-MAKING = (
-    "size",
-    "resize",
-    "only_if_bigger",
-    "format",
-    "quality",
-    "min_side",
-    "max_aspect",
-    "most_bytes",
-    "most_pixels",
-)
+MAKING = ("size", "resize", "only_if_bigger", "format", "quality", "min_side", "max_aspect", "most_bytes",
+          "most_pixels")  # fmt: skip
 # Where later stages find images, and which they take.
 SOURCES = {"root", "prefix", "tars", "fetch", "most_pixels"}
 
@@ -53,7 +44,8 @@ def run(run: Run) -> Outcome:
     options = run.recipe.images
     _check_session(run)
     images = run.cut(asked(run.table("curated")), "asked")
-    folder = _take_up(run.output, options, images.count(), run.force)
+    asked_for = images.count()
+    folder = _take_up(run.output, options, asked_for, run.force)
     first = next_number(folder)
     for turn in range(options.retries + 1):
         now = to_ask(images, tried(run.session, folder), options.retries, first, options.most_wait)
@@ -67,7 +59,7 @@ def run(run: Run) -> Outcome:
     remove_unnamed(folder, named_tars(found))
     _put_in_place(run.output, folder)
     counts = by_reason(found)
-    asked_for, fetched = images.count(), counts.pop(SUCCESS, 0)
+    fetched = counts.pop(SUCCESS, 0)
     notes: dict[str, Any] = {"failures_by_host": failures_by_host(found, HOSTS)}
     if asked_for and fetched / asked_for < 0.5:
         say(
@@ -101,8 +93,8 @@ def _take_up(output: str, options: Images, count: int, force: bool) -> str:
         folder = fetched
     else:
         folder = begun
-        if force or there != making:
-            say(f"All {count:,} images are asked for again: {'--force' if force else _changes(there, making)}")
+    if force or there != making:
+        say(f"All {count:,} images are asked for again: {'--force' if force else _changes(there, making)}")
     storage.make_folder(folder)
     storage.write_json(storage.join(folder, PLAN), making)
     return folder

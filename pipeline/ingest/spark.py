@@ -23,25 +23,12 @@ from pipeline.tables import PAIRS
 FILE_REASONS = (TRUNCATED, UNREADABLE, VALUES_LOST)
 
 
-def pairs(
-    spark: SparkSession,
-    plan: Plan,
-    options: Input,
-    language: Language,
-    model_name: str | None,
-    aliases: dict[str, str],
-) -> DataFrame:
-    """The kept and dropped rows of an input, as ``pairs`` with its pass-through columns and ``dropped``.
+def pairs(rows: DataFrame, passed: list[str]) -> DataFrame:
+    """The kept and dropped rows of ``read`` as ``pairs`` with its pass-through columns and ``dropped``.
 
-    ``model_name``: the file name of the language model among the session's files, for ``language.identify: fasttext``.
-    ``aliases``: the lists that codes of languages find (``pipeline.language.codes``).
     Rows whose ``dropped`` is ``rows_read`` say in ``copies`` how many rows the reader counted.
     """
-    return (
-        read(spark, plan, options, language, model_name, aliases)
-        .transform(add_ids)
-        .transform(drop_repeats, plan.passed.names)
-    )
+    return rows.transform(add_ids).transform(drop_repeats, passed)
 
 
 def read(
@@ -52,7 +39,11 @@ def read(
     model_name: str | None,
     aliases: dict[str, str],
 ) -> DataFrame:
-    """The checked rows of all splits with ``language`` and ``language_score``, one task a split."""
+    """The checked rows of all splits with ``language`` and ``language_score``, one task a split.
+
+    ``model_name``: the file name of the language model among the session's files, for ``language.identify: fasttext``.
+    ``aliases``: the lists that codes of languages find (``pipeline.language.codes``).
+    """
     plan_sent = spark.sparkContext.broadcast(plan)
     max_text_bytes, multiline = options.max_text_bytes, options.multiline
 

@@ -3,7 +3,7 @@
 from pipeline import tables
 from pipeline.entries.lists import list_names
 from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST
-from pipeline.ingest.spark import pairs, reasons, sum_copies
+from pipeline.ingest.spark import pairs, read, reasons, sum_copies
 from pipeline.language.codes import aliases
 from pipeline.language.identify import load_model, model_file
 from pipeline.run import Outcome, Run
@@ -20,16 +20,16 @@ def run(run: Run) -> Outcome:
         load_model(str(file))
         spark.sparkContext.addFile(file.as_uri())
         model = file.name
-    rows = pairs(spark, run.plan, recipe.input, recipe.language, model, aliases(list_names(recipe)))
-    kept = tables.write_accounted(tables.keep_only_reasons(rows, also=("copies", "source_uid")), run.output, "pairs")[
-        None
-    ]
+    rows = read(spark, run.plan, recipe.input, recipe.language, model, aliases(list_names(recipe)))
+    rows = rows.transform(pairs, run.plan.passed.names)
+    rows = rows.transform(tables.keep_only_reasons, ("copies", "source_uid"))
+    kept = tables.write_accounted(rows, run.output, "pairs")[None]
     written = tables.read(spark, tables.staging(run.output, "pairs"))
-    dropped, damaged, lost, read = {}, [], {}, 0
+    dropped, damaged, lost, rows_read = {}, [], {}, 0
     for line in reasons(tables.dropped_rows(spark, run.output, "pairs", written.schema)):
         reason, rows_of = line["dropped"], line["copies"]
         if reason == ROWS_READ:
-            read = rows_of
+            rows_read = rows_of
         elif reason == VALUES_LOST:
             lost[line["file"]] = rows_of
         elif rows_of:
@@ -42,4 +42,4 @@ def run(run: Run) -> Outcome:
     if repeats := sum_copies(written) - kept:
         dropped["duplicate"] = repeats
     notes = {"files": len(run.plan.files), "damaged_files": damaged, "values_lost": dict(sorted(lost.items()))}
-    return Account(read, kept, dict(sorted(dropped.items()))), notes
+    return Account(rows_read, kept, dict(sorted(dropped.items()))), notes

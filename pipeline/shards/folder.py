@@ -45,24 +45,33 @@ def check_apart(recipe: Recipe, output: str, source: str) -> None:
     given, images = recipe.shards.folder, recipe.images
     read = [("--output", output), ("--input", source)]
     read += [("images.root", found_path(images.root))] if images.root is not None else []
-    read += [("images.tars", tar) for tar in list_tars(images.tars)]
     read += [("filter.columns", found_path(folder)) for folder in recipe.filter.columns]
-    for option, place in read:
-        if overlap(found_path(given), place):
-            raise UsageError(f"shards.folder: {given}: overlaps {option} {place}; give a folder apart from it")
+    folder = found_path(given)
+    overlapped = [found for found in read if overlap(folder, found[1])]
+    # Tars are many, and their folders few.
+    above = {"".join((before.rpartition("/")[0], options))
+             for before, options in map(storage.split_options, list_tars(images.tars))}  # fmt: skip
+    overlapped += [("images.tars", place) for place in sorted(above) if lies_in(place, folder)]
+    if overlapped:
+        option, place = overlapped[0]
+        raise UsageError(f"shards.folder: {given}: overlaps {option} {place}; give a folder apart from it")
 
 
 def overlap(first: str, second: str) -> bool:
     """Whether two paths or URLs are one place, or one lies in the other."""
-    (one, path), (other, other_path) = _place(first), _place(second)
+    return lies_in(first, second) or lies_in(second, first)
+
+
+def lies_in(place: str, folder: str) -> bool:
+    """Whether a path or URL is, or lies in, that of a folder."""
+    (one, path), (other, folder_path) = _place(place), _place(folder)
     if one is other is None:
-        if _holds(path, other_path) or _holds(other_path, path):
+        if _holds(folder_path, path):
             return True
     elif one is None or other is None or one.type_name != other.type_name:
         return False  # Options of a store, as its region, do not make another of it.
-    parts, other_parts = (tuple(part for part in p.split("/") if part not in ("", ".")) for p in (path, other_path))
-    shorter = min(len(parts), len(other_parts))
-    return parts[:shorter] == other_parts[:shorter]
+    parts, of_folder = (tuple(part for part in p.split("/") if part not in ("", ".")) for p in (path, folder_path))
+    return parts[: len(of_folder)] == of_folder
 
 
 def _place(path: str) -> tuple[pafs.FileSystem | None, str]:

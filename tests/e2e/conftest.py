@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.curate import curate
 from pipeline.recipe import load_recipe
+from tests.images.site import Site
 from tests.pool import write_pool, write_recipe
 
 
@@ -57,3 +58,11 @@ def finished(work, spark):
     """The output of the recipe as it is. Not to be changed."""
     run(work / "recipe.yaml", work / "finished")
     return work / "finished"
+
+
+@pytest.fixture
+def site():
+    """A site on this machine, with good images and every bad answer."""
+    with Site() as found:
+        yield found
+        found.shutdown()

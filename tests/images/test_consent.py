@@ -227,7 +227,7 @@ def test_locations():
         ("/%61", "/a$"),
         ("/a|b", "/a%7C*$"),
     ):
-        assert reserved(path, [(location, True)])
+        assert reserved(path, read_reservations(json.dumps([{"location": location, "tdm-reservation": 1}]).encode()))
 
 
 @given(st.text("ab/", max_size=12), st.text("ab/*$", max_size=8))

@@ -79,7 +79,7 @@ def test_no_word_of_a_host_gets_into_ours(status, want):
         lambda connection: connection.recv(65536) and connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
     )
     with pytest.raises(Refused) as refusal:
-        guard().open(f"http://127.0.0.1:{server.port}/x", timeout=2)
+        guard().open(server.url, timeout=2)
     assert (refusal.value.reason, refusal.value.retry_after) == want
     assert "3000000000" not in str(refusal.value)
 
@@ -91,7 +91,8 @@ def test_no_word_of_a_host_gets_into_ours(status, want):
         ("", b"0\r\n" + b"a: b\r\n" * 20_000, "too_many_bytes"), ("X: " + "y" * 60_000 + "\r\n", b"", "bad_answer"),
     ],
 )  # fmt: skip
-def test_bytes_that_are_no_body_are_limited_too(head, more, want):
+@pytest.mark.parametrize("secure", [False, True])
+def test_bytes_that_are_no_body_are_limited_too(head, more, want, secure):
     """Chunk extensions, tiny chunks, trailers, and headers, on and on and fast."""
 
     def serve(connection):
@@ -102,7 +103,7 @@ def test_bytes_that_are_no_body_are_limited_too(head, more, want):
 
     started = time.monotonic()
     limits = Limits(allow_networks=("127.0.0.0/8",), most_bytes=2_000_000, most_seconds=20)
-    assert outcome(f"http://127.0.0.1:{Raw(serve).port}/x", limits) == want
+    assert outcome(Raw(serve, secure).url, limits) == want
     assert time.monotonic() - started < 10
 
 
@@ -110,7 +111,7 @@ def test_packed_bytes_are_limited_too():
     content = gzip.compress(jpeg(3)) + bytes(2_000_000)
     head = b"HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
     server = Raw(lambda connection: connection.recv(65536) and connection.sendall(head + content))
-    assert outcome(f"http://127.0.0.1:{server.port}/x") == "too_many_bytes"
+    assert outcome(server.url) == "too_many_bytes"
 
 
 def test_time_is_for_all_redirects_together(site):
@@ -123,22 +124,27 @@ def test_time_is_for_all_redirects_together(site):
 class Raw:
     """A server of bare sockets, each given to a function in a thread of its own."""
 
-    def __init__(self, serve):
+    def __init__(self, serve, secure=False):
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.serve, self.count = serve, 0
+        self.url = f"{'https' if secure else 'http'}://127.0.0.1:{self.socket.getsockname()[1]}/x"
+        self.serve, self.context = serve, None
+        if secure:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(certificate())
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self):
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self.socket.accept()
-                self.count += 1
                 threading.Thread(target=self._one, args=(connection,), daemon=True).start()
 
     def _one(self, connection):
-        with contextlib.suppress(OSError), connection:
-            self.serve(connection)
+        with contextlib.suppress(OSError):
+            if self.context is not None:
+                connection = self.context.wrap_socket(connection, server_side=True)
+            with connection:
+                self.serve(connection)
 
 
 def drip(connection):
@@ -163,19 +169,19 @@ def reset(connection):
     ],
 )  # fmt: skip
 def test_handshakes_that_fail(serve, want):
-    assert outcome(f"https://127.0.0.1:{Raw(serve).port}/x") == want
+    assert outcome(Raw(serve).url.replace("http:", "https:")) == want
 
 
 def test_a_handshake_that_drips_ends():
     for limits, want in ((LOCAL, "timeout"), (Limits(allow_networks=("127.0.0.0/8",), most_seconds=0.7), "too_slow")):
         started = time.monotonic()
-        assert outcome(f"https://127.0.0.1:{Raw(drip).port}/x", limits) == want
+        assert outcome(Raw(drip).url.replace("http:", "https:"), limits) == want
         assert time.monotonic() - started < 3
 
 
 def test_answers_that_end_at_once():
     for serve in (reset, lambda connection: connection.recv(65536) and None):
-        assert outcome(f"http://127.0.0.1:{Raw(serve).port}/x") == "connection"
+        assert outcome(Raw(serve).url) == "connection"
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -183,22 +189,14 @@ def test_a_head_without_end(secure):
     """Interim answers and header lines on and on, fast: not a byte is late, and yet it ends."""
 
     def serve(connection, line):
-        if secure:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate())
-            connection = context.wrap_socket(connection, server_side=True)
         connection.recv(65536)
         while True:
             connection.sendall(line * 1000)
             time.sleep(0.01)
 
-    limits = Limits(allow_networks=("127.0.0.0/8",), most_seconds=1.0)
-    scheme = "https" if secure else "http"
-    for line, want in (
-        (b"HTTP/1.1 100 Continue\r\n\r\n", "bad_answer"), (b"HTTP/1.1 200 OK\r\n", "bad_answer"), (b"x" * 70_000, "bad_answer"),
-    ):  # fmt: skip
-        server = Raw(lambda connection, line=line: serve(connection, line))
-        assert outcome(f"{scheme}://127.0.0.1:{server.port}/x", limits) == want
+    for line in (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"x" * 70_000):
+        server = Raw(lambda connection, line=line: serve(connection, line), secure)
+        assert outcome(server.url) == "bad_answer"
 
 
 def test_a_certificate_of_nobody():

@@ -79,3 +79,14 @@ def test_a_run_that_is_stopped_on_the_way_into_place_loses_nothing(tmp_path, mon
     if force and steps == 0:
         finish(tmp_path, options, "again.tar", force=True)
         assert fetched(tmp_path) == {"new.tar", "again.tar"}
+
+
+def test_what_is_asked_for_again_is_said_before(tmp_path, capsys):
+    finish(tmp_path, FIRST, "first.tar")
+    assert "asked for again" not in capsys.readouterr().out
+    for options, force, why in ((OTHER, False, "images.quality was 95, is 77"), (FIRST, True, "--force")):
+        stage._take_up(str(tmp_path), options, 1234, force)
+        assert f"All 1,234 images are asked for again: {why}" in capsys.readouterr().out
+    storage.write_json(str(tmp_path / "fetched" / stage.PLAN), {"plan": "of an older version"})
+    stage._take_up(str(tmp_path), FIRST, 5, False)
+    assert "All 5 images are asked for again: how those that are there were made" in capsys.readouterr().out

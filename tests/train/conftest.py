@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
 from pipeline.shards.pictures import local_content
 from pipeline.shards.pictures import pictures as loading
@@ -102,3 +103,27 @@ def train():
 
     alone = Processes(0, 1, 1, torch.device("cpu"))
     return lambda recipe, folder, **options: loop.train(recipe, folder, alone, **options)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory, shard_set):
+    """The folder of a model that knows the colours and shapes of ``shard_set``."""
+    import torch
+
+    from pipeline.train.loop import train
+    from pipeline.train.processes import Processes
+    from pipeline.train.recipe import load_train_recipe
+
+    settings = SMALL | {"steps": "150", "batch": "20", "optimizer.warmup": "10", "optimizer.lr": "0.003", "log.every": "50",
+                        "log.checkpoint": "150"}  # fmt: skip
+    recipe = load_train_recipe("nano", [f"{key}={value}" for key, value in settings.items()], [str(shard_set)])
+    folder = tmp_path_factory.mktemp("run")
+    train(recipe, folder, Processes(0, 1, 1, torch.device("cpu")))
+    return folder / "model"
+
+
+def invoke(app, *arguments):
+    """Runs a command that is to succeed."""
+    found = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert found.exit_code == 0
+    return found

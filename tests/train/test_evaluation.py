@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from pipeline.errors import UsageError
 from pipeline.train import evaluate, moderate, score, search, tag
@@ -18,31 +17,7 @@ from pipeline.train.retrieval import Pairs, embed_pairs, picture_ranks, retrieva
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
-from .conftest import COLOURS, SHAPES, picture, write_tar
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, shard_set):
-    import torch
-
-    from pipeline.train.loop import train
-    from pipeline.train.processes import Processes
-    from pipeline.train.recipe import load_train_recipe
-
-    from .conftest import SMALL
-
-    settings = SMALL | {"steps": "150", "batch": "20", "optimizer.warmup": "10", "optimizer.lr": "0.003", "log.every": "50",
-                        "log.checkpoint": "150"}  # fmt: skip
-    recipe = load_train_recipe("nano", [f"{key}={value}" for key, value in settings.items()], [str(shard_set)])
-    folder = tmp_path_factory.mktemp("run")
-    train(recipe, folder, Processes(0, 1, 1, torch.device("cpu")))
-    return folder / "model"
-
-
-def invoke(app, *arguments):
-    found = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
-    assert found.exit_code == 0
-    return found
+from .conftest import COLOURS, SHAPES, invoke, picture, write_tar
 
 
 def random_pairs(pictures=9, texts=25, seed=0):
@@ -271,66 +246,3 @@ def test_pairs_of_a_set(model, shard_set, tmp_path):
     assert (pairs.picture_of[:30] == np.arange(30)).all()
     assert (pairs.picture_of[30:] == np.arange(30)).all()
     assert np.allclose(np.linalg.norm(pairs.texts, axis=1), 1, atol=1e-5)
-
-
-BAD = {"empty": b"", "text": b"no picture", "bomb": huge("PNG"), "smaller bomb": huge("JPEG", 12_000, 9_000)}
-
-
-def test_what_cannot_be_read_ends_no_evaluation(model, tmp_path, capsys):
-    """Retrieval leaves such samples out, also where several have one picture, and classification such pictures."""
-    members = {}
-    for number in range(20):
-        content = list(BAD.values())[number % 5 - 1] if number % 5 else picture(COLOURS[number // 5], "circle")
-        members |= {
-            f"{number:03d}.png": content,
-            f"{number:03d}.txt": b"text",
-            f"{number:03d}.cls": b"%d" % (number // 5),
-        }
-    folder = tmp_path / "set"
-    (folder / "test").mkdir(parents=True)
-    (folder / "classnames.txt").write_text("\n".join(COLOURS[:4]))
-    tar = write_tar(folder / "test" / "0.tar", members)
-    out = invoke(
-        evaluate.app, "--model", model, "--shards", tar, "--classification", folder, "--output", tmp_path / "e.json"
-    )
-    found = json.loads((tmp_path / "e.json").read_text())
-    assert found["retrieval"]["all"]["pictures"] == found["retrieval"]["all"]["texts"] == 4
-    assert found["retrieval"]["all"]["unreadable"] == 16
-    assert "16 samples are left out" in out.stdout
-    assert (found["classification"]["set"]["pictures"], found["classification"]["set"]["unreadable"]) == (4, 16)
-    nothing = write_tar(
-        tmp_path / "bad.tar", {name: content for name, content in members.items() if name[:3] in ("001", "002")}
-    )
-    with pytest.raises(UsageError, match="no picture can be read"):
-        embed_pairs(Encoder(model), ShardSet([str(nothing)], tmp_path), lambda done: None)
-
-
-def test_what_cannot_be_read_ends_no_search(model, tmp_path):
-    members = {"1.png": picture("red", "circle"), "1.txt": b"red", "2.png": picture("blue", "cross"), "2.txt": b"blue"}
-    for number, content in enumerate(BAD.values(), 3):
-        members |= {f"{number}.png": content, f"{number}.txt": b"text"}
-    tar, page = write_tar(tmp_path / "set.tar", members), tmp_path / "page.html"
-    out = invoke(search.app, "index", "--model", model, "--shards", tar, "--index", tmp_path / "index")
-    assert "2 pictures, 4 unreadable" in out.stdout
-    # The second picture is damaged after that.
-    content = tar.read_bytes()
-    at = content.index(members["2.png"])
-    tar.write_bytes(content[:at] + huge("PNG") + content[at + len(huge("PNG")) :])
-    out = invoke(search.app, "query", "--index", tmp_path / "index", "--text", "red", "--output", page)
-    assert "1 pictures unreadable" in out.stdout
-    assert page.read_text().count("<li>") == 1
-
-
-@pytest.mark.parametrize("name", [*BAD, "missing"])
-def test_a_picture_that_is_asked_for_and_cannot_be_read(model, tmp_path, name):
-    tar = write_tar(tmp_path / "set.tar", {"1.png": picture("red", "circle"), "1.txt": b"red"})
-    invoke(search.app, "index", "--model", model, "--shards", tar, "--index", tmp_path / "index")
-    file = tmp_path / "asked.png"
-    if name != "missing":
-        file.write_bytes(BAD[name])
-    with pytest.raises(UsageError, match="--picture .*asked.png: not a picture that can be read"):
-        search.query(tmp_path / "index", None, file, 3, tmp_path / "page.html", None)
-    if name != "missing":
-        (tmp_path / "entries.txt").write_text("red\n")
-        with pytest.raises(UsageError, match="asked.png: not a picture that can be read"):
-            tag.main(model, tmp_path / "entries.txt", [file], 5, "{c}", None, None)
