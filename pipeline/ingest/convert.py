@@ -15,6 +15,7 @@ from pipeline.ingest.columns import BYTES, TEXTS, is_list, is_uuid
 
 BEYOND_LONG = 2.0**63
 BEYOND_INT = 2**31
+AROUND = "".join(map(chr, range(0x21)))  # white space and control characters
 
 
 def decoded(column: pa.Array) -> pa.Array:
@@ -29,6 +30,15 @@ def decoded(column: pa.Array) -> pa.Array:
             column = pc.run_end_decode(column)
         else:
             return column
+
+
+def as_url(column: pa.Array) -> pa.Array:
+    """Texts as URLs: without what browsers leave off around them (WHATWG URL, section 4.4), ``//host/x`` of HTTPS."""
+    trimmed = pc.ascii_trim(column, characters=AROUND)
+    without_scheme = pc.starts_with(trimmed, "//")
+    if not pc.any(without_scheme).as_py():
+        return trimmed
+    return pc.if_else(without_scheme, pc.binary_join_element_wise("https:", trimmed, ""), trimmed)
 
 
 def as_bytes(column: pa.Array) -> pa.Array:

@@ -147,7 +147,7 @@ def _open_text(split: Split, preset: Preset) -> tuple[Split, pa.Schema]:
     else:
         columns, data_start = names, bom
         where = names.index(preset.columns["url"])
-        if values and (len(values) != len(names) or "://" not in values[where]):
+        if values and (len(values) != len(names) or "//" not in values[where]):
             raise UsageError(
                 f"input.preset: {split.path}: the first row has no URL in column {where + 1} "
                 f"(found {(values[where] if where < len(values) else values[0])[:60]!r}); "

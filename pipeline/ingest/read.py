@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.ingest.convert import as_bytes, as_id, as_size, fit, utf8
+from pipeline.ingest.convert import as_bytes, as_id, as_size, as_url, fit, utf8
 from pipeline.ingest.delimited import delimited_batches
 from pipeline.ingest.json_lines import json_batches
 from pipeline.ingest.plan import Plan, Split
@@ -116,8 +116,8 @@ def check_rows(
     """A raw batch in ``schema``, with the first thing that is wrong with a row in ``dropped``.
 
     In this order: ``missing_url``, ``empty_text`` (null, or nothing but white space), ``text_too_long``, ``nul``,
-    ``invalid_utf8``, ``bad_url`` (no ``scheme://``), ``bad_language`` (of a language column). Values of other columns
-    that became null, as they do not fit, are counted by column in ``lost``.
+    ``invalid_utf8``, ``bad_url`` (no ``scheme://``, once it is trimmed), ``bad_language`` (of a language column).
+    Values of other columns that became null, as they do not fit, are counted by column in ``lost``.
     """
     rows = batch.num_rows
     columns = {
@@ -141,6 +141,7 @@ def check_rows(
         else:
             lost[plan.preset.columns[name]] += pc.sum(invalid).as_py() or 0
     _mark(reason, 2, pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values["text"])), 0))
+    values["url"] = as_url(values["url"])
     _mark(reason, 6, pc.invert(pc.match_substring_regex(values["url"], URL)))
     if "language" in values:
         given = values["language"] = pc.if_else(pc.equal(values["language"], ""), None, values["language"])

@@ -52,6 +52,21 @@ def read(path, max_text_bytes=1 << 20, multiline=True, language_column=False, **
 
 
 @pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        (" http://x/1 ", "http://x/1"), ("\t\r\nhttp://x/1\x1f\n", "http://x/1"), ("http://x/a b ", "http://x/a b"), ("//x/1", "https://x/1"),
+        (" //x/1", "https://x/1"), ("http://x/ü", "http://x/ü"), ("http://x/\u00a0", "http://x/\u00a0"), ("http://x//y", "http://x//y"),
+        ("///x", "https:///x"), ("//", None), ("/x", None), ("   ", None), ("// x", None),
+    ],
+)  # fmt: skip
+def test_urls_are_trimmed_and_those_without_scheme_are_https(tmp_path, given, want):
+    pq.write_table(pa.table({"url": [given, "http://x/0"], "text": ["a", "b"]}), tmp_path / "a.parquet")
+    first, second = read(tmp_path / "a.parquet")[0]
+    assert (first["dropped"], first["url"] if want else None) == (None if want else "bad_url", want)
+    assert second["url"] == "http://x/0"
+
+
+@pytest.mark.parametrize(
     "kind", [pa.binary(), pa.large_binary(), pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.binary())]
 )
 def test_reasons_of_parquet_rows(tmp_path, kind):
