@@ -51,7 +51,7 @@ STAGES = {
     "dedupe": Stage(("clusters",), ("match",), dedupe.run, "Looking for near-duplicates"),
     "balance": Stage(("entry_counts", "thresholds", "curated"), ("match", "dedupe"), balance.run, "Balancing"),
     "images": Stage(("images",), ("balance",), images.run, "Fetching images", (images.FETCHED,)),
-    "filter": Stage(("filtered", "pictures"), ("ingest", "balance", "images"), filtering.run, "Filtering"),
+    "filter": Stage(("filtered", "image_hashes"), ("ingest", "balance", "images"), filtering.run, "Filtering"),
     "rebalance": Stage(
         ("final_entry_counts", "final_thresholds", "final"), ("balance", "filter"), balance.rebalance, "Balancing again"
     ),
@@ -63,7 +63,7 @@ OURS = {"recipe.yaml", "summary.json", "manifest.json", "README.md", "distributi
 
 
 def stages_of(recipe: Recipe) -> list[str]:
-    """The stages that a recipe has: images only where they are fetched, shards only where pictures are at hand."""
+    """The stages that a recipe has: images only where they are fetched, shards only where images are at hand."""
     at_hand = {
         "images": recipe.images.fetch,
         "filter": filters(recipe),
@@ -88,7 +88,7 @@ class _Job:
     plan: Plan | None
     lists: dict[str, EntryList] | None
     force: bool
-    files: list  # with pictures, or that the filter reads
+    files: list  # with images, or that the filter reads
 
 
 def curate(

@@ -11,13 +11,13 @@ TABLES = {
     "entry_counts": "every entry with the number of pairs that match it and its probability",
     "thresholds": "the threshold t of every entry list",
     "curated": "the curated pairs, with the probability by which each was kept",
-    "images": "every picture that was asked for, and what became of it",
+    "images": "every image that was asked for, and what became of it",
     "filtered": "the curated pairs that passed the filter",
-    "pictures": "the pictures that were looked at: hashes, size, and why one was dropped",
+    "image_hashes": "the images that were looked at: hashes, size, and why one was dropped",
     "final": "the pairs of balancing again over what passed",
     "final_entry_counts": "the entries with the estimated counts of that",
     "final_thresholds": "the thresholds of that",
-    "shards": "the curated pairs with their pictures, as webdataset tars",
+    "shards": "the curated pairs with their images, as webdataset tars",
 }
 
 

@@ -1,16 +1,16 @@
-"""The stage ``shards``: ``curated`` and its pictures to webdataset tars."""
+"""The stage ``shards``: ``curated`` and its images to webdataset tars."""
 
 from importlib.util import find_spec
 
 from pipeline import storage, tables
 from pipeline.errors import UsageError
-from pipeline.places.stage import check_images, picture_places, pictures_at_a_time
+from pipeline.places.stage import check_images, image_places, images_at_a_time
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.recipe_file import found_path
 from pipeline.run import Outcome, Run
+from pipeline.shards.content import image_loader
 from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear
-from pipeline.shards.pictures import pictures
-from pipeline.shards.spark import without_picture, write_shards
+from pipeline.shards.spark import without_image, write_shards
 from pipeline.tables import Account
 
 
@@ -25,11 +25,11 @@ def run(run: Run) -> Outcome:
     staging = tables.staging(run.output, "shards")
     storage.remove(staging)
     storage.make_folder(staging)
-    curated, content, refused = picture_places(run, run.table(source))
+    curated, content, refused = image_places(run, run.table(source))
     if recipe.images.fetch or recipe.images.tars:
-        # Shards are numbered by the pairs that have a picture, so that all are full.
+        # Shards are numbered by the pairs that have an image, so that all are full.
         curated = run.cut(curated, "located")
-        dropped = without_picture(curated)
+        dropped = without_image(curated)
         curated, pairs = curated.where("status = 'success'"), rows_in - sum(dropped.values())
     blur = recipe.shards.blur
     if blur is not None and blur not in curated.columns:
@@ -39,7 +39,7 @@ def run(run: Run) -> Outcome:
     if recipe.shards.folder is not None:  # Only now: the set before stays where the recipe is wrong.
         folder = found_path(recipe.shards.folder)
         clear(folder, recipe.name)
-    load, at_a_time = pictures(content, blur, recipe.images.most_pixels), pictures_at_a_time(run)
+    load, at_a_time = image_loader(content, blur, recipe.images.most_pixels), images_at_a_time(run)
     written = write_shards(curated, pairs, recipe.shards.samples, folder, load, at_a_time, *more)
     shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
     for line in shards:
@@ -63,7 +63,7 @@ def run(run: Run) -> Outcome:
 
 
 def check_shards(recipe: Recipe, fetching: bool, output: str, source: str) -> None:
-    """Raises ``UsageError`` where there are no pictures for shards, or their folder is another's or overlaps others.
+    """Raises ``UsageError`` where there are no images for shards, or their folder is another's or overlaps others.
 
     ``fetching``: the stage images is to run. ``source``: where the tables before are.
     """
@@ -72,7 +72,7 @@ def check_shards(recipe: Recipe, fetching: bool, output: str, source: str) -> No
         check_owner(found_path(recipe.shards.folder), recipe.name)
         check_apart(recipe, output, source)
     if fetching and not images.fetch:
-        raise UsageError("images.fetch: found false; pictures are fetched where it is true")
+        raise UsageError("images.fetch: found false; images are fetched where it is true")
     if images.fetch and find_spec("img2dataset") is None:
         raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
     if not (images.fetch or images.tars or images.root):
