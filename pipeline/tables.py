@@ -56,7 +56,8 @@ PAIRS = extended(
     copies=LONG,
 )
 ENTRIES = ArrayType(INT)
-MATCHED = extended(PAIRS, entry_list=STRING, entries=ENTRIES, draw=DOUBLE)
+MATCH = {"entry_list": STRING, "entries": ENTRIES, "draw": DOUBLE}
+MATCHED = extended(PAIRS, **MATCH)
 CURATED = extended(MATCHED, keep_probability=DOUBLE)
 CLUSTERS = extended(StructType(), pair_id=LONG, cluster_id=LONG, kept=BOOLEAN)
 ENTRY_COUNTS = pa.schema(
@@ -88,6 +89,11 @@ def arrow_schema(schema: StructType, passed: pa.Schema | None = None) -> pa.Sche
     """The schema of a table's files: what Spark makes of it and of the pass-through columns behind it."""
     more = from_arrow_schema(passed).fields if passed else []
     return to_arrow_schema(StructType([*schema.fields, *more]), timezone="UTC")
+
+
+def with_columns(schema: pa.Schema, **columns: DataType) -> pa.Schema:
+    """The schema of a table's files with more columns at its end."""
+    return pa.schema([*schema, *arrow_schema(extended(StructType(), **columns))])
 
 
 @dataclass

@@ -78,6 +78,12 @@ class Files:
         names = [name for name in storage.names(folder) if name.endswith(".parquet") and name[0] not in "._"]
         return cls(tuple(storage.join(folder, name) for name in names))
 
+    def schema(self) -> pa.Schema:
+        """The schema of the files."""
+        filesystem, inner = storage.open_filesystem(self.paths[0])
+        with filesystem.open_input_file(inner) as file:
+            return pq.read_schema(file)
+
     def read(self, bucket: int, buckets: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows of a bucket of ``buckets``, in order of pair_id, some columns of them (``pair_id`` among them).
 

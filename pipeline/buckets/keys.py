@@ -43,3 +43,10 @@ def overlapping(first: int, end: int, buckets: int) -> range:
         return range(0)
     low, high = ((value + (1 << 63)) * buckets >> 64 for value in (first, end - 1))
     return range(low, high + 1)
+
+
+def among(ids: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Whether each id is one of ``some``, which are ascending."""
+    if not len(some):
+        return np.zeros(len(ids), bool)
+    return some[np.minimum(np.searchsorted(some, ids), len(some) - 1)] == ids

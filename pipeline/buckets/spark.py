@@ -13,7 +13,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pipeline import storage
 from pipeline.buckets.blocks import BLOCKS, by_part, rows_of
 from pipeline.buckets.files import bucket_file, write_bucket
-from pipeline.buckets.scatter import Scatter, in_schema
+from pipeline.buckets.scatter import Scatter, Spool, in_schema
 from pipeline.buckets.totals import RANGE, Totals
 
 Batches = Iterator[pa.RecordBatch]
@@ -51,10 +51,11 @@ def write_rows(rows: DataFrame, folder: str, buckets: int) -> None:
     schema, spool = to_arrow_schema(rows.schema, timezone="UTC"), f"{folder}-rows"
 
     def scatter(batches: Batches) -> Batches:
-        there = Scatter(spool_file(spool), buckets)
+        there = Scatter(new_spool(spool), buckets)
         for batch in batches:
             yield from there.add(batch)
         yield from there.rest()
+        there.spool.close()
 
     def write(bucket: int, parts: Parts) -> Batches:
         together = (pa.concat_tables(tables, promote_options="default") for _, tables in parts)
@@ -68,8 +69,14 @@ def write_rows(rows: DataFrame, folder: str, buckets: int) -> None:
         storage.make_folder(new)
     totals(shuffle(rows.mapInArrow(scatter, from_arrow_schema(BLOCKS)), buckets, write))
     storage.remove(spool)
+    fill(folder, buckets, schema)
+
+
+def fill(folder: str, buckets: int, schema: pa.Schema) -> None:
+    """Writes an empty file for each bucket without one: Spark runs no task where it sees that there is no row."""
+    there = set(storage.names(folder))
     for bucket in range(buckets):
-        if not storage.exists(bucket_file(folder, bucket)):  # Spark runs no task where it sees that there is no row.
+        if storage.base_name(bucket_file(folder, bucket)) not in there:
             write_bucket(folder, bucket, "0", iter(()), schema)
 
 
@@ -78,9 +85,9 @@ def attempt() -> str:
     return str(TaskContext.get().taskAttemptId())
 
 
-def spool_file(folder: str) -> str:
-    """A file of the running attempt alone, for rows on their way."""
-    return storage.join(folder, attempt())
+def new_spool(folder: str) -> Spool:
+    """What the running attempt of a task sends rows through, with a file in a folder of its stage."""
+    return Spool(storage.join(folder, attempt()))
 
 
 def totals(blocks: DataFrame, size: int | None = None) -> Totals:

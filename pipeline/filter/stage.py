@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage, tables
+from pipeline.buckets.spark import write_rows
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.filter.duplicates.near import Known
@@ -77,7 +78,8 @@ def run(run: Run) -> Outcome:
     dropped = tables.write_accounted(tables.keep_only_reasons(rows), run.output, "passed")
     kept = dropped.pop(None)
     passed = tables.read(run.session, tables.staging(run.output, "passed")).select(*curated.columns)
-    tables.write_sorted(passed, run.output, "filtered", recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE)))
+    files = recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE))
+    write_rows(passed, tables.staging(run.output, "filtered"), files)
     if refused:
         notes["refused_members"] = refused
     return Account(tables.count_rows(run.folder("curated")), kept, dict(sorted(dropped.items()))), notes

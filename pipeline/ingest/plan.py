@@ -104,7 +104,9 @@ def plan(options: Input, language_column: bool) -> Plan:
     split_bytes = min(MOST_BYTES, max(LEAST_BYTES, total // SPLITS))
     looked = files if options.pass_through else files[:: -(-len(files) // OPENED)]
     with ThreadPoolExecutor(16) as pool:
-        opened = dict(zip(looked, pool.map(lambda file: open_file(file[0], file[1], options, preset), looked), strict=True))
+        opened = dict(
+            zip(looked, pool.map(lambda file: open_file(file[0], file[1], options, preset), looked), strict=True)
+        )
     readable = [found for found in opened.values() if found.schema is not None]
     if not readable:
         first = opened[looked[0]].split
@@ -113,7 +115,9 @@ def plan(options: Input, language_column: bool) -> Plan:
     for path, schema in schemas:
         check_columns(path, schema, preset, options.pass_through)
     passed = passed_schema(options.pass_through, schemas, len(schemas) < len(readable))
-    unopened = [Split(path, format_of(path, options.format), 0, size, size=size, opened=False) for path, size, _ in files]
+    unopened = [
+        Split(path, format_of(path, options.format), 0, size, size=size, opened=False) for path, size, _ in files
+    ]
     splits = [
         part
         for file, whole in zip(files, unopened, strict=True)

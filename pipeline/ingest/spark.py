@@ -17,11 +17,11 @@ from pipeline.buckets.blocks import block
 from pipeline.buckets.files import write_bucket
 from pipeline.buckets.hashing import pair_ids
 from pipeline.buckets.scatter import Scatter, in_schema
-from pipeline.buckets.spark import Batches, Parts, attempt, run_tasks, shuffle, spool_file, totals
+from pipeline.buckets.spark import Batches, Parts, attempt, new_spool, run_tasks, shuffle, totals
 from pipeline.buckets.totals import Totals
 from pipeline.ingest.distinct import distinct
 from pipeline.ingest.plan import Plan, Split
-from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split, rows_schema
+from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split
 from pipeline.language.identify import identify
 from pipeline.language.label import label_rows
 from pipeline.recipe import Input, Language
@@ -38,7 +38,9 @@ def write_pairs(
     spark: SparkSession, plan: Plan, options: Input, language: Language, model: str | None, aliases: dict[str, str],
     folder: str, spool: str,
 ) -> Totals:  # fmt: skip
-    """Writes the buckets of ``pairs`` into ``folder``, rows on their way into ``spool``; the lines count rows by (reason, file or column, if any).
+    """Writes the buckets of ``pairs`` into ``folder``, rows on their way into ``spool``.
+
+    The lines count rows by reason, and by file or column where the reason is of one.
 
     ``model``: the file name of the language model among the session's files, for ``language.identify: fasttext``.
     ``aliases``: the lists that codes of languages find (``pipeline.language.codes``).
@@ -52,7 +54,7 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
     plan = replace(plan, splits=(), files=())
 
     def read(splits: list[Split]) -> Batches:
-        rows, dropped = Scatter(spool_file(spool), plan.buckets, plan.parts), Totals()
+        rows, dropped = Scatter(new_spool(spool), plan.buckets, plan.parts), Totals()
         for split in splits:
             for batch in read_split(split, plan, options):
                 batch = with_language(batch, SparkFiles.get(model) if model else None)
@@ -60,6 +62,7 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
                 count_dropped(batch, dropped)
                 yield from rows.add(with_ids(batch.filter(pc.is_null(batch.column("dropped")))))
         yield from rows.rest()
+        rows.spool.close()
         yield block(0, dropped.rows_of_lines(), LAST)
 
     return read
