@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.buckets.totals import Totals
+from pipeline.compiled import compiled
 
 # A list's matches are held as ids until there are this many times fewer than its entries would take as a dense array.
 DENSE_SHARE = 8
@@ -33,10 +34,11 @@ class EntryCounter:
         codes = coded.indices.to_numpy(zero_copy_only=False)
         offsets = entries.offsets.to_numpy()
         ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
-        of_match = np.repeat(codes, np.diff(offsets))
+        one = len(coded.dictionary) == 1
+        of_match = None if one else np.repeat(codes, np.diff(offsets))
         of_ids = None if weights is None else np.repeat(weights, np.diff(offsets))
         for code, name in enumerate(coded.dictionary.to_pylist()):
-            rows, matches = (slice(None),) * 2 if len(coded.dictionary) == 1 else (codes == code, of_match == code)
+            rows, matches = (slice(None),) * 2 if one else (codes == code, of_match == code)
             pairs = int((codes == code).sum() if weights is None else weights[rows].sum())
             self.pairs[name] = self.pairs.get(name, 0) + pairs
             self._add(name, ids[matches], None if of_ids is None else of_ids[matches])
@@ -50,8 +52,11 @@ class EntryCounter:
         if name not in self._dense:
             self._dense[name] = np.zeros(self.sizes[name], np.int64)
             for held, held_weights in zip(self._ids.pop(name, []), self._weights.pop(name, []), strict=True):
-                self._dense[name] += _sums(held, held_weights, self.sizes[name])
-        self._dense[name] += _sums(ids, weights, self.sizes[name])
+                add_weights(self._dense[name], held, held_weights)
+        if weights is None:
+            add_ones(self._dense[name], ids)
+        else:
+            add_weights(self._dense[name], ids, weights)
 
     def add_to(self, totals: Totals, starts: dict[str, int]) -> None:
         """Adds what was counted to ``totals``: by flat index (``starts`` of each list), and ``(pairs, list)`` lines."""
@@ -64,13 +69,23 @@ class EntryCounter:
                 held = np.concatenate(self._ids.get(name) or [np.zeros(0, np.int32)])
                 weights = np.concatenate(self._weights.get(name) or [np.zeros(0, np.int64)])
                 seen, places = np.unique(held, return_inverse=True)
-                found = _sums(places, weights, len(seen))
+                found = np.zeros(len(seen), np.int64)
+                np.add.at(found, places, weights)
             totals.count(seen + starts[name], found)
 
 
-def _sums(ids: np.ndarray, weights: np.ndarray | None, size: int) -> np.ndarray:
-    """The summed weight (1 each where None) of each id below ``size``, int64; exact below 2^53 a batch."""
-    return np.bincount(ids, weights, minlength=size).astype(np.int64)
+@compiled
+def add_ones(counts, ids):
+    """Counts each id."""
+    for i in range(len(ids)):
+        counts[ids[i]] += 1
+
+
+@compiled
+def add_weights(counts, ids, weights):
+    """Adds the weight of each id."""
+    for i in range(len(ids)):
+        counts[ids[i]] += weights[i]
 
 
 class ListCounts:
@@ -150,5 +165,7 @@ def flat_ids(lists: pa.Array, entries: pa.ListArray, starts: dict[str, int]) -> 
     offsets = entries.offsets.to_numpy().astype(np.int64)
     ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
     offsets = offsets - offsets[0]
+    if len(row_start) == 1:
+        return ids + row_start[0], offsets
     of_row = row_start[coded.indices.to_numpy(zero_copy_only=False)] if len(row_start) else np.zeros(0, np.int64)
     return ids + np.repeat(of_row, np.diff(offsets)), offsets

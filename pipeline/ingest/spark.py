@@ -14,7 +14,7 @@ from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from pipeline.buckets.blocks import block
-from pipeline.buckets.files import write_bucket
+from pipeline.buckets.files import CODED, write_bucket
 from pipeline.buckets.hashing import pair_ids
 from pipeline.buckets.scatter import Scatter, in_schema
 from pipeline.buckets.spark import Batches, Parts, attempt, new_spool, run_tasks, shuffle, totals
@@ -119,7 +119,7 @@ def writer(plan: Plan, folder: str):
                 found.lines[COLLISION, None] += collided
                 yield in_schema(with_image_ids(kept), schema)
 
-        found.lines[KEPT, None] = write_bucket(folder, bucket, attempt(), rows(), schema)
+        found.lines[KEPT, None] = write_bucket(folder, bucket, attempt(), rows(), schema, CODED)
         yield from found.blocks()
 
     return write

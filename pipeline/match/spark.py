@@ -8,7 +8,7 @@ from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from pipeline.balance.counts import EntryCounter, ListCounts
-from pipeline.buckets.files import Files, read_file, write_bucket
+from pipeline.buckets.files import CODED, Files, read_file, write_bucket
 from pipeline.buckets.hashing import draws
 from pipeline.buckets.spark import Batches, attempt, run_tasks, totals
 from pipeline.buckets.totals import Totals
@@ -24,9 +24,9 @@ def write_matched(
 ) -> Totals:  # fmt: skip
     """Writes ``matched`` into ``folder``; lines count the rows kept and, by reason and language, dropped.
 
-    Numbers and lines hold the entry counts too, for ``ListCounts``. ``schema``: of ``matched``. ``sizes``: the number
-    of entries of each list; ``files``: the name, among the session's files, of its saved matcher. ``one_list``: there is
-    exactly one list and no language (``language.identify: none``).
+    The entry counts are there too, for ``ListCounts``. ``schema``: of ``matched``. ``sizes``: the number of entries of
+    each list; ``files``: the name, among the session's files, of its saved matcher. ``one_list``: there is exactly one
+    list and no language (``language.identify: none``).
     """
     starts = ListCounts(sizes).starts
 
@@ -46,7 +46,7 @@ def write_matched(
                 counter.add(batch.column("entry_list"), batch.column("entries"))
                 yield batch.append_column("draw", pa.array(draws(batch.column("pair_id").to_numpy(), seed)))
 
-        found.lines[KEPT, None] = write_bucket(folder, bucket, attempt(), rows(), schema)
+        found.lines[KEPT, None] = write_bucket(folder, bucket, attempt(), rows(), schema, CODED)
         counter.add_to(found, starts)
         yield from found.blocks()
 
