@@ -37,10 +37,12 @@ class Taken:
 
 
 def measured(command: list[str], environment: dict[str, str] | None = None) -> Taken:
-    """Runs a command in the project's folder and says what it took. This process must have no other children.
+    """Runs a command in the project's folder and says what it took; this process may have no other children.
 
     Raises ``PipelineError`` with what the command said last where it fails.
     """
+    if psutil.Process().children():
+        raise PipelineError("a command is measured by a process that has no other children")
     if sys.platform != "linux" or ctypes.CDLL(None).prctl(_BECOME_SUBREAPER, 1, 0, 0, 0) != 0:
         raise UsageError("a tree of processes is measured on Linux alone")
     surroundings = os.environ | {"PYTHONPATH": str(PROJECT)} | (environment or {})

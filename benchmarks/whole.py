@@ -53,7 +53,7 @@ def main(
             found = compare(work, size, scope.split(","), t, 1 if size == WARM_PAIRS else turns)
             facts += found if size != WARM_PAIRS else []
             shutil.rmtree(work / "pool")
-    table = Table(title=f"{os.cpu_count()} cores, t {t:,}, best of {turns}", header_style="bold")
+    table = Table(title=f"{os.cpu_count()} cores, t {t:,}, best of {turns}", header_style="bold", pad_edge=False)
     for heading in ("pairs", "", "seconds", "core-seconds", "peak GB", "kept"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for fact in facts:
@@ -65,7 +65,7 @@ def main(
             ("peak_bytes", f"{fact['peak_bytes'] / 1e9:.2f}"),
         ):
             fact[f"{key}_ratio"] = fact[key] / peer[key]
-            cells.append(f"{shown} {fact[f'{key}_ratio']:6.2f}x")
+            cells.append(f"{shown} {fact[f'{key}_ratio']:5.1f}x")
         table.add_row(f"{fact['pairs']:,}", fact["way"], *cells, f"{fact['kept']:,}")
     results.print(table)
     say("x: times what the script takes. Memory: PSS of the tree, sampled every half second.")
