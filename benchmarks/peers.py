@@ -40,7 +40,7 @@ from pipeline.progress import results, say
 
 SHINGLE, PERMUTATIONS, THRESHOLD = 5, 128, 0.8
 WARM_TEXTS, GROUP_ROWS = 2_000, 100_000
-OURS, TEXT_DEDUP, DAFT, DAFT_IGRAPH = "ours", "text-dedup", "Daft, its stars", "Daft and igraph"
+OURS, TEXT_DEDUP, DAFT, DAFT_IGRAPH = "ours", "text-dedup", "Daft", "Daft, igraph"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "DAFT_ANALYTICS_ENABLED": "0"}
 app = new_app()
 
@@ -69,8 +69,10 @@ def main(
             facts = found if size == most else []
     made = max(0, most - len(real))
     title = f"{len(chosen):,} texts, about {made:,} of them recombined" if made else f"{len(chosen):,} real texts"
-    table = Table(title=f"{title}; Jaccard {THRESHOLD}, {PERMUTATIONS} permutations", header_style="bold")
-    for heading in ("shingles", "", "seconds", "takes", "core-seconds", "peak GB", "kept"):
+    table = Table(
+        title=f"{title}; Jaccard {THRESHOLD}, {PERMUTATIONS} permutations", header_style="bold", pad_edge=False
+    )
+    for heading in ("shingles", "", "seconds", "takes", "core-s", "peak GB", "kept"):
         table.add_column(heading, justify="right" if heading not in ("", "shingles") else "left", no_wrap=True)
     for fact in facts:
         if "failed" in fact:
@@ -86,7 +88,7 @@ def main(
     for fact in facts:
         if "failed" in fact:
             say(f"{fact['way']}, {fact['shingle_by']}: {fact['failed']}")
-    say("takes: times what ours takes. Memory: PSS of the tree, sampled every half second.")
+    say("takes: times what ours takes. Memory: the tree's PSS, sampled.")
     write_json(name, {"texts": len(chosen), "recombined": made, "threshold": THRESHOLD, "runs": facts})
 
 

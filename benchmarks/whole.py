@@ -54,7 +54,7 @@ def main(
             facts += found if size != WARM_PAIRS else []
             shutil.rmtree(work / "pool")
     table = Table(title=f"{os.cpu_count()} cores, t {t:,}, best of {turns}", header_style="bold", pad_edge=False)
-    for heading in ("pairs", "", "seconds", "core-seconds", "peak GB", "kept"):
+    for heading in ("pairs", "", "seconds", "core-s", "peak GB", "kept"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for fact in facts:
         peer = next(f for f in facts if f["pairs"] == fact["pairs"] and f["way"] == SCRIPT)
@@ -65,10 +65,10 @@ def main(
             ("peak_bytes", f"{fact['peak_bytes'] / 1e9:.2f}"),
         ):
             fact[f"{key}_ratio"] = fact[key] / peer[key]
-            cells.append(f"{shown} {fact[f'{key}_ratio']:5.1f}x")
+            cells.append(f"{shown} {fact[f'{key}_ratio']:5.2f}x")
         table.add_row(f"{fact['pairs']:,}", fact["way"], *cells, f"{fact['kept']:,}")
     results.print(table)
-    say("x: times what the script takes. Memory: PSS of the tree, sampled every half second.")
+    say("x: times what the script takes. Memory: the tree's PSS, sampled.")
     write_json(name, {"cores": os.cpu_count(), "t": t, "turns": turns, "runs": facts})
 
 
