@@ -185,7 +185,7 @@ def test_files_that_are_not_opened_before_may_be_damaged(tmp_path, monkeypatch):
     parquet(folder / first, url=["http://x"], caption=["t"])
     parquet(folder / second, url=["http://x"], text=[5])
     (folder / third).write_bytes((folder / third).read_bytes()[:-9])
-    csv, tsv, packed = ([n for n in closed if n.endswith(end)][0] for end in (".csv", ".tsv", ".jsonl.gz"))
+    csv, tsv, packed = (next(n for n in closed if n.endswith(end)) for end in (".csv", ".tsv", ".jsonl.gz"))
     (folder / csv).write_text("url,words\nhttp://x/1,t\n")
     (folder / tsv).write_text("url\ttext\nhttp://x/1\tt\n", "utf-32")
     (folder / packed).write_bytes((folder / packed).read_bytes()[:-40])
