@@ -17,6 +17,7 @@ from pipeline.buckets.blocks import rows_of
 from pipeline.buckets.files import Files
 from pipeline.buckets.spark import run_tasks, shuffle
 from pipeline.components.spark import connect
+from pipeline.dedupe import spark as dedupe
 from pipeline.dedupe.bands import LARGE_BUCKET, bands_and_rows
 from pipeline.dedupe.shingles import long_enough, normalise, shingles
 from pipeline.dedupe.signatures import SEED
@@ -232,6 +233,29 @@ def test_a_large_bucket_makes_a_star(spark, cut, tmp_path):
     proposed = shuffle(hashed, 4, proposer(3)).where(f"part = {PAIRS}").toArrow()
     compared = sum(rows_of(batch, row).num_rows for batch in proposed.to_batches() for row in range(batch.num_rows))
     assert 2000 <= compared < 2000 * LARGE_BUCKET * bands / 2
+
+
+@pytest.mark.parametrize("most", [1, 100, 64 << 20])
+def test_texts_are_sent_a_few_at_a_time(tmp_path, monkeypatch, most):
+    """With every candidate the text of its smaller pair, in the order of the other's bucket; each once."""
+    monkeypatch.setattr(dedupe, "SENT_BYTES", most)
+    rows = [(spread(i), "x", f"Text of  number {i}") for i in range(30)]
+    matched, texts = write_matched(tmp_path / "matched", rows, 3), {row[0]: normalise(row[2]) for row in rows}
+    mine = sorted(i for i in texts if i < -(2**63) + 2**64 // 3)
+    pairs = [(a, b) for a in mine for b in texts if a < b]
+    a, b = (pa.array(column, pa.int64()) for column in zip(*pairs, strict=True))
+    tables_there = [
+        pa.table({"a": a[at : at + 7], "b": b[at : at + 7]}) for at in range(0, len(pairs), 5)
+    ]  # some twice
+    sent = list(dedupe.reader_of_left(matched)(0, iter([(PAIRS, iter(tables_there))])))
+    assert (len(sent) > 1) == (most < 1000)
+    found = [
+        (batch["target"][row].as_py(), *line.values())
+        for batch in sent
+        for row in range(batch.num_rows)
+        for line in rows_of(batch, row).to_pylist()
+    ]
+    assert sorted(found) == sorted(((b + 2**63) * 3 >> 64, a, b, texts[a]) for a, b in pairs)
 
 
 @pytest.mark.parametrize("texts", [[], ["short"], ["one text alone of its kind", "and another that is not like it"]])
