@@ -189,14 +189,6 @@ def write_accounted(rows: DataFrame, output: str, name: str) -> dict[str | None,
     return counts
 
 
-def dropped_rows(spark: SparkSession, output: str, name: str, schema: StructType) -> DataFrame:
-    """The dropped rows that ``write_accounted`` left in staging, with their reason in ``dropped``."""
-    everything = staging(output, f"{name}-accounted")
-    if not any(n.startswith("dropped=") for n in storage.names(everything)):
-        return spark.createDataFrame([], extended(schema, dropped=STRING))
-    return read(spark, everything)
-
-
 def write(rows: DataFrame, output: str, name: str) -> DataFrame:
     """Writes a DataFrame to staging and returns it read back: its lineage is cut there."""
     target = staging(output, name)

@@ -8,6 +8,8 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PROJECT.glob("pipeline/**/*.py"))
 STAGES = ("ingest", "language", "entries", "match", "dedupe", "balance", "images", "filter", "shards")
+# What serves several stages: none of them, so that their Spark sides may use its own.
+SHARED = ("buckets", "components", "places")
 
 
 def imports(file: Path) -> set[str]:
@@ -38,6 +40,22 @@ def test_no_stage_uses_the_spark_side_of_another(file):
     others = [i for i in imports(file) if i.startswith("pipeline.") and ".spark" in i and i.split(".")[1] in STAGES]
     others = [i for i in others if i.split(".")[1] != own]
     assert not others
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name)
+def test_the_spark_side_of_what_is_shared_is_for_spark_sides(file):
+    """What serves several stages uses no stage's Spark side, and plain modules use none at all."""
+    own, found = name(file).split("/")[0], [i for i in imports(file) if i.startswith("pipeline.") and ".spark" in i]
+    if own in SHARED:
+        assert not [i for i in found if i.split(".")[1] not in SHARED]
+    if file.name not in ("spark.py", "stage.py") and "/" in name(file):
+        assert not [i for i in found if i.split(".")[1] in SHARED]
+
+
+def test_every_folder_is_a_stage_or_shared_or_apart():
+    folders = {name(file).split("/")[0] for file in MODULES if "/" in name(file)}
+    apart = {"demo", "report", "train"}
+    assert folders == {*STAGES, *SHARED, *apart}
 
 
 @pytest.mark.parametrize("file", MODULES, ids=name)

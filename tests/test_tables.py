@@ -1,54 +1,33 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from pipeline import tables
-from pipeline.tables import row_groups
+from pipeline.buckets.spark import write_rows
 
 
-def test_row_groups_do_not_depend_on_batches(monkeypatch):
-    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 10)
-    monkeypatch.setattr(tables, "ROW_GROUP_BYTES", 25)
-    table = pa.table({"id": range(60), "text": ["x" * (i % 7) for i in range(60)]})
-    cuts = []
-    for size in (1, 3, 7, 60):
-        groups = list(row_groups(iter(table.to_batches(max_chunksize=size)), table.schema))
-        assert pa.concat_tables(groups).equals(table)
-        assert all(column.num_chunks == 1 for group in groups for column in group.columns)
-        cuts.append([group.num_rows for group in groups])
-    assert all(cut == cuts[0] for cut in cuts)
-    assert max(cuts[0]) <= 10
-    assert len(cuts[0]) > 6
+def test_the_schema_of_files_is_what_spark_makes_of_them(spark, tmp_path):
+    """With the columns that are passed through behind it, and more at its end."""
+    passed = pa.schema({"x": pa.list_(pa.float32()), "at": pa.timestamp("us", "UTC"), "n": pa.decimal128(20, 0)})
+    schema = tables.with_columns(tables.arrow_schema(tables.PAIRS, passed), **tables.MATCH)
+    assert schema.names == [*tables.PAIRS.names, *passed.names, *tables.MATCH]
+    assert schema.field("n").type == passed.field("n").type
+    pq.write_table(schema.empty_table(), tmp_path / "t.parquet")
+    found = tables.read(spark, str(tmp_path))
+    assert found.columns == schema.names
+    assert found.select(*tables.PAIRS.names).schema == tables.PAIRS
+    assert found.schema["entries"].dataType == tables.ENTRIES
 
 
-def test_row_groups_of_nothing_and_of_long_texts(monkeypatch):
-    monkeypatch.setattr(tables, "ROW_GROUP_BYTES", 5)
-    schema = pa.schema({"text": pa.string()})
-    assert list(row_groups(iter(()), schema)) == []
-    batch = pa.record_batch({"text": ["x" * 9, "", "abc", "de", "f"]})
-    assert [g.num_rows for g in row_groups(iter([batch]), schema)] == [1, 3, 1]
-
-
-@pytest.mark.parametrize("files", [1, 3])
-def test_write_sorted(spark, tmp_path, files):
-    rows = spark.createDataFrame(
-        [(i * 7919 % 1000 - 500, f"text {i}") for i in range(1000)], "pair_id bigint, text string"
-    )
-    found = []
-    for name, partitions in (("a", 1), ("b", 7)):
-        tables.write_sorted(rows.repartition(partitions, "text"), str(tmp_path), name, files)
-        parts = sorted((tmp_path / ".staging" / name).iterdir())
-        assert [p.name for p in parts] == [f"part-{i:05d}.parquet" for i in range(files)]
-        for part in parts:
-            ids = pq.read_table(part)["pair_id"].to_pylist()
-            assert ids == sorted(ids)
-        found.append([part.read_bytes() for part in parts])
-    assert found[0] == found[1]
-
-
-def test_write_sorted_of_nothing(spark, tmp_path):
-    tables.write_sorted(spark.createDataFrame([], "pair_id bigint, text string"), str(tmp_path), "a", 1)
-    assert tables.count_rows(str(tmp_path / ".staging" / "a")) == 0
+def test_a_table_in_buckets_is_one_of_ours(spark, tmp_path):
+    rows = spark.createDataFrame([(i * 2**58, f"text {i}") for i in range(-20, 20)], "pair_id bigint, text string")
+    write_rows(rows, tables.staging(str(tmp_path), "t"), 3)
+    tables.commit(str(tmp_path), "t")
+    assert tables.count_rows(str(tmp_path / "t")) == 40
+    assert tables.read(spark, str(tmp_path / "t")).schema == rows.schema
+    assert tables.read_arrow(str(tmp_path / "t"))["pair_id"].to_pylist() == [i * 2**58 for i in range(-20, 20)]
+    files = tables.describe_files(spark, str(tmp_path), ["t"])
+    assert [file["path"] for file in files] == [f"t/part-{i:05d}.parquet" for i in range(3)]
+    assert sum(file["rows"] for file in files) == 40
 
 
 def test_write_accounted(spark, tmp_path):

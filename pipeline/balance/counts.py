@@ -66,7 +66,7 @@ class EntryCounter:
                 seen = np.flatnonzero(self._dense[name])
                 found = self._dense[name][seen]
             else:
-                held = np.concatenate(self._ids.get(name) or [np.zeros(0, np.int32)])
+                held = np.concatenate(self._ids.get(name) or [np.zeros(0, np.int32)]).astype(np.int64)
                 weights = np.concatenate(self._weights.get(name) or [np.zeros(0, np.int64)])
                 seen, places = np.unique(held, return_inverse=True)
                 found = np.zeros(len(seen), np.int64)

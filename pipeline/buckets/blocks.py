@@ -90,3 +90,8 @@ def rows_of(batch: pa.RecordBatch, row: int) -> pa.Table:
 def _opened(file: str) -> pa.NativeFile:
     filesystem, path = storage.open_filesystem(file)
     return filesystem.open_input_file(path)
+
+
+def close_files() -> None:
+    """Closes what ``rows_of`` opened: an open file that is removed keeps its place on the disk, and workers live on."""
+    _opened.cache_clear()

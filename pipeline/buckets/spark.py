@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from pipeline import storage
-from pipeline.buckets.blocks import BLOCKS, by_part, rows_of
+from pipeline.buckets.blocks import BLOCKS, by_part, close_files, rows_of
 from pipeline.buckets.files import bucket_file, write_bucket
 from pipeline.buckets.scatter import Scatter, Spool, in_schema
 from pipeline.buckets.totals import RANGE, Totals
@@ -40,7 +40,10 @@ def shuffle(
     """Brings blocks to their targets: ``work`` gets the number of its target and its rows, a part at a time."""
 
     def work_batches(batches: Batches) -> Batches:
-        yield from work(TaskContext.get().partitionId(), by_part(batches))
+        try:
+            yield from work(TaskContext.get().partitionId(), by_part(batches))
+        finally:
+            close_files()
 
     there = blocks.repartitionById(targets, F.col("target")).sortWithinPartitions("part")
     return there.mapInArrow(work_batches, from_arrow_schema(schema))
@@ -48,7 +51,9 @@ def shuffle(
 
 def write_rows(rows: DataFrame, folder: str, buckets: int) -> None:
     """Writes rows in any order as a table in buckets: the bytes of its files depend on the rows alone."""
-    schema, spool = to_arrow_schema(rows.schema, timezone="UTC"), f"{folder}-rows"
+    schema = to_arrow_schema(rows.schema, timezone="UTC")
+    before, options = storage.split_options(folder)
+    spool = f"{before}-rows{options}"
 
     def scatter(batches: Batches) -> Batches:
         there = Scatter(new_spool(spool), buckets)

@@ -65,14 +65,3 @@ def write_pairs(ids, firsts, sizes, large, a, b):
             for j in range(i + 1, end):
                 a[at], b[at] = ids[i], ids[j]
                 at += 1
-
-
-def open_bucket(bands: np.ndarray, large: int = LARGE_BUCKET) -> tuple[int, int, int]:
-    """What to do at the end of a batch, whose last bucket may go on in the next one: (ready, first, end).
-
-    Rows [:ready] can be paired now; rows [first:end] belong before the next batch. A bucket that is large already is
-    paired now, and its first ``large + 1`` rows go on: they keep it large and hold its smallest id.
-    """
-    first = int(np.searchsorted(bands, bands[-1])) if len(bands) else 0
-    rows = len(bands) - first
-    return (first, first, len(bands)) if rows <= large else (len(bands), first, first + large + 1)

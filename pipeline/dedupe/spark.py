@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline.balance.counts import EntryCounter, ListCounts
-from pipeline.buckets.blocks import BLOCKS, block, blocks
+from pipeline.buckets.blocks import BLOCKS, block, blocks, runs
 from pipeline.buckets.files import Files, read_file, write_bucket
 from pipeline.buckets.hashing import hashes
 from pipeline.buckets.keys import among, bucket_of
@@ -40,6 +40,8 @@ from pipeline.tables import CLUSTERS, arrow_schema
 # So many rows (hash, id, digest) are compared by one task.
 TASK_ROWS, MOST_TASKS = 2_000_000, 16_384
 SIGNED_ROWS = 1 << 13
+# Spark takes at most 2 GB at once; so many bytes of texts are sent together.
+SENT_BYTES = 64 << 20
 # The parts of what a task gets: rows of bands and of digests; pairs to compare, and edges that are settled.
 BANDS, DIGESTS, PAIRS, EDGES = range(4)
 WORDS, WHITE_SPACE = "words", r"[ \t\n\x0b\f\r]+"
@@ -120,7 +122,10 @@ def reader_of_left(matched: Files) -> Callable:
             left = texts_of(matched, bucket, a)
             order = np.argsort(b, kind="stable")
             rows = pa.table({"a": a[order], "b": b[order], "left": left.take(pa.array(order))})
-            yield blocks(bucket_of(b[order], len(matched.paths)), rows, PAIRS)
+            target = bucket_of(rows["b"].to_numpy(), len(matched.paths))
+            sizes = pc.binary_length(rows["left"]).to_numpy().astype(np.int64)
+            for start, end in zip(*runs(np.cumsum(sizes) // SENT_BYTES, 0), strict=True):
+                yield blocks(target[start:end], rows.slice(start, end - start), PAIRS)
 
     return read
 

@@ -1,12 +1,14 @@
 """One row a pair: of rows equal in (url, text) the smallest by all columns stays, and says how many there were."""
 
+import struct
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# A column counts as it does in Spark: nulls first, texts by their bytes, NaN above all numbers.
+# A column counts as it does in Spark: nulls first, texts by their bytes, NaN above all numbers; but 0.0 comes before
+# -0.0, which Spark takes for equal, so that which of two rows stays does not depend on which came first.
 RANKED = (pa.types.is_integer, pa.types.is_string, pa.types.is_binary, pa.types.is_boolean, pa.types.is_date,
           pa.types.is_timestamp, pa.types.is_time)  # fmt: skip
 
@@ -52,11 +54,11 @@ def rank(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _key(value: Any) -> tuple:
-    """What sorts as Spark sorts the value: of one column, so of one kind or null."""
+    """What sorts as the value does: of one column, so of one kind or null."""
     if value is None:
         return (0,)
     if isinstance(value, float):
-        return (1, value != value, 0.0 if value != value else value)
+        return (1, value != value, 0.0 if value != value else value, struct.pack(">d", value))
     if isinstance(value, list):
         return (1, tuple(map(_key, value)))
     return (1, value)

@@ -92,7 +92,7 @@ class Plan:
                 found.append([])
                 held = 0
             found[-1].append(split)
-            held += split.size + FILE_BYTES * (split.start == 0)
+            held += split.size + FILE_BYTES * (split.start == split.data_start)
         return found
 
 

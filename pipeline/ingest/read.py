@@ -57,8 +57,7 @@ def read_split(split: Split, plan: Plan, options: Input) -> Iterator[pa.RecordBa
     bad: Counter = Counter()
     lost: Counter = Counter()
     read = 0
-    if not split.opened:
-        split = _opened(split, options, plan)
+    split = opened(split, options, plan)
     if split.damage:
         bad[UNREADABLE] += 0
     else:
@@ -76,10 +75,12 @@ def read_split(split: Split, plan: Plan, options: Input) -> Iterator[pa.RecordBa
     yield _in_schema(counted, len(lines), schema)
 
 
-def _opened(split: Split, options: Input, plan: Plan) -> Split:
-    """A split of a whole file that was not looked at before; one that lacks a column is damaged."""
-    found = open_file(split.path, split.size, options, plan.preset)
+def opened(split: Split, options: Input, plan: Plan) -> Split:
+    """The split, or, where its file was not looked at before, what is seen of it now: what is wrong is its damage."""
+    if split.opened:
+        return split
     try:
+        found = open_file(split.path, split.size, options, plan.preset)
         if found.schema is not None:
             check_columns(split.path, found.schema, plan.preset, plan.passed.names)
     except UsageError as error:

@@ -4,7 +4,7 @@ from collections import Counter
 
 from pipeline import storage, tables
 from pipeline.entries.lists import list_names
-from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST
+from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST, opened
 from pipeline.ingest.spark import KEPT, write_pairs
 from pipeline.language.codes import aliases
 from pipeline.language.identify import load_model, model_file
@@ -35,7 +35,9 @@ def run(run: Run) -> Outcome:
         if reason in (TRUNCATED, UNREADABLE):
             damaged.append({"file": file, "reason": reason, "rows_lost": rows})
     kept, rows_read = (found.lines[reason, None] for reason in (KEPT, ROWS_READ))
-    why = {split.path: split.damage for split in run.plan.splits if split.damage}
+    named = {line["file"] for line in damaged}
+    splits = [opened(split, recipe.input, run.plan) for split in run.plan.splits if split.path in named]
+    why = {split.path: split.damage for split in splits if split.damage}
     for line in damaged:
         line["error"] = why.get(line["file"], "ends too early" if line["reason"] == TRUNCATED else "cannot be decoded")
     notes = {"files": len(run.plan.files), "damaged_files": damaged, "values_lost": dict(sorted(lost.items()))}

@@ -1,26 +1,39 @@
-"""Balancing as DataFrames: draws of independent code, nesting, realised counts, one text an image, the cap."""
+"""Balancing by tasks: draws of independent code, nesting, realised counts, one text an image, the cap, weights."""
 
 import struct
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xxhash
 
+from pipeline import tables
+from pipeline.balance.counts import WEIGHT_UNIT, ListCounts
+from pipeline.balance.draw import COLUMNS, Draw
+from pipeline.balance.pool import Pool
 from pipeline.balance.size import grid_thresholds
 from pipeline.balance.spark import (
+    ABOVE_FIRST,
+    EXPECTED,
+    KEPT,
+    SIZE_UNIT,
     cap_cutoffs,
-    choose,
-    chosen_texts,
+    count_drawn,
     count_entries,
     expected_sizes,
-    only_chosen,
-    survivors,
+    write_drawn,
 )
+from pipeline.balance.texts.spark import choose_texts, count_texts
 from pipeline.balance.thresholds import entry_limits, followed, probabilities
-from pipeline.match.spark import draw
+from pipeline.buckets.files import Files
+from tests.buckets.written import write_table
 
 SIZES = {"en": 60, "de": 25}
+START = {"de": 0, "en": 25}
 
 
 def hashed(seed: int, pair_id: int) -> int:
@@ -28,7 +41,7 @@ def hashed(seed: int, pair_id: int) -> int:
     return xxhash.xxh64(struct.pack("<q", pair_id), seed=inner).intdigest()
 
 
-def pool(seed=0, rows=4000):
+def pairs(seed=0, rows=4000):
     """Pairs with Zipf-like entries: (pair_id, image_id, entry_list, entries)."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(-(2**63), 2**63 - 1, rows)
@@ -41,89 +54,172 @@ def pool(seed=0, rows=4000):
     return found
 
 
+PAIRS = pairs()
+
+
+def with_draws(seed, found=None) -> pa.Table:
+    ids, images, lists, entries = zip(*(PAIRS if found is None else found), strict=True)
+    draws = [(hashed(seed, pair_id) >> 11) * 2.0**-53 for pair_id in ids]
+    entries = pa.array(entries, pa.list_(pa.int32()))
+    return pa.table({"pair_id": ids, "image_id": images, "entry_list": lists, "entries": entries, "draw": draws})
+
+
 @pytest.fixture(scope="module")
-def matched(spark):
-    return spark.createDataFrame(
-        pool(), "pair_id bigint, image_id string, entry_list string, entries array<int>"
-    ).cache()
+def matched(tmp_path_factory):
+    """The pool with the draws of a seed, in six buckets."""
+    folder, made = tmp_path_factory.mktemp("matched"), {}
+
+    def of(seed):
+        if seed not in made:
+            made[seed] = Pool(write_table(folder / str(seed), with_draws(seed), 6))
+        return made[seed]
+
+    return of
 
 
-def drawn(matched, seed, t, mode="sample", one=False):
-    rows = matched.withColumn("draw", draw(seed))
-    counts = count_entries(rows, SIZES)
-    limits = followed(counts, {"en": float(t)})
-    chosen = chosen_texts(rows, seed) if one else None
-    cutoffs = None
-    if mode == "cap":
-        candidates = only_chosen(rows, chosen) if one else rows
-        cutoffs = cap_cutoffs(candidates, count_entries(candidates, SIZES), entry_limits(counts, limits))
-    found = choose(rows, mode, counts, probabilities(counts, entry_limits(counts, limits)), cutoffs, chosen)
-    return found.toArrow(), counts, limits
+@pytest.fixture(scope="module")
+def counts(spark, matched):
+    return count_entries(spark, matched(3), SIZES)
+
+
+def limits_of(counts, t):
+    return followed(counts, {"en": float(t)})
+
+
+def draw_of(spark, pool, counts, t, mode="sample"):
+    limits = entry_limits(counts, limits_of(counts, t))
+    cutoffs = cap_cutoffs(spark, pool, count_entries(spark, pool, SIZES), limits) if mode == "cap" else None
+    return Draw(mode, counts.starts, probabilities(counts, limits), cutoffs)
+
+
+def drawn(spark, pool, draw, folder, files=3):
+    """What was counted, and the table that was written."""
+    schema = tables.with_columns(pool.pairs.schema(), keep_probability=tables.DOUBLE)
+    folder.mkdir(parents=True)
+    found = count_drawn(spark, pool, draw, SIZES)
+    write_drawn(spark, pool, draw, str(folder), files, schema)
+    written = sorted(folder.iterdir())
+    assert [file.name for file in written] == [f"part-{i:05d}.parquet" for i in range(files)]
+    table = pa.concat_tables([pq.read_table(file) for file in written])
+    assert table["pair_id"].to_pylist() == sorted(table["pair_id"].to_pylist())
+    assert found.lines[KEPT, None] == table.num_rows
+    kept = ListCounts.of_totals(SIZES, found)
+    assert kept.counts.tolist() == counted(
+        zip(*(table[name].to_pylist() for name in ("entry_list", "entries")), strict=True)
+    )
+    return found.lines, table
+
+
+def counted(matches) -> list[int]:
+    flat = np.zeros(sum(SIZES.values()), np.int64)
+    for name, entries in matches:
+        flat[[START[name] + entry for entry in entries]] += 1
+    return flat.tolist()
 
 
 def kept_ids(table):
-    return {
-        i
-        for i, reason in zip(table["pair_id"].to_pylist(), table["dropped"].to_pylist(), strict=True)
-        if reason is None
-    }
+    return set(table["pair_id"].to_pylist())
 
 
-@pytest.mark.parametrize("seed", [0, 1, -5, 2**62])
-def test_draws_are_those_of_python_xxhash(spark, seed):
-    ids = [0, 1, -1, 2**63 - 1, -(2**63), 123456789]
-    rows = spark.createDataFrame([(i,) for i in ids], "pair_id bigint").withColumn("draw", draw(seed)).collect()
-    for row in rows:
-        assert row.draw == (hashed(seed, row.pair_id) >> 11) * 2.0**-53
+def decided(pool, draw):
+    """(pair, kept, keep probability) of every pair, without Spark."""
+    for batch in pool.read(0, 1, COLUMNS):
+        kept, share = draw.decide(batch)
+        yield from zip(batch.to_pylist(), kept.tolist(), share.tolist(), strict=True)
 
 
-def test_a_smaller_t_gives_a_subset(matched):
-    ten, twenty = (kept_ids(drawn(matched, 3, t)[0]) for t in (10, 20))
-    assert ten < twenty
+def test_entries_are_counted(counts):
+    assert counts.counts.tolist() == counted((name, entries) for _, _, name, entries in PAIRS)
+    assert counts.pairs == {name: sum(pair[2] == name for pair in PAIRS) for name in ("de", "en")}
 
 
-def test_kept_counts_over_seeds_are_as_expected(matched):
+def test_a_smaller_t_gives_a_subset(spark, matched, counts, tmp_path):
+    kept = {}
+    for t in (10, 20):
+        draw = draw_of(spark, matched(3), counts, t)
+        lines, table = drawn(spark, matched(3), draw, tmp_path / str(t))
+        kept[t] = kept_ids(table)
+        assert kept[t] == {line["pair_id"] for line, stays, _ in decided(matched(3), draw) if stays}
+        assert lines["not_drawn", None] == len(PAIRS) - len(kept[t])
+    assert kept[10] < kept[20]
+
+
+def test_keep_probabilities_by_the_formula(spark, matched, counts, tmp_path):
+    """1 - prod(1 - min(1, t / count)), in exact fractions; a pair is kept where its draw is below it."""
+    limits = limits_of(counts, 30)
+    _, table = drawn(spark, matched(3), draw_of(spark, matched(3), counts, 30), tmp_path / "t")
+    share = {}
+    for pair_id, _, name, entries in PAIRS:
+        gone = Fraction(1)
+        for entry in entries:
+            gone *= 1 - min(Fraction(1), Fraction(limits[name]) / int(counts.of_list(name)[entry]))
+        share[pair_id] = float(1 - gone)
+    for line in table.to_pylist():
+        assert line["keep_probability"] == pytest.approx(share[line["pair_id"]], rel=1e-12)
+    assert kept_ids(table) == {i for i, p in share.items() if (hashed(3, i) >> 11) * 2.0**-53 < p}
+
+
+def test_kept_counts_over_seeds_are_as_expected(spark, matched, counts):
     """|kept - sum of keep_probability| <= 5 sqrt(V), summed over 20 seeds, for entries of variance of at least 25."""
     kept = np.zeros(sum(SIZES.values()))
     expected, variance = np.zeros_like(kept), np.zeros_like(kept)
-    start = {"de": 0, "en": SIZES["de"]}
+    draw = draw_of(spark, matched(3), counts, 30)
     for seed in range(20):
-        table, _, _ = drawn(matched, seed, 30)
-        for line in table.select(["entry_list", "entries", "keep_probability", "dropped"]).to_pylist():
-            at = [start[line["entry_list"]] + e for e in line["entries"]]
-            kept[at] += line["dropped"] is None
-            expected[at] += line["keep_probability"]
-            variance[at] += line["keep_probability"] * (1 - line["keep_probability"])
+        for line, stays, share in decided(matched(seed), draw):
+            at = [START[line["entry_list"]] + e for e in line["entries"]]
+            kept[at] += stays
+            expected[at] += share
+            variance[at] += share * (1 - share)
     tested = variance >= 25
     assert tested.sum() > 20
     assert (np.abs(kept - expected)[tested] <= 5 * np.sqrt(variance[tested])).all()
 
 
-def test_expected_and_realised_size(matched):
-    table, counts, _ = drawn(matched, 11, 25)
-    expected = expected_sizes(matched, counts, grid_thresholds(counts, np.array([25.0, 1e9])))
-    share = table["keep_probability"].to_numpy()
+def test_expected_and_realised_size(spark, matched, counts, tmp_path):
+    pool = matched(11)
+    draw = draw_of(spark, pool, counts, 25)
+    lines, table = drawn(spark, pool, draw, tmp_path / "t")
+    expected = expected_sizes(spark, pool, counts, grid_thresholds(counts, np.array([25.0, 1e9])))
+    share = np.array([share for _, _, share in decided(pool, draw)])
     assert expected[0] == pytest.approx(share.sum())
-    assert expected[1] == matched.count()
-    assert abs(len(kept_ids(table)) - expected[0]) <= 5 * np.sqrt((share * (1 - share)).sum())
+    assert lines[EXPECTED, None] / SIZE_UNIT == pytest.approx(share.sum())
+    assert expected[1] == len(PAIRS)
+    assert abs(table.num_rows - expected[0]) <= 5 * np.sqrt((share * (1 - share)).sum())
 
 
-def test_one_text_an_image(matched):
-    table, _, _ = drawn(matched, 4, 20, one=True)
+def first_texts(seed, found=PAIRS):
     first = {}
-    for pair_id, image, *_ in pool():
-        choice = (hashed(5, pair_id), pair_id)
+    for pair_id, image, *_ in found:
+        choice = (hashed(seed + 1, pair_id), pair_id)
         first[image] = min(first.get(image, choice), choice)
-    others = {p[0] for p in pool()} - {pair_id for _, pair_id in first.values()}
-    reasons = dict(zip(table["pair_id"].to_pylist(), table["dropped"].to_pylist(), strict=True))
-    assert {i for i, reason in reasons.items() if reason == "other_text_of_image"} == others
-    assert kept_ids(table) == kept_ids(drawn(matched, 4, 20)[0]) - others
+    return {pair_id for _, pair_id in first.values()}
+
+
+def with_one_text(spark, pool, seed, tmp_path):
+    for name in ("chosen", "spool"):
+        (tmp_path / name).mkdir()
+    return replace(pool, chosen=choose_texts(spark, pool, seed, str(tmp_path / "chosen"), str(tmp_path / "spool")))
+
+
+def test_one_text_an_image(spark, matched, counts, tmp_path):
+    pool = with_one_text(spark, matched(4), 4, tmp_path)
+    ids = [i for bucket in range(6) for batch in pool.chosen.read(bucket, 6) for i in batch["pair_id"].to_pylist()]
+    assert ids == sorted(first_texts(4))
+    draw = draw_of(spark, matched(4), counts, 20)
+    lines, table = drawn(spark, pool, draw, tmp_path / "one")
+    everything = {line["pair_id"] for line, stays, _ in decided(matched(4), draw) if stays}
+    assert kept_ids(table) == everything & first_texts(4)
+    assert lines["other_text_of_image", None] == len(PAIRS) - len(first_texts(4))
+    assert lines["not_drawn", None] == len(first_texts(4) - everything)
 
 
 @pytest.mark.parametrize("one", [False, True])
-def test_cap_keeps_the_smallest_draws_of_each_entry(matched, one):
-    table, _, limits = drawn(matched, 9, 15, mode="cap", one=one)
-    rows = [r for r in table.to_pylist() if r["dropped"] != "other_text_of_image"]
+def test_cap_keeps_the_smallest_draws_of_each_entry(spark, matched, counts, tmp_path, one):
+    pool = with_one_text(spark, matched(9), 9, tmp_path) if one else matched(9)
+    limits = limits_of(counts, 15)
+    lines, table = drawn(spark, pool, draw_of(spark, pool, counts, 15, "cap"), tmp_path / "t")
+    chosen = first_texts(9) if one else {pair[0] for pair in PAIRS}
+    rows = [row for row in with_draws(9).to_pylist() if row["pair_id"] in chosen]
     want = set()
     for name in SIZES:
         for entry in range(SIZES[name]):
@@ -132,27 +228,103 @@ def test_cap_keeps_the_smallest_draws_of_each_entry(matched, one):
             )
             want.update(pair_id for _, pair_id in of_entry[: int(limits[name])])
     assert kept_ids(table) == want
+    assert lines["over_cap", None] == len(chosen) - len(want)
+    assert lines["other_text_of_image", None] == len(PAIRS) - len(chosen)
     assert table["keep_probability"].null_count == table.num_rows
 
 
-def test_none_keeps_all_with_their_probability(matched):
-    table, _, _ = drawn(matched, 9, 15, mode="none")
-    assert table["dropped"].null_count == table.num_rows
-    assert table["keep_probability"].equals(drawn(matched, 9, 15)[0]["keep_probability"])
+def test_none_keeps_all_with_their_probability(spark, matched, counts, tmp_path):
+    _, table = drawn(spark, matched(9), draw_of(spark, matched(9), counts, 15, "none"), tmp_path / "none")
+    assert table.num_rows == len(PAIRS)
+    share = dict(zip(table["pair_id"].to_pylist(), table["keep_probability"].to_pylist(), strict=True))
+    _, some = drawn(spark, matched(9), draw_of(spark, matched(9), counts, 15), tmp_path / "sample")
+    assert 0 < some.num_rows < len(PAIRS)
+    for pair_id, keep in zip(some["pair_id"].to_pylist(), some["keep_probability"].to_pylist(), strict=True):
+        assert share[pair_id] == keep
 
 
-def test_survivors(spark, matched):
-    removed = [p[0] for p in pool()[:5]]
-    clusters = spark.createDataFrame(
-        [(i, i, k >= 2) for k, i in enumerate(removed)], "pair_id bigint, cluster_id bigint, kept boolean"
+@pytest.mark.parametrize("mode", ["sample", "cap"])
+def test_the_bytes_do_not_depend_on_the_buckets_of_the_pool(spark, matched, counts, tmp_path, mode):
+    found = set()
+    for buckets in (1, 5):
+        pool = Pool(write_table(tmp_path / f"{buckets}", with_draws(3), buckets))
+        drawn(spark, pool, draw_of(spark, pool, counts, 20, mode), tmp_path / f"out-{buckets}")
+        found.add(tuple(file.read_bytes() for file in sorted((tmp_path / f"out-{buckets}").iterdir())))
+    assert len(found) == 1
+
+
+def write_clusters(folder: Path, buckets: int) -> tuple[Files, set[int]]:
+    """Every seventh pair is in a cluster, and every fourteenth was removed."""
+    some = [pair[0] for pair in PAIRS[::7]]
+    kept = [k % 2 == 0 for k in range(len(some))]
+    rows = pa.table({"pair_id": some, "cluster_id": some, "kept": kept})
+    return write_table(folder, rows, buckets), {i for i, stays in zip(some, kept, strict=True) if not stays}
+
+
+@pytest.mark.parametrize("buckets", [1, 6, 7])
+def test_removed_duplicates_are_not_drawn(spark, matched, tmp_path, buckets):
+    clusters, removed = write_clusters(tmp_path / "clusters", buckets)
+    pool = replace(matched(3), clusters=clusters)
+    for read in (1, 4, 6):
+        ids = [
+            i for bucket in range(read) for batch in pool.read(bucket, read, []) for i in batch["pair_id"].to_pylist()
+        ]
+        assert ids == sorted({pair[0] for pair in PAIRS} - removed)
+    left = [pair for pair in PAIRS if pair[0] not in removed]
+    assert count_entries(spark, pool, SIZES).counts.tolist() == counted((pair[2], pair[3]) for pair in left)
+    pool = with_one_text(spark, pool, 3, tmp_path)
+    ids = [i for batch in pool.chosen.read(0, 1) for i in batch["pair_id"].to_pylist()]
+    assert set(ids) == first_texts(3, left)
+
+
+@pytest.mark.parametrize("one", [False, True])
+def test_survivors_are_weighted_by_what_they_stand_for(spark, matched, counts, tmp_path, one):
+    """1/k1 in whole parts, times the texts of its image where one of them was chosen; k2 above k1 is counted."""
+    first = draw_of(spark, matched(3), counts, 40)
+    _, curated = drawn(spark, matched(3), first, tmp_path / "first")
+    pool = Pool(Files.of(str(tmp_path / "first")), weighted=True)
+    texts = dict.fromkeys((pair[0] for pair in PAIRS), 1)
+    if one:
+        for name in ("texts", "spool"):
+            (tmp_path / name).mkdir()
+        pool = replace(
+            pool, image_texts=count_texts(spark, matched(3), str(tmp_path / "texts"), str(tmp_path / "spool"))
+        )
+        images = [pair[1] for pair in PAIRS]
+        texts = {pair[0]: images.count(pair[1]) for pair in PAIRS}
+        there = [line for batch in pool.image_texts.read(0, 1) for line in batch.to_pylist()]
+        assert {line["pair_id"]: line["texts"] for line in there} == texts
+        assert len(there) == len(PAIRS)
+    weight, want = {}, np.zeros(sum(SIZES.values()), np.int64)
+    for line in curated.to_pylist():
+        exact = WEIGHT_UNIT / Fraction(line["keep_probability"] / texts[line["pair_id"]])
+        weight[line["pair_id"]] = int(exact + Fraction(1, 2))
+        want[[START[line["entry_list"]] + entry for entry in line["entries"]]] += weight[line["pair_id"]]
+    found = count_entries(spark, pool, SIZES)
+    assert found.counts.tolist() == want.tolist()
+    assert sum(found.pairs.values()) == sum(weight.values())
+
+    again = found.weighted()
+    limits = {name: t * 8 if name == "de" else t / 2 for name, t in limits_of(again, 40).items()}
+    draw = Draw("sample", again.starts, probabilities(again, entry_limits(again, limits)))
+    above = sum(
+        stays and share > curated["keep_probability"][at].as_py()
+        for at, (_, stays, share) in enumerate(decided(Pool(pool.pairs), draw))
     )
-    left = {r.pair_id for r in survivors(matched, clusters).select("pair_id").collect()}
-    assert left == {p[0] for p in pool()} - set(removed[:2])
+    assert count_drawn(spark, pool, draw, SIZES).lines[ABOVE_FIRST, None] == above > 0
+    expected = expected_sizes(spark, pool, again, np.array([[limits[name] for name in again.sizes]]))
+    shares = [(share, weight[line["pair_id"]]) for line, _, share in decided(Pool(pool.pairs), draw)]
+    assert expected[0] == pytest.approx(sum(share * of / WEIGHT_UNIT for share, of in shares))
 
 
-def test_nothing_matched(spark, matched):
-    table, counts, limits = drawn(matched.where("false"), 0, 5)
+@pytest.mark.parametrize("mode", ["sample", "cap"])
+def test_nothing_matched(spark, tmp_path, mode):
+    pool = Pool(write_table(tmp_path / "empty", with_draws(0)[:0], 2))
+    found = count_entries(spark, pool, SIZES)
+    assert found.counts.sum() == 0
+    assert limits_of(found, 5) == {"de": 1, "en": 5}
+    lines, table = drawn(spark, pool, draw_of(spark, pool, found, 5, mode), tmp_path / "t")
     assert table.num_rows == 0
-    assert limits == {"de": 1, "en": 5}
-    assert isinstance(table, pa.Table)
-    assert counts.counts.sum() == 0
+    assert not +lines
+    assert expected_sizes(spark, pool, found, grid_thresholds(found, np.array([5.0]))).tolist() == [0]
+    assert with_one_text(spark, pool, 0, tmp_path).chosen.schema().names == ["pair_id"]

@@ -9,7 +9,7 @@ from datasketch import MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs, open_bucket
+from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9])
@@ -32,9 +32,8 @@ def test_bands_are_equal_where_rows_and_scope_are():
 @given(
     sizes=st.lists(st.integers(1, 9), max_size=12),
     large=st.integers(1, 6),
-    batches=st.lists(st.integers(1, 7), min_size=1, max_size=40),
 )
-def test_pairs_of_buckets_that_cross_batches(sizes, large, batches):
+def test_pairs_of_buckets(sizes, large):
     ids = np.arange(sum(sizes)) * 3
     bands = np.repeat(np.arange(len(sizes)) * 5, sizes)
     want = set()
@@ -42,16 +41,3 @@ def test_pairs_of_buckets_that_cross_batches(sizes, large, batches):
         bucket = [i for _, i in rows]
         want |= set(itertools.combinations(bucket, 2)) if len(bucket) <= large else {(bucket[0], i) for i in bucket[1:]}
     assert set(zip(*bucket_pairs(bands, ids, large), strict=True)) == want
-
-    # As the job does it: what a bucket at the end of a batch still needs goes before the next batch.
-    found, held, at = set(), (bands[:0], ids[:0]), 0
-    for size in itertools.chain(batches, itertools.repeat(3)):
-        band, these = (np.concatenate([h, new[at : at + size]]) for h, new in zip(held, (bands, ids), strict=True))
-        at += size
-        ready, first, end = open_bucket(band, large)
-        found |= set(zip(*bucket_pairs(band[:ready], these[:ready], large), strict=True))
-        held = band[first:end], these[first:end]
-        if at >= len(ids):
-            break
-    found |= set(zip(*bucket_pairs(*held, large), strict=True))
-    assert found == want

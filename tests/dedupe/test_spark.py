@@ -1,25 +1,88 @@
 """Clusters against brute force over all pairs, and connected components against a union-find."""
 
 import random
+import re
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import xxhash
 from datasketch import MinHash
 
 from pipeline import tables
+from pipeline.balance.counts import ListCounts
+from pipeline.buckets.blocks import rows_of
+from pipeline.buckets.files import Files
+from pipeline.buckets.spark import run_tasks, shuffle
 from pipeline.components.spark import connect
+from pipeline.dedupe import spark as dedupe
 from pipeline.dedupe.bands import LARGE_BUCKET, bands_and_rows
 from pipeline.dedupe.shingles import long_enough, normalise, shingles
 from pipeline.dedupe.signatures import SEED
-from pipeline.dedupe.spark import candidates, clusters
+from pipeline.dedupe.spark import PAIRS, hasher, near_edges, proposer, words_of, write_clusters
 from pipeline.recipe import Dedupe
+from tests.buckets.written import write_table
+
+SIZES = {"a": 3, "b": 2}
 
 
 @pytest.fixture
 def cut(tmp_path):
     return lambda rows, name: tables.write(rows, str(tmp_path), name)
+
+
+def spread(number: int) -> int:
+    """A pair_id of its own for each number, in any bucket."""
+    return number * 0x9E3779B97F4A7C15 % 2**64 - 2**63
+
+
+def write_matched(folder, rows, buckets):
+    """``matched`` of (pair_id, image_id, text), with entries by the row's place."""
+    ids, images, texts = zip(*rows, strict=True) if rows else ((), (), ())
+    lists = pa.array(["ab"[i % 2] for i in range(len(rows))], pa.string())
+    entries = pa.array([[i % 2, *([2] if i % 6 == 0 else [])] for i in range(len(rows))], pa.list_(pa.int32()))
+    table = pa.table(
+        {
+            "pair_id": pa.array(ids, pa.int64()), "image_id": pa.array(images, pa.string()), "text": pa.array(texts, pa.string()),
+            "entry_list": lists, "entries": entries,
+        }
+    )  # fmt: skip
+    return write_table(folder, table, buckets)
+
+
+def clusters(spark, rows, options, cut, tmp_path, buckets=3, pool=None):
+    """The clusters, as {pair_id: (cluster_id, kept)}, and what was counted; of rows in so many buckets.
+
+    ``pool``: for how many rows the tasks are made, so that there are several.
+    """
+    matched = write_matched(tmp_path / "matched", rows, buckets)
+    for name in ("hashes", "clusters"):
+        (tmp_path / name).mkdir()
+    edges = near_edges(spark, matched, len(rows) if pool is None else pool, options, str(tmp_path / "hashes"))
+    found = write_clusters(connect(edges, cut), matched, str(tmp_path / "clusters"), SIZES, options.keep_per_cluster)
+    files = sorted((tmp_path / "clusters").iterdir())
+    assert [file.name for file in files] == [f"part-{i:05d}.parquet" for i in range(buckets)]
+    lines = [line for file in files for line in pq.read_table(file).to_pylist()]
+    assert [line["pair_id"] for line in lines] == sorted({line["pair_id"] for line in lines})
+    got = {line["pair_id"]: (line["cluster_id"], line["kept"]) for line in lines}
+    check_removed(rows, got, found)
+    return got
+
+
+def check_removed(rows, got, found):
+    """What was removed is counted by words, and by entry."""
+    words, counts, pairs = Counter(), Counter(), Counter()
+    for i, (pair_id, _, text) in enumerate(rows):
+        if not got.get(pair_id, (0, True))[1]:
+            words["words", str(len(re.split(r"[ \t\n\x0b\f\r]+", text.strip(" "))))] += 1
+            pairs["ab"[i % 2]] += 1
+            counts.update(("ab"[i % 2], entry) for entry in [i % 2, *([2] if i % 6 == 0 else [])])
+    assert {line: rows for line, rows in found.lines.items() if line[0] == "words"} == words
+    removed = ListCounts.of_totals(SIZES, found)
+    assert removed.pairs == {name: pairs[name] for name in SIZES}
+    assert removed.counts.tolist() == [counts[name, entry] for name in SIZES for entry in range(SIZES[name])]
 
 
 def components(edges):
@@ -97,13 +160,12 @@ def make_texts(count=500, seed=3):
     return texts
 
 
-@pytest.mark.parametrize("scope", ["text", "image"])
-def test_clusters_against_all_pairs(spark, cut, scope):
+@pytest.mark.parametrize(("scope", "buckets", "pool"), [("text", 5, 500_000), ("image", 3, None)])
+def test_clusters_against_all_pairs(spark, cut, tmp_path, scope, buckets, pool):
     options = Dedupe(scope=scope, threshold=0.7, permutations=256, shingle=4, min_words=4, keep_per_cluster=2)
     texts = make_texts()
-    rows = [(i * 37 - 9000, f"image{i % 3}", text) for i, text in enumerate(texts)]
-    found = clusters(spark.createDataFrame(rows, "pair_id bigint, image_id string, text string"), options, cut)
-    got = {line["pair_id"]: (line["cluster_id"], line["kept"]) for line in found.toArrow().to_pylist()}
+    rows = [(spread(i), f"image{i % 3}", text) for i, text in enumerate(texts)]
+    got = clusters(spark, rows, options, cut, tmp_path, buckets, pool)
 
     # A pair is found where datasketch's signatures agree in a band; what the bands miss is the method's own loss.
     bands, per_band = bands_and_rows(0.7, 256)
@@ -131,26 +193,78 @@ def test_clusters_against_all_pairs(spark, cut, scope):
         assert [i for i in members if got[i][1]] == members[:2]
 
 
-def test_equal_texts_are_one_cluster_however_many(spark, cut):
+def test_equal_texts_are_one_cluster_however_many(spark, cut, tmp_path):
     rows = [
-        (i, "x", "the same boilerplate text again" if i % 2 else "THE same  boilerplate text again")
+        (spread(i), "x", "the same boilerplate text again" if i % 2 else "THE same  boilerplate text again")
         for i in range(5000)
     ]
-    found = clusters(spark.createDataFrame(rows, "pair_id bigint, image_id string, text string"), Dedupe(), cut)
-    lines = found.toArrow().to_pylist()
-    assert len(lines) == 5000
-    assert {line["cluster_id"] for line in lines} == {0}
-    assert sorted(line["pair_id"] for line in lines if line["kept"]) == list(range(10))
+    got = clusters(spark, rows, Dedupe(), cut, tmp_path, pool=500_000)
+    ids = sorted(row[0] for row in rows)
+    assert sorted(got) == ids
+    assert {cluster for cluster, _ in got.values()} == {ids[0]}
+    assert sorted(i for i, (_, kept) in got.items() if kept) == ids[:10]
 
 
-def test_a_large_bucket_makes_a_star(spark, cut):
+def test_equal_texts_of_several_images(spark, cut, tmp_path):
+    """Within an image they are one cluster, and across images none."""
+    rows = [(spread(i), f"image{i % 4}", f"{'THE' if i % 3 else 'the'} same boilerplate text again") for i in range(41)]
+    got = clusters(
+        spark, [*rows, (spread(99), "alone", rows[0][2])], Dedupe(scope="image", keep_per_cluster=1), cut, tmp_path
+    )
+    for image in {image for _, image, _ in rows}:
+        ids = sorted(i for i, of, _ in rows if of == image)
+        assert {got[i] for i in ids[1:]} == {(ids[0], False)}
+        assert got[ids[0]] == (ids[0], True)
+    assert spread(99) not in got
+
+
+def test_a_large_bucket_makes_a_star(spark, cut, tmp_path):
     # One template: all are near all, so the smallest finds them, and the pairs compared stay few.
     texts = [f"the product page of our shop, please see offer number {i:04d} in the list" for i in range(2000)]
     options = Dedupe(threshold=0.7, shingle=3)
-    rows = [(i, "x", text) for i, text in enumerate(texts)]
-    heads = spark.createDataFrame([(i, 0, text) for i, _, text in rows], "head bigint, scope bigint, normal string")
+    rows = [(spread(i), "x", text) for i, text in enumerate(texts)]
+    got = clusters(spark, rows, options, cut, tmp_path)
+    assert {cluster for cluster, _ in got.values()} == {min(row[0] for row in rows)}
+    assert len(got) == 2000
     bands, _ = bands_and_rows(0.7, 128)
-    assert candidates(heads, options).count() < 2000 * LARGE_BUCKET * bands / 2
-    found = clusters(spark.createDataFrame(rows, "pair_id bigint, image_id string, text string"), options, cut)
-    assert found.select("cluster_id").distinct().count() == 1
-    assert found.count() == 2000
+    (tmp_path / "spool").mkdir()
+    files = Files.of(str(tmp_path / "matched"))
+    hashed = run_tasks(spark, list(enumerate(files.paths)), hasher(options, 4, str(tmp_path / "spool")))
+    proposed = shuffle(hashed, 4, proposer(3)).where(f"part = {PAIRS}").toArrow()
+    compared = sum(rows_of(batch, row).num_rows for batch in proposed.to_batches() for row in range(batch.num_rows))
+    assert 2000 <= compared < 2000 * LARGE_BUCKET * bands / 2
+
+
+@pytest.mark.parametrize("most", [1, 100, 64 << 20])
+def test_texts_are_sent_a_few_at_a_time(tmp_path, monkeypatch, most):
+    """With every candidate the text of its smaller pair, in the order of the other's bucket; each once."""
+    monkeypatch.setattr(dedupe, "SENT_BYTES", most)
+    rows = [(spread(i), "x", f"Text of  number {i}") for i in range(30)]
+    matched, texts = write_matched(tmp_path / "matched", rows, 3), {row[0]: normalise(row[2]) for row in rows}
+    mine = sorted(i for i in texts if i < -(2**63) + 2**64 // 3)
+    pairs = [(a, b) for a in mine for b in texts if a < b]
+    a, b = (pa.array(column, pa.int64()) for column in zip(*pairs, strict=True))
+    tables_there = [
+        pa.table({"a": a[at : at + 7], "b": b[at : at + 7]}) for at in range(0, len(pairs), 5)
+    ]  # some twice
+    sent = list(dedupe.reader_of_left(matched)(0, iter([(PAIRS, iter(tables_there))])))
+    assert (len(sent) > 1) == (most < 1000)
+    found = [
+        (batch["target"][row].as_py(), *line.values())
+        for batch in sent
+        for row in range(batch.num_rows)
+        for line in rows_of(batch, row).to_pylist()
+    ]
+    assert sorted(found) == sorted(((b + 2**63) * 3 >> 64, a, b, texts[a]) for a, b in pairs)
+
+
+@pytest.mark.parametrize("texts", [[], ["short"], ["one text alone of its kind", "and another that is not like it"]])
+def test_nothing_is_near(spark, cut, tmp_path, texts):
+    assert clusters(spark, [(spread(i), "x", text) for i, text in enumerate(texts)], Dedupe(), cut, tmp_path) == {}
+
+
+def test_words_are_parted_by_white_space_as_spark_parts_them(spark):
+    texts = ["a b", " a  b ", "\ta\n b\r", "", " ", "a\u00a0b", "a\x0bb\fc", "a\x1cb", "\u3000a", "one"]
+    rows = spark.createDataFrame(pa.table({"text": texts}))
+    want = rows.selectExpr(r"size(split(trim(text), '\\s+')) as words").toArrow()["words"].to_pylist()
+    assert words_of(pa.array(texts)).to_pylist() == want

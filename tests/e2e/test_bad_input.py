@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.curate import check_output
 from pipeline.errors import PipelineError, UsageError
-from pipeline.recipe import load_recipe
+from pipeline.ingest import plan
+from pipeline.recipe import Input, load_recipe
 from pipeline.recipe_file import to_yaml
 from tests.e2e.conftest import run, stage, table
 from tests.pool import PREFIX, rows
@@ -62,6 +63,40 @@ def test_strict_fails_instead(work, tmp_path, spark):
         run(work / "recipe.yaml", tmp_path / "out", inputs=[str(folder)], strict=True)
     assert not (tmp_path / "out" / "pairs").exists()
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_damage_that_only_a_task_sees(work, tmp_path, spark, monkeypatch):
+    """Of very many files not all are opened before anything starts; each damaged one is named with what is wrong."""
+    monkeypatch.setattr(plan, "OPENED", 2)
+    (tmp_path / "in").mkdir()
+    columns = {"url": [f"{PREFIX}1.png"], "text": ["a cat"], "language": ["en"]}
+    for number, name in enumerate(("0", "1-lacks", "2", "3", "4-broken")):
+        found = {key: column for key, column in columns.items() if key != "text" or number != 1}
+        pq.write_table(pa.table(found), tmp_path / "in" / f"{name}.parquet")
+    broken = tmp_path / "in" / "4-broken.parquet"
+    broken.write_bytes(broken.read_bytes()[:-9])
+    (tmp_path / "in" / "5-utf32.tsv").write_text("url\ttext\tlanguage\n", "utf-32")
+    assert [split.opened for split in plan.plan(Input(paths=[str(tmp_path / "in")]), True).splits] == [
+        True,
+        False,
+        False,
+    ] * 2
+    summary = run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in")], stages=["ingest"])
+    named = {line["file"].rsplit("/", 1)[1]: line for line in stage(summary, "ingest")["damaged_files"]}
+    assert {name: line["reason"] for name, line in named.items()} == dict.fromkeys(
+        ("1-lacks.parquet", "4-broken.parquet", "5-utf32.tsv"), "unreadable"
+    )
+    assert "no column 'text' for text" in named["1-lacks.parquet"]["error"]
+    assert "UTF-32" in named["5-utf32.tsv"]["error"]
+    with pytest.raises(PipelineError, match=r"--strict: .*1-lacks.parquet: .*no column 'text'"):
+        run(
+            work / "recipe.yaml",
+            tmp_path / "out",
+            inputs=[str(tmp_path / "in")],
+            stages=["ingest"],
+            strict=True,
+            force=True,
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"url\ttext\tlanguage\n", b"\n\n"])

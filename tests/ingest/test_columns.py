@@ -98,8 +98,9 @@ def pool(path, **columns):
 
 
 def read(path, *names, **options):
-    found = plan(Input(paths=[str(path)], pass_through=list(names), **options), False)
-    rows = pa.Table.from_batches([b for split in found.splits for b in read_split(split, found, 1 << 20, True)])
+    given = Input(paths=[str(path)], pass_through=list(names), **options)
+    found = plan(given, False)
+    rows = pa.Table.from_batches([b for split in found.splits for b in read_split(split, found, given)])
     data = rows.filter(pc.is_null(rows["dropped"]))
     lost = rows.filter(pc.equal(rows["dropped"], "values_lost"))
     counts = {}

@@ -38,8 +38,9 @@ COUNTED = ("rows_read", "malformed_row", "unclosed_quote", "not_text", "truncate
 
 
 def read(path, max_text_bytes=1 << 20, multiline=True, language_column=False, **options):
-    found = plan(Input(paths=[str(path)], **options), language_column)
-    batches = [b for split in found.splits for b in read_split(split, found, max_text_bytes, multiline)]
+    given = Input(paths=[str(path)], max_text_bytes=max_text_bytes, multiline=multiline, **options)
+    found = plan(given, language_column)
+    batches = [b for split in found.splits for b in read_split(split, found, given)]
     rows = pa.Table.from_batches(batches).filter(pc.field("dropped").is_null() | (pc.field("dropped") != "values_lost"))
     rows = rows.to_pylist()
     data = [r for r in rows if r["dropped"] not in COUNTED]
