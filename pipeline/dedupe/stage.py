@@ -5,7 +5,9 @@ from typing import Any
 from pipeline import tables
 from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.spark import clusters, entries_of, no_clusters, remaining, removed_by_words, removed_rows
+from pipeline.recipe import Recipe
 from pipeline.run import Outcome, Run
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 TOP_ENTRIES = 20
@@ -31,3 +33,19 @@ def run(run: Run) -> Outcome:
     ]
     account = Account(rows_in, kept, {"near_duplicate": total} if (total := sum(by_words.values())) else {})
     return account, notes | {"removed_by_words": by_words, "entries_that_lost_most": losses}
+
+
+def _depends(recipe: Recipe) -> dict[str, Any]:
+    options = recipe.dedupe
+    return {"dedupe": {"scope": "none"} if options.scope == "none" else options.model_dump()}
+
+
+STAGE = Stage(
+    name="dedupe",
+    title="Looking for near-duplicates",
+    job="dedupe",
+    tables={"clusters": "pairs whose text is nearly that of others, and which of them stay"},
+    reads=("match",),
+    run=run,
+    depends=_depends,
+)

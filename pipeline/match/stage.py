@@ -3,16 +3,19 @@
 import tempfile
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage, tables
-from pipeline.entries.lists import EntryList
+from pipeline.entries.lists import EntryList, list_digests, load_lists
 from pipeline.match.engine import build_file
 from pipeline.match.spark import NO_LIST, matched, without_list
+from pipeline.recipe import Recipe
 from pipeline.run import LISTS, Outcome, Run
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 MOST_LANGUAGES = 50
@@ -25,7 +28,7 @@ def run(run: Run) -> Outcome:
     recipe, pairs = run.recipe, run.table("pairs")
     with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
         files = {}
-        for name, entry_list in run.lists.items():
+        for name, entry_list in run.found.items():
             # The session keeps files by name for as long as it lives, and a saved automaton differs every time.
             file = Path(folder) / f"{name}-{uuid.uuid4().hex}.{recipe.match.engine}"
             build_file(entry_list.entries, recipe.match.form, recipe.match.engine, file)
@@ -39,7 +42,7 @@ def run(run: Run) -> Outcome:
     notes = {
         "entries": {
             name: {"entries": len(found.entries), "blank": found.blank, "repeated": found.repeated}
-            for name, found in run.lists.items()
+            for name, found in run.found.items()
         }
     }
     if NO_LIST in counts:
@@ -52,7 +55,7 @@ def run(run: Run) -> Outcome:
 def _write_lists(run: Run) -> None:
     folder = storage.join(tables.staging(run.output, "matched"), LISTS)
     storage.make_folder(folder)
-    for name, found in run.lists.items():
+    for name, found in run.found.items():
         sink = pa.BufferOutputStream()
         pq.write_table(_as_table(found), sink, compression="zstd")
         storage.write_bytes(storage.join(folder, f"{name}.parquet"), sink.getvalue().to_pybytes())
@@ -61,3 +64,23 @@ def _write_lists(run: Run) -> None:
 def _as_table(found: EntryList) -> pa.Table:
     ids = pa.array(np.arange(len(found.entries), dtype=np.int32))
     return pa.table({"entry_id": ids, "entry": found.entries})
+
+
+def _depends(recipe: Recipe) -> dict[str, Any]:
+    """Not on the engine: both find the same. Where a later stage runs alone there may be no lists: it tells none then."""
+    lists = {"entries": digests} if (digests := list_digests(recipe)) else {}
+    language = {"identify": recipe.language.identify}
+    return {"seed": recipe.seed, "match": {"form": recipe.match.form}, "language": language, **lists}
+
+
+STAGE = Stage(
+    name="match",
+    title="Matching texts with entries",
+    job="match",
+    tables={"matched": "the pairs that match at least one entry, with the ids of their entries and their draw"},
+    beside=(f"matched/{LISTS}",),
+    reads=("ingest",),
+    run=run,
+    depends=_depends,
+    check=lambda request: load_lists(request.recipe),
+)

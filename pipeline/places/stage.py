@@ -9,6 +9,8 @@ from pipeline.run import Run
 from pipeline.shards.pictures import Content, local_content, tar_content
 
 REQUESTS = 16
+# Where the pictures of pairs are, and which of them are taken.
+SOURCES = {"root", "prefix", "tars", "fetch", "most_pixels"}
 
 
 def picture_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame, Content | None, dict[str, int]]:
