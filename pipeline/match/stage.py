@@ -67,7 +67,7 @@ def _as_table(found: EntryList) -> pa.Table:
 
 
 def _depends(recipe: Recipe) -> dict[str, Any]:
-    """Not on the engine: both find the same. Where a later stage runs alone there may be no lists: it tells none then."""
+    """Not on the engine: both find the same. Lists that are not there are not told: a later stage alone needs none."""
     lists = {"entries": digests} if (digests := list_digests(recipe)) else {}
     language = {"identify": recipe.language.identify}
     return {"seed": recipe.seed, "match": {"form": recipe.match.form}, "language": language, **lists}
