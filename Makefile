@@ -39,7 +39,7 @@ curate: venv $(if $(DEMO),$(if $(INPUT),,demo-pool)) ## run a recipe from pool t
 ingest match dedupe balance rebalance shards: venv
 	@$(PY) jobs/$@.py $(OPTIONS)
 
-images: ## stage: fetch the pictures of a recipe with images.fetch from the web
+images: ## stage: fetch the images of a recipe with images.fetch from the web
 	@VENV=$(VENV) sh scripts/venv.sh demo,images
 	@$(PY) jobs/fetch_images.py $(OPTIONS)
 
@@ -47,7 +47,7 @@ ingest: ## stage: read the pool into the table pairs
 match: ## stage: match texts with entries
 dedupe: ## stage: find near-duplicate texts
 balance: ## stage: counts, thresholds and the draw
-filter: venv ## stage: drop pairs by rules, duplicate pictures, block-lists, evaluation sets
+filter: venv ## stage: drop pairs by rules, duplicate images, block-lists, evaluation sets
 	@$(PY) jobs/filter_images.py $(OPTIONS)
 
 rebalance: ## stage: balance again over what was fetched and passed

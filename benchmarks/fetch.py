@@ -1,6 +1,6 @@
-"""``python -m benchmarks.fetch --pictures FOLDER``: pictures a second of the stage images beside plain img2dataset.
+"""``python -m benchmarks.fetch --images FOLDER``: images a second of the stage ``images`` beside plain img2dataset.
 
-A server on this machine answers with the pictures of a folder, in a process of its own; both ask for the same URLs with
+A server on this machine answers with the images of a folder, in a process of its own; both ask for the same URLs with
 as many processes and threads, resize the same way, and write tars.
 """
 
@@ -31,7 +31,7 @@ THREADS, SIZE = 32, 256
 
 @app.command(help=__doc__)
 def main(
-    pictures: Annotated[Path, typer.Option(help="A folder of pictures.")],
+    images: Annotated[Path, typer.Option(help="A folder of images.")],
     repeat: Annotated[int, typer.Option(help="Ask for each so many times.")] = 2,
     processes: Annotated[int, typer.Option(help="Processes that fetch: the cores of this machine.")] = 2,
     rounds: Annotated[int, typer.Option(help="Turns, of which the best counts.")] = 2,
@@ -42,10 +42,10 @@ def main(
 
     context = multiprocessing.get_context("spawn")
     port = context.Queue()
-    server = context.Process(target=serve, args=(str(pictures), port), daemon=True)
+    server = context.Process(target=serve, args=(str(images), port), daemon=True)
     server.start()
     root = f"http://127.0.0.1:{port.get()}"
-    files = sorted(file.name for file in pictures.iterdir() if file.is_file())
+    files = sorted(file.name for file in images.iterdir() if file.is_file())
     urls = [f"{root}/{file}?{turn}" for turn in range(repeat) for file in files]
     open_session()
     best = {"stage images": 0.0, "img2dataset alone": 0.0}
@@ -76,13 +76,13 @@ def main(
             )  # fmt: skip
             best["img2dataset alone"] = max(best["img2dataset alone"], len(urls) / (time.monotonic() - started))
     server.terminate()
-    table = Table(title=f"{len(urls):,} pictures, {processes} processes of {THREADS} threads", header_style="bold")
-    for heading in ("", "pictures/s", "ours is faster by"):
+    table = Table(title=f"{len(urls):,} images, {processes} processes of {THREADS} threads", header_style="bold")
+    for heading in ("", "images/s", "ours is faster by"):
         table.add_column(heading, justify="right" if heading else "left")
     for title, rate in best.items():
         table.add_row(title, f"{rate:,.0f}", f"{best['stage images'] / rate:.2f}x")
     results.print(table)
-    write_json(name, {"pictures": len(urls), "pictures_per_second": best})
+    write_json(name, {"images": len(urls), "images_per_second": best})
 
 
 def serve(folder: str, port) -> None:

@@ -18,9 +18,9 @@ from rich.table import Table
 from benchmarks.compare import ROUNDS, write_json
 from pipeline.job import new_app, run
 from pipeline.progress import results
+from pipeline.train.images import DRAWS, decode, training_pixels
 from pipeline.train.loader import Parts, batches
 from pipeline.train.order import Order
-from pipeline.train.pictures import DRAWS, decode, training_pixels
 from pipeline.train.shards import ShardSet
 from pipeline.train.tokenizer import encode, train_tokenizer
 
@@ -57,8 +57,8 @@ def main(
                 return training_pixels(decode(item[0]), size, CROP, rng.random(DRAWS)), item[1].decode()
 
             def collate(items: list) -> tuple[torch.Tensor, torch.Tensor]:
-                pictures, texts = zip(*items, strict=True)
-                return torch.from_numpy(np.stack(pictures)), torch.from_numpy(encode(tokenizer, list(texts)))
+                images, texts = zip(*items, strict=True)
+                return torch.from_numpy(np.stack(images)), torch.from_numpy(encode(tokenizer, list(texts)))
 
             data = webdataset.WebDataset(found.tars, shardshuffle=100, nodesplitter=webdataset.split_by_node)
             data = data.shuffle(1000).to_tuple("jpg;png;webp;jpeg", "txt").map(sample)

@@ -3,7 +3,7 @@
 The loop is what people write: ``tarfile`` through each tar, the sample's uid looked up in a set,
 ``webdataset.ShardWriter``. It leaves samples in the order of the tars and writes no index; ours puts them in the order
 of a hash over all shards. With ``--datacomp`` DataComp's resharder.py takes its turn, with a process a core. All read
-the same tars and write the same pictures into an empty folder; half of the samples are curated. Times are those of the
+the same tars and write the same images into an empty folder; half of the samples are curated. Times are those of the
 wall, with all that was written before on the disk; the best of the turns counts.
 """
 
@@ -100,12 +100,12 @@ def _write_work(work: Path, samples: int, each: int) -> int:
     """Tars as img2dataset writes them, a pool with every second sample, an entry list; the bytes of the tars."""
     (work / "tars").mkdir()
     rng = np.random.default_rng(0)
-    pictures = []
+    images = []
     for _ in range(200):
         small = Image.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8))
         out = io.BytesIO()
         small.resize((256, 256)).save(out, "JPEG", quality=95)
-        pictures.append(out.getvalue())
+        images.append(out.getvalue())
     for start in range(0, samples, each):
         with tarfile.open(work / "tars" / f"{start // each:05d}.tar", "w") as tar:
             for i in range(start, min(start + each, samples)):
@@ -115,7 +115,7 @@ def _write_work(work: Path, samples: int, each: int) -> int:
                     "original_width": 640,
                     "original_height": 640,
                 }
-                parts = {"jpg": pictures[i % len(pictures)], "txt": b"a picture", "json": json.dumps(meta).encode()}
+                parts = {"jpg": images[i % len(images)], "txt": b"a picture", "json": json.dumps(meta).encode()}
                 for kind, content in parts.items():
                     member = tarfile.TarInfo(f"{i:09d}.{kind}")
                     member.size = len(content)

@@ -1,4 +1,4 @@
-"""Fetches the pictures of the curated pairs from the web: the folders images and fetched."""
+"""Fetches the images of the curated pairs from the web: the folders images and fetched."""
 
 from pipeline.job import run, stage_app
 

@@ -1,4 +1,4 @@
-"""Drops curated pairs by rules for text and picture, duplicates, block-lists, evaluation sets: the table filtered."""
+"""Drops curated pairs by rules for text and image, duplicates, block-lists, evaluation sets: the table filtered."""
 
 from pipeline.job import run, stage_app
 

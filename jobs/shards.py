@@ -1,4 +1,4 @@
-"""Writes the curated pairs with their pictures as webdataset shards."""
+"""Writes the curated pairs with their images as webdataset shards."""
 
 from pipeline.job import run, stage_app
 

@@ -103,7 +103,7 @@ class Balance(Section):
 
 
 class Images(Section):
-    """Pictures that are fetched, or in ``tars``, or local: URLs that start with ``prefix`` are files below ``root``."""
+    """Images that are fetched, or in ``tars``, or local: URLs that start with ``prefix`` are files below ``root``."""
 
     root: StrictStr | None = None
     prefix: StrictStr | None = None
@@ -136,7 +136,7 @@ class Images(Section):
         if (self.root is None) != (self.prefix is None):
             raise ValueError("root and prefix go together, found one of them")
         if self.fetch + (self.root is not None) + bool(self.tars) > 1:
-            raise ValueError("fetch is for pictures of the web, root for local files, tars for tars; found two of them")
+            raise ValueError("fetch is for images of the web, root for local files, tars for tars; found two of them")
         if self.format == "png" and self.quality > 9:
             raise ValueError(f"quality: found {self.quality}; for png 0 to 9 is allowed, the compression")
         for network in self.allow_networks:
@@ -148,7 +148,7 @@ class Images(Section):
 
 
 class EvaluationSet(Section):
-    """Pictures (folders, tars, lists of hashes) and texts that must not be trained on."""
+    """Images (folders, tars, lists of hashes) and texts that must not be trained on."""
 
     images: list[StrictStr] = Field(default_factory=list)
     texts: list[StrictStr] = Field(default_factory=list)
@@ -162,7 +162,7 @@ PRESETS = {
 
 
 class Filter(Section):
-    """Which of the curated pairs stay: rules for texts and pictures, duplicates, block-lists, evaluation sets."""
+    """Which of the curated pairs stay: rules for texts and images, duplicates, block-lists, evaluation sets."""
 
     preset: Literal["align", "datacomp-basic"] | None = None
     min_side: Annotated[StrictInt, Field(ge=0)] = 0
@@ -193,10 +193,10 @@ class Filter(Section):
         return self
 
     def looks(self) -> bool:
-        """Whether a rule asks for what is in a picture."""
-        pictures = any(found.images for found in self.evaluation.values())
+        """Whether a rule asks for what is in an image."""
+        images = any(found.images for found in self.evaluation.values())
         sides = self.min_side or self.max_aspect is not None
-        return bool(sides or self.exact_duplicates or self.near_duplicates is not None or pictures)
+        return bool(sides or self.exact_duplicates or self.near_duplicates is not None or images)
 
 
 class Rebalance(Section):

@@ -14,6 +14,7 @@ from pipeline.record import Record
 from pipeline.tables import Account
 
 LISTS = "_lists"  # in `matched`: the entry lists that its ids are of
+COUNTS = "_counts"  # in `matched`: the entry counts of its pairs; in `clusters`: of those that were removed
 
 # What a stage returns: the account of its rows, and notes for summary and README.
 Outcome = tuple[Account, dict[str, Any]]
@@ -81,6 +82,10 @@ class Run(Request):
     def cut(self, rows: tables.DataFrame, name: str) -> tables.DataFrame:
         """Writes rows to staging and reads them back."""
         return tables.write(rows, self.work or self.output, name)
+
+    def work_folder(self, name: str) -> str:
+        """A new, empty folder for what is only on its way."""
+        return tables.new_folder(self.work or self.output, name)
 
     @cached_property
     def entry_lists(self) -> dict[str, pa.Array]:

@@ -11,15 +11,12 @@ rows and moves the kept ones into place. An accumulator would count a retried ta
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import (
     ArrayType,
     BooleanType,
@@ -59,7 +56,8 @@ PAIRS = extended(
     copies=LONG,
 )
 ENTRIES = ArrayType(INT)
-MATCHED = extended(PAIRS, entry_list=STRING, entries=ENTRIES, draw=DOUBLE)
+MATCH = {"entry_list": STRING, "entries": ENTRIES, "draw": DOUBLE}
+MATCHED = extended(PAIRS, **MATCH)
 CURATED = extended(MATCHED, keep_probability=DOUBLE)
 CLUSTERS = extended(StructType(), pair_id=LONG, cluster_id=LONG, kept=BOOLEAN)
 ENTRY_COUNTS = pa.schema(
@@ -84,8 +82,18 @@ THRESHOLDS = pa.schema(
 )
 
 STAGING = ".staging"
-ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1 << 16, 64 << 20
 _KEPT = "dropped=__HIVE_DEFAULT_PARTITION__"
+
+
+def arrow_schema(schema: StructType, passed: pa.Schema | None = None) -> pa.Schema:
+    """The schema of a table's files: what Spark makes of it and of the pass-through columns behind it."""
+    more = from_arrow_schema(passed).fields if passed else []
+    return to_arrow_schema(StructType([*schema.fields, *more]), timezone="UTC")
+
+
+def with_columns(schema: pa.Schema, **columns: DataType) -> pa.Schema:
+    """The schema of a table's files with more columns at its end."""
+    return pa.schema([*schema, *arrow_schema(extended(StructType(), **columns))])
 
 
 @dataclass
@@ -104,6 +112,14 @@ class Account:
 def staging(output: str, name: str) -> str:
     """The folder in which a table named ``name`` is written before it moves into its place."""
     return storage.join(output, STAGING, name)
+
+
+def new_folder(output: str, name: str) -> str:
+    """The folder of ``staging``, new and empty."""
+    folder = staging(output, name)
+    storage.remove(folder)
+    storage.make_folder(folder)
+    return folder
 
 
 def read(spark: SparkSession, folder: str, schema: StructType | None = None, only: str = "*") -> DataFrame:
@@ -182,63 +198,6 @@ def write(rows: DataFrame, output: str, name: str) -> DataFrame:
     target = staging(output, name)
     rows.write.mode("overwrite").parquet(storage.spark_url(target))
     return read(rows.sparkSession, target, rows.schema)
-
-
-def write_sorted(rows: DataFrame, output: str, name: str, files: int) -> None:
-    """Writes pairs to staging so that the bytes of the files depend on the rows alone.
-
-    Hash-partitioned by ``pair_id`` into ``files`` files, sorted, named ``part-00000.parquet`` and so on. Each task
-    writes its file with Arrow: Spark's own writer lists a column's encodings in an order that differs between JVMs.
-    """
-    folder = staging(output, name)
-    storage.remove(folder)
-    storage.make_folder(folder)
-    schema = to_arrow_schema(rows.schema, timezone="UTC")
-
-    def write_file(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        path = storage.join(folder, f"part-{context.partitionId():05d}.parquet")
-        written = _write_groups(path, f".{context.taskAttemptId()}", batches, schema)
-        yield pa.record_batch({"rows": pa.array([written], pa.int64())})
-
-    rows.repartition(files, "pair_id").sortWithinPartitions("pair_id").mapInArrow(write_file, "rows bigint").toArrow()
-    if not storage.names(folder):  # Spark runs no task where it sees that there is no row.
-        _write_groups(storage.join(folder, "part-00000.parquet"), ".0", iter(()), schema)
-
-
-def _write_groups(path: str, suffix: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Writes batches as one Parquet file, there complete or not at all; returns its rows."""
-    filesystem, target = storage.open_filesystem(path)
-    rows = 0
-    with pq.ParquetWriter(target + suffix, schema, filesystem=filesystem, compression="zstd") as writer:
-        for group in row_groups(batches, schema):
-            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-            rows += group.num_rows
-    filesystem.move(target + suffix, target)
-    return rows
-
-
-def row_groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Batches of any sizes as tables of one chunk, cut after ``ROW_GROUP_ROWS`` rows or ``ROW_GROUP_BYTES`` of text.
-
-    Where it cuts depends on the rows alone, not on the batches.
-    """
-    held = pa.table({f.name: pa.array([], f.type) for f in schema}, schema=schema)
-    for batch in batches:
-        held = pa.concat_tables([held, pa.Table.from_batches([batch]).cast(schema)])
-        while (end := _group_end(held)) is not None:
-            yield held[:end].combine_chunks()
-            held = held[end:]
-    if held.num_rows:
-        yield held.combine_chunks()
-
-
-def _group_end(held: pa.Table) -> int | None:
-    """How many of the held rows fill a row group, or None where there are too few yet."""
-    size = np.cumsum(pc.binary_length(held["text"]).to_numpy()) if "text" in held.column_names else np.zeros(0)
-    full = int(np.searchsorted(size, ROW_GROUP_BYTES, side="left")) + 1
-    end = min(ROW_GROUP_ROWS, full)
-    return end if held.num_rows >= end else None
 
 
 def write_arrow(table: pa.Table, output: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A small pool that has everything: heads and tails, exact and near duplicates, several languages, pictures."""
+"""A small pool that has everything: heads and tails, exact and near duplicates, several languages, images."""
 
 import io
 import random
@@ -55,8 +55,8 @@ def write_pool(folder: Path, files: int = 1, count: int = 1500, shuffle: int | N
     return folder
 
 
-def write_pictures(folder: Path, count: int = 1700) -> Path:
-    """A picture for most URLs of the pool; some are missing, some broken."""
+def write_images(folder: Path, count: int = 1700) -> Path:
+    """An image for most URLs of the pool; some are missing, some broken."""
     folder.mkdir(parents=True)
     for i in range(count):
         if i % 50 == 7:
@@ -87,17 +87,17 @@ entries: %(entries)s
 match: {form: metaclip2}
 dedupe: {threshold: 0.7, shingle: 3, min_words: 4, keep_per_cluster: 3}
 balance: {t: 12}
-images: {root: %(pictures)s, prefix: "https://pool.test/pictures/"}
+images: {root: %(images)s, prefix: "https://pool.test/pictures/"}
 shards: {samples: 100}
 """
 
 
 def write_recipe(folder: Path, pool: Path, more: str = "") -> Path:
-    """A recipe over the pool, with pictures and entry lists made in ``folder`` where they are not there yet."""
-    pictures, entries = folder / "pictures", folder / "entries"
-    if not pictures.exists():
-        write_pictures(pictures)
+    """A recipe over the pool, with images and entry lists made in ``folder`` where they are not there yet."""
+    images, entries = folder / "pictures", folder / "entries"
+    if not images.exists():
+        write_images(images)
         write_entries(entries)
     recipe = folder / "recipe.yaml"
-    recipe.write_text(RECIPE % {"pool": pool, "entries": entries, "pictures": pictures} + more)
+    recipe.write_text(RECIPE % {"pool": pool, "entries": entries, "images": images} + more)
     return recipe

@@ -53,13 +53,13 @@ def test_a_wrong_option_is_one_line(capsys, monkeypatch):
 
 def test_the_cause_of_a_failed_task(spark):
     def fail(batches):
-        raise OSError(f"picture store {os.sep} is gone")
+        raise OSError(f"image store {os.sep} is gone")
         yield
 
     with pytest.raises(Exception, match="gone") as error:
         spark.range(3).mapInArrow(fail, "id bigint").count()
     said = cause(error.value)
-    assert f"OSError: picture store {os.sep} is gone" in said
+    assert f"OSError: image store {os.sep} is gone" in said
     assert "\n" not in said
 
 

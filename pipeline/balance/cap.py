@@ -9,7 +9,6 @@ decided by the same rounds; an interval stops being refined when its end is the 
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 BITS = 8
 BINS = 1 << BITS
@@ -48,35 +47,54 @@ class Cutoffs:
         """Whether every cut-off is found."""
         return len(self.open) == 0 or self.bits >= DRAW_BITS + ID_BITS
 
-    def histogram(self, ids: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray:
-        """Counts the matches (flat entry ids, their keys) in the open intervals: int64 (open entries, BINS)."""
+    def places(self) -> np.ndarray:
+        """The place of each entry among the open ones, or -1."""
         place = np.full(len(self.high), -1, np.int64)
         place[self.open] = np.arange(len(self.open))
+        return place
+
+    def cells(
+        self, place: np.ndarray, ids: np.ndarray, high: np.ndarray, low: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The histograms of some matches (flat entry ids, their keys) in the open intervals: cells and their counts.
+
+        A cell is ``place * BINS + bin`` of the entry's ``places``; empty ones are left out.
+        """
         at = place[ids]
         inside = at >= 0
         at, ids, high, low = at[inside], ids[inside], high[inside], low[inside]
         in_high, in_low = _prefix(high, low, self.bits)
         same = (in_high == self.high[ids]) & (in_low == self.low[ids])
-        bins = _next_bits(high[same], low[same], self.bits)
-        flat = np.bincount(at[same] * BINS + bins, minlength=len(self.open) * BINS)
-        return flat.reshape(len(self.open), BINS)
+        return np.unique(at[same] * BINS + _next_bits(high[same], low[same], self.bits), return_counts=True)
 
-    def refine(self, histogram: np.ndarray) -> None:
-        """Narrows each open interval to the bin that holds its cut-off, by the histogram of all matches."""
-        below = np.cumsum(histogram, axis=1)
-        left = self.left[self.open]
-        # The first bin at whose end at least `left` pairs lie holds the cut-off, or ends at it.
-        bins = (below < left[:, None]).sum(axis=1)
-        before = np.where(bins > 0, np.take_along_axis(below, np.maximum(bins - 1, 0)[:, None], 1)[:, 0], 0)
-        reached = np.take_along_axis(below, bins[:, None], 1)[:, 0]
-        exact = reached == left
-        step = bins + exact
-        self.left[self.open] = left - before
-        self.high[self.open], self.low[self.open] = _advance(
-            self.high[self.open], self.low[self.open], self.bits, step.astype(np.uint64)
+    def steps(self, cells: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """For the open entries of the cells, which are all their matches: place, bins to go up, pairs below, exact.
+
+        The first bin at whose end at least ``left`` pairs lie holds the cut-off, or, exactly, ends at it.
+        """
+        entry = cells // BINS
+        starts = np.flatnonzero(np.concatenate([[True], np.diff(entry) != 0]))[: len(cells)]
+        sizes = np.diff(np.append(starts, len(cells)))
+        below = np.cumsum(counts)
+        below -= np.repeat(below[starts] - counts[starts], sizes)
+        left = np.repeat(self.left[self.open[entry[starts]]], sizes)
+        short = np.add.reduceat(below < left, starts) if len(starts) else np.zeros(0, np.int64)
+        at = starts + short
+        exact = below[at] == left[starts]
+        before = below[at] - counts[at]
+        nothing = left[starts] == 0
+        step = np.where(nothing, 0, cells[at] % BINS + exact)
+        return entry[starts], step, np.where(nothing, 0, before), exact | nothing
+
+    def refine(self, place: np.ndarray, step: np.ndarray, before: np.ndarray, exact: np.ndarray) -> None:
+        """Narrows each open interval by the ``steps`` of all matches: to the bin that holds its cut-off."""
+        entries = self.open[place]
+        self.left[entries] -= before
+        self.high[entries], self.low[entries] = _advance(
+            self.high[entries], self.low[entries], self.bits, step.astype(np.uint64)
         )
         self.bits += _width(self.bits)
-        self.open = self.open[~exact]
+        self.open = np.sort(entries[~exact])
 
     def keeps(self, ids: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray:
         """Whether each match is among those that its entry keeps."""
@@ -86,13 +104,6 @@ class Cutoffs:
 def kept_rows(keeps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """A row stays if any of its entries keeps it."""
     return np.logical_or.reduceat(keeps, offsets[:-1]) if len(offsets) > 1 else np.zeros(0, bool)
-
-
-def sum_histograms(counted: pa.Table, entries: int) -> np.ndarray:
-    """The histograms of all tasks, as rows (cell, count) of cell = open entry * BINS + bin, added up."""
-    total = np.zeros(entries * BINS, np.int64)
-    np.add.at(total, counted["cell"].to_numpy(), counted["count"].to_numpy())
-    return total.reshape(entries, BINS)
 
 
 def _width(bits: int) -> int:

@@ -6,10 +6,14 @@ Counts are combined over a whole task, so that a task emits a row per entry it s
 import numpy as np
 import pyarrow as pa
 
+from pipeline.buckets.totals import Totals
+from pipeline.compiled import compiled
+
 # A list's matches are held as ids until there are this many times fewer than its entries would take as a dense array.
 DENSE_SHARE = 8
 # Weights are whole numbers of this part, so that their sums are exact in any order.
 WEIGHT_UNIT = 1 << 20
+PAIRS = "pairs"
 
 
 class EntryCounter:
@@ -30,10 +34,11 @@ class EntryCounter:
         codes = coded.indices.to_numpy(zero_copy_only=False)
         offsets = entries.offsets.to_numpy()
         ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
-        of_match = np.repeat(codes, np.diff(offsets))
+        one = len(coded.dictionary) == 1
+        of_match = None if one else np.repeat(codes, np.diff(offsets))
         of_ids = None if weights is None else np.repeat(weights, np.diff(offsets))
         for code, name in enumerate(coded.dictionary.to_pylist()):
-            rows, matches = (slice(None),) * 2 if len(coded.dictionary) == 1 else (codes == code, of_match == code)
+            rows, matches = (slice(None),) * 2 if one else (codes == code, of_match == code)
             pairs = int((codes == code).sum() if weights is None else weights[rows].sum())
             self.pairs[name] = self.pairs.get(name, 0) + pairs
             self._add(name, ids[matches], None if of_ids is None else of_ids[matches])
@@ -47,13 +52,16 @@ class EntryCounter:
         if name not in self._dense:
             self._dense[name] = np.zeros(self.sizes[name], np.int64)
             for held, held_weights in zip(self._ids.pop(name, []), self._weights.pop(name, []), strict=True):
-                self._dense[name] += _sums(held, held_weights, self.sizes[name])
-        self._dense[name] += _sums(ids, weights, self.sizes[name])
+                add_weights(self._dense[name], held, held_weights)
+        if weights is None:
+            add_ones(self._dense[name], ids)
+        else:
+            add_weights(self._dense[name], ids, weights)
 
-    def result(self) -> pa.RecordBatch:
-        """(entry_list, entry_id, count) of the entries seen; entry_id -1 has the number of the list's pairs."""
-        names, ids, counts = [], [], []
+    def add_to(self, totals: Totals, starts: dict[str, int]) -> None:
+        """Adds what was counted to ``totals``: by flat index (``starts`` of each list), and ``(pairs, list)`` lines."""
         for name, pairs in sorted(self.pairs.items()):
+            totals.lines[PAIRS, name] += pairs
             if name in self._dense:
                 seen = np.flatnonzero(self._dense[name])
                 found = self._dense[name][seen]
@@ -61,23 +69,23 @@ class EntryCounter:
                 held = np.concatenate(self._ids.get(name) or [np.zeros(0, np.int32)])
                 weights = np.concatenate(self._weights.get(name) or [np.zeros(0, np.int64)])
                 seen, places = np.unique(held, return_inverse=True)
-                found = _sums(places, weights, len(seen))
-            names += [name] * (len(seen) + 1)
-            ids += [np.array([-1]), seen]
-            counts += [np.array([pairs]), found]
-        together = [np.concatenate(part) if part else np.zeros(0, np.int64) for part in (ids, counts)]
-        return pa.record_batch(
-            {
-                "entry_list": pa.array(names, pa.string()),
-                "entry_id": pa.array(together[0].astype(np.int32)),
-                "count": pa.array(together[1].astype(np.int64)),
-            }
-        )
+                found = np.zeros(len(seen), np.int64)
+                np.add.at(found, places, weights)
+            totals.count(seen + starts[name], found)
 
 
-def _sums(ids: np.ndarray, weights: np.ndarray | None, size: int) -> np.ndarray:
-    """The summed weight (1 each where None) of each id below ``size``, int64; exact below 2^53 a batch."""
-    return np.bincount(ids, weights, minlength=size).astype(np.int64)
+@compiled
+def add_ones(counts, ids):
+    """Counts each id."""
+    for i in range(len(ids)):
+        counts[ids[i]] += 1
+
+
+@compiled
+def add_weights(counts, ids, weights):
+    """Adds the weight of each id."""
+    for i in range(len(ids)):
+        counts[ids[i]] += weights[i]
 
 
 class ListCounts:
@@ -94,8 +102,16 @@ class ListCounts:
         self.pairs = dict.fromkeys(self.sizes, 0)
 
     @classmethod
+    def of_totals(cls, sizes: dict[str, int], totals: Totals) -> "ListCounts":
+        """The counts that ``EntryCounter.add_to`` put together over all tasks."""
+        result = cls(sizes)
+        result.counts = totals.numbers(len(result.counts))
+        result.pairs = {name: totals.lines[PAIRS, name] for name in result.sizes}
+        return result
+
+    @classmethod
     def of(cls, sizes: dict[str, int], counted: pa.Table) -> "ListCounts":
-        """The counts of a table (entry_list, entry_id, count) as ``EntryCounter.result`` and its sums give it."""
+        """The counts of ``as_table``."""
         result = cls(sizes)
         lists = counted["entry_list"].combine_chunks().dictionary_encode()
         starts = np.array([result.starts[name] for name in lists.dictionary.to_pylist()], np.int64)
@@ -106,6 +122,23 @@ class ListCounts:
             result.counts[starts[codes[entry]] + ids[entry]] = counts[entry]
         for row in np.flatnonzero(~entry):
             result.pairs[lists.dictionary[codes[row]].as_py()] = int(counts[row])
+        return result
+
+    def as_table(self) -> pa.Table:
+        """(entry_list, entry_id, count) of the entries with matches; entry_id -1 has the number of the list's pairs."""
+        parts = []
+        for name in self.sizes:
+            counts = self.of_list(name)
+            seen = np.flatnonzero(counts)
+            ids, found = np.append(seen, -1).astype(np.int32), np.append(counts[seen], self.pairs[name])
+            parts.append(pa.table({"entry_list": pa.repeat(name, len(ids)), "entry_id": ids, "count": found}))
+        return pa.concat_tables(parts)
+
+    def less(self, other: "ListCounts") -> "ListCounts":
+        """The counts less those of some of the pairs."""
+        result = ListCounts(self.sizes)
+        result.counts = self.counts - other.counts
+        result.pairs = {name: pairs - other.pairs[name] for name, pairs in self.pairs.items()}
         return result
 
     def weighted(self) -> "ListCounts":
@@ -132,5 +165,7 @@ def flat_ids(lists: pa.Array, entries: pa.ListArray, starts: dict[str, int]) -> 
     offsets = entries.offsets.to_numpy().astype(np.int64)
     ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
     offsets = offsets - offsets[0]
+    if len(row_start) == 1:
+        return ids + row_start[0], offsets
     of_row = row_start[coded.indices.to_numpy(zero_copy_only=False)] if len(row_start) else np.zeros(0, np.int64)
     return ids + np.repeat(of_row, np.diff(offsets)), offsets

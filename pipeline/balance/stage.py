@@ -1,6 +1,6 @@
 """The stage ``balance``: ``matched`` less the removed duplicates to counts, thresholds and, as drawn, ``curated``."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,23 +9,29 @@ import pyarrow.compute as pc
 
 from pipeline import storage, tables
 from pipeline.balance.counts import ListCounts
+from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP, Draw
+from pipeline.balance.pool import Pool
 from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, what_if
 from pipeline.balance.spark import (
+    EXPECTED,
+    KEPT,
+    SIZE_UNIT,
     cap_cutoffs,
-    choose,
-    chosen_texts,
+    count_drawn,
     count_entries,
     expected_sizes,
-    only_chosen,
-    survivors,
+    write_drawn,
 )
+from pipeline.balance.texts.spark import choose_texts
 from pipeline.balance.thresholds import entry_limits, followed, key_of, leader, probabilities, tail_share, thresholds
+from pipeline.buckets.files import Files
+from pipeline.buckets.totals import Totals
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.recipe import Balance, Rebalance
 from pipeline.recipe_file import found_path, local_path
 from pipeline.report.distribution import distribution
-from pipeline.run import Outcome, Request, Run
+from pipeline.run import COUNTS, Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -33,33 +39,24 @@ ROWS_PER_FILE = 1_000_000
 WHAT_IF_POINTS = 20
 
 
-@dataclass(frozen=True)
-class Pool:
-    """What balancing starts from: the surviving pairs, one text an image (or None for all), and the counts."""
-
-    rows: Any
-    chosen: Any | None
-    counts: ListCounts
-
-    def candidates(self) -> Any:
-        """The pairs that may be drawn."""
-        return self.rows if self.chosen is None else only_chosen(self.rows, self.chosen)
-
-
-def open_pool(run: Run) -> Pool:
-    """The pool of finished tables ``matched`` and ``clusters``."""
-    rows = survivors(run.table("matched"), run.table("clusters"))
-    chosen = None
+def open_pool(run: Run) -> tuple[Pool, ListCounts]:
+    """The pool of finished tables ``matched`` and ``clusters``, with its entry counts, which those tables hold."""
+    pool = Pool(Files.of(run.folder("matched")), Files.of(run.folder("clusters")))
     if run.recipe.balance.texts_per_image == "one":
-        chosen = run.cut(chosen_texts(rows, run.recipe.seed), "chosen")
-    return Pool(rows, chosen, count_entries(rows, run.list_sizes))
+        folder, spool = (run.work_folder(name) for name in ("chosen", "images"))
+        pool = replace(pool, chosen=choose_texts(run.session, pool, run.recipe.seed, folder, spool))
+    matched, removed = (
+        ListCounts.of(run.list_sizes, tables.read_arrow(storage.join(run.folder(table), COUNTS)))
+        for table in ("matched", "clusters")
+    )
+    return pool, matched.less(removed)
 
 
 def run(run: Run) -> Outcome:
     """Writes ``entry_counts``, ``thresholds`` and ``curated``."""
-    recipe, pool = run.recipe, open_pool(run)
-    counts, mode = pool.counts, recipe.balance.mode
-    t = find_thresholds(pool, recipe.balance)
+    recipe, mode, spark = run.recipe, run.recipe.balance.mode, run.session
+    pool, counts = open_pool(run)
+    t = find_thresholds(spark, pool, counts, recipe.balance)
     limits, notes_of_domain = find_limits(run, counts, t, recipe.balance)
     probability = probabilities(counts, limits)
     tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "entry_counts")
@@ -67,18 +64,11 @@ def run(run: Run) -> Outcome:
 
     cutoffs = None
     if mode == "cap":
-        candidates = pool.candidates()
-        capped = counts if pool.chosen is None else count_entries(candidates, run.list_sizes)
-        cutoffs = cap_cutoffs(candidates, capped, limits)
-    drawn = choose(pool.rows, mode, counts, probability, cutoffs, pool.chosen)
-    dropped = tables.write_accounted(tables.keep_only_reasons(drawn), run.output, "drawn")
-    kept = dropped.pop(None)
-    drawn = tables.read(run.session, tables.staging(run.output, "drawn"))
-    files = recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE))
-    tables.write_sorted(drawn, run.output, "curated", files)
-
-    curated = count_entries(tables.read(run.session, tables.staging(run.output, "curated")), run.list_sizes)
-    matched = count_entries(run.table("matched"), run.list_sizes)
+        capped = counts if pool.chosen is None else count_entries(spark, pool, run.list_sizes)
+        cutoffs = cap_cutoffs(spark, pool, capped, limits)
+    found = draw(run, pool, Draw(mode, counts.starts, probability, cutoffs), "curated")
+    matched = ListCounts.of(run.list_sizes, tables.read_arrow(storage.join(run.folder("matched"), COUNTS)))
+    curated = ListCounts.of_totals(run.list_sizes, found)
     notes = {
         "mode": mode,
         "t": t,
@@ -87,8 +77,27 @@ def run(run: Run) -> Outcome:
     }
     notes |= notes_of_domain
     if mode == "sample" and not notes_of_domain:
-        notes["expected"] = expected_sizes(pool.candidates(), counts, np.array([list(t.values())]))[0]
-    return Account(sum(counts.pairs.values()), kept, dict(sorted(dropped.items()))), notes
+        notes["expected"] = found.lines[EXPECTED, None] / SIZE_UNIT
+    return account(found), notes
+
+
+def draw(run: Run, pool: Pool, draw: Draw, table: str) -> Totals:
+    """Draws the pool into a table of as many files as its rows, or the recipe, ask for; what was counted on the way."""
+    found = count_drawn(run.session, pool, draw, run.list_sizes)
+    files = run.recipe.balance.files or max(1, -(-found.lines[KEPT, None] // ROWS_PER_FILE))
+    schema = pool.pairs.schema()
+    if "keep_probability" not in schema.names:
+        schema = tables.with_columns(schema, keep_probability=tables.DOUBLE)
+    write_drawn(run.session, pool, draw, tables.new_folder(run.output, table), files, schema)
+    return found
+
+
+def account(found: Totals) -> Account:
+    """The rows of a draw."""
+    kept = found.lines[KEPT, None]
+    dropped = {reason: found.lines[reason, None] for reason in (NOT_DRAWN, OTHER_TEXT, OVER_CAP)}
+    dropped = {reason: rows for reason, rows in dropped.items() if rows}
+    return Account(kept + sum(dropped.values()), kept, dropped)
 
 
 def find_limits(run: Run, counts: ListCounts, t: dict[str, float], balance) -> tuple[np.ndarray, dict[str, Any]]:
@@ -114,26 +123,27 @@ def domain_files(balance: Balance | Rebalance) -> list:
     return storage.list_files(found_path(balance.domain.entries)) if balance.domain else []
 
 
-def find_thresholds(pool: Pool, balance) -> dict[str, float]:
+def find_thresholds(spark, pool: Pool, counts: ListCounts, balance) -> dict[str, float]:
     """The ``t`` of every list: given, from the tail share, or the one whose expected size is nearest to ``size``."""
-    counts = pool.counts
     if balance.size is None:
         return thresholds(counts, balance)
     followed(counts, {leader(counts): 1.0}, key_of(balance))  # Ends here where the others cannot follow.
-    most = int(counts.of_list(leader(counts)).max(initial=0)) + 1
-    candidates = pool.candidates()
-    t = t_of_size(balance.size, most, lambda ts: expected_sizes(candidates, counts, grid_thresholds(counts, ts)))
+    t = t_of_size(
+        balance.size, _most(counts), lambda ts: expected_sizes(spark, pool, counts, grid_thresholds(counts, ts))
+    )
     return followed(counts, {leader(counts): t})
+
+
+def _most(counts: ListCounts) -> int:
+    """The smallest ``t`` of the leader that caps nothing."""
+    return int(counts.of_list(leader(counts)).max(initial=0)) + 1
 
 
 def explore(run: Run, ts: list[float] | None = None) -> list[WhatIf]:
     """What each ``t`` (a range up to the largest count by default) would give, in one pass over the matches."""
-    pool = open_pool(run)
-    counts = pool.counts
-    most = int(counts.of_list(leader(counts)).max(initial=0)) + 1
-    grid = np.array(sorted(ts)) if ts else log_grid(1, most, WHAT_IF_POINTS)
-    candidates = pool.candidates()
-    return what_if(counts, grid, lambda ts: expected_sizes(candidates, counts, grid_thresholds(counts, ts)))
+    pool, counts = open_pool(run)
+    grid = np.array(sorted(ts)) if ts else log_grid(1, _most(counts), WHAT_IF_POINTS)
+    return what_if(counts, grid, lambda ts: expected_sizes(run.session, pool, counts, grid_thresholds(counts, ts)))
 
 
 def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray) -> pa.Table:

@@ -7,6 +7,7 @@ matches. Lists that are not named follow English's p (Chuang et al. 2025, "Meta 
 import numpy as np
 
 from pipeline.balance.counts import ListCounts
+from pipeline.compiled import compiled
 from pipeline.errors import UsageError
 from pipeline.recipe import Balance, Rebalance
 
@@ -84,6 +85,16 @@ def probabilities(counts: ListCounts, limits: np.ndarray) -> np.ndarray:
 
 def keep_probability(probability: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """``1 - prod(1 - probability)`` over each row's entries (flat ids and offsets; a row has at least one)."""
-    if len(offsets) < 2:
-        return np.zeros(0)
-    return 1.0 - np.multiply.reduceat(1.0 - probability[ids], offsets[:-1])
+    found = np.empty(max(0, len(offsets) - 1))
+    multiply_rows(probability, ids, offsets, found)
+    return found
+
+
+@compiled
+def multiply_rows(probability, ids, offsets, found):
+    """Writes the keep probability of each row; multiplied from left to right, so that its bits are always the same."""
+    for row in range(len(found)):
+        gone = 1.0
+        for at in range(offsets[row], offsets[row + 1]):
+            gone *= 1.0 - probability[ids[at]]
+        found[row] = 1.0 - gone

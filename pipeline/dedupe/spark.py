@@ -1,153 +1,231 @@
-"""The table ``clusters`` as a DataFrame: normalise, find candidates, verify, connect, choose what stays.
+"""Near-duplicates by tasks: signatures of the texts of a file, candidates of a share of the bands, their comparison.
 
-Equal texts are joined by a hash of the text first, so that a boilerplate text repeated a million times costs a million
-edges to one of them and no quadratic number; only that one, the head, goes into the bands. A band bucket of more than
+Only hashes and ids move, and the texts of one side of the candidates. A text's bands are compared within its scope: all
+texts of the pool, or those of one image. Equal texts have the smallest of their ids, the head, for all of them, so that
+boilerplate of a million copies costs a million edges to one of them and no quadratic number. A bucket of more than
 ``LARGE_BUCKET`` heads links each of them to the smallest alone, which loses pairs that are near each other and not near
 that one, unless another band holds them.
-
-One shuffle groups equal texts, one the bands, one makes candidates distinct and two bring texts to them for the
-comparison; each round of the connection takes five more, of edges alone.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import xxhash
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipeline.components.spark import EDGE, Batches, Cut, connect, edge_batch
-from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs, open_bucket
+from pipeline.balance.counts import EntryCounter, ListCounts
+from pipeline.buckets.blocks import BLOCKS, block, blocks
+from pipeline.buckets.files import Files, read_file, write_bucket
+from pipeline.buckets.hashing import hashes
+from pipeline.buckets.keys import among, bucket_of
+from pipeline.buckets.scatter import Scatter
+from pipeline.buckets.spark import Batches, Parts, attempt, fill, new_spool, run_tasks, shuffle, totals
+from pipeline.buckets.totals import Totals
+from pipeline.dedupe.bands import band_hashes, bands_and_rows
+from pipeline.dedupe.candidates import (
+    candidate_pairs,
+    digests,
+    distinct_pairs,
+    equal_edges,
+    first_of_equal,
+)
 from pipeline.dedupe.jaccard import jaccards
-from pipeline.dedupe.shingles import long_enough, normalise
+from pipeline.dedupe.normal import normal_texts
 from pipeline.dedupe.signatures import signatures
 from pipeline.recipe import Dedupe
-from pipeline.tables import CLUSTERS
+from pipeline.tables import CLUSTERS, arrow_schema
+
+# So many rows (hash, id, digest) are compared by one task.
+TASK_ROWS, MOST_TASKS = 2_000_000, 16_384
+SIGNED_ROWS = 1 << 13
+# The parts of what a task gets: rows of bands and of digests; pairs to compare, and edges that are settled.
+BANDS, DIGESTS, PAIRS, EDGES = range(4)
+WORDS, WHITE_SPACE = "words", r"[ \t\n\x0b\f\r]+"
+EDGE = pa.schema({"a": pa.int64(), "b": pa.int64()})
 
 
-def clusters(matched: DataFrame, options: Dedupe, cut: Cut) -> DataFrame:
-    """The clusters of two or more near-duplicate texts, as the table ``clusters``.
+def near_edges(spark: SparkSession, matched: Files, rows: int, options: Dedupe, spool: str) -> DataFrame:
+    """The edges (a, b) of equal and of near texts: enough to connect all. ``rows``: of ``matched``."""
+    bands, _ = bands_and_rows(options.threshold, options.permutations)
+    tasks = min(MOST_TASKS, max(1, -(-rows * (bands + 1) // TASK_ROWS)))
+    buckets = len(matched.paths)
+    hashed = run_tasks(spark, list(enumerate(matched.paths)), hasher(options, tasks, spool))
+    proposed = shuffle(hashed, tasks, proposer(buckets))
+    with_left_text = shuffle(proposed, buckets, reader_of_left(matched))
+    return shuffle(with_left_text, buckets, comparer(matched, options), EDGE)
 
-    ``cut(rows, name)`` writes a DataFrame and returns it read back: what follows starts from there.
+
+def hasher(options: Dedupe, tasks: int, spool: str) -> Callable:
+    """What sends the bands and digests of a file's texts to the tasks of their hashes; of equal texts the first's."""
+    bands, rows_a_band = bands_and_rows(options.threshold, options.permutations)
+    by_image = options.scope == "image"
+
+    def hash_file(item: tuple[int, str]) -> Batches:
+        there = new_spool(spool)
+        of_bands, of_digests = (Scatter(there, tasks, by="hash", part=part) for part in (BANDS, DIGESTS))
+        for batch in read_file(item[1], ["pair_id", "text", *(["image_id"] if by_image else [])]):
+            normal, rows = normal_texts(batch.column("text"), options.min_words)
+            ids = batch.column("pair_id").to_numpy()[rows]
+            scopes = hashes(batch.column("image_id"))[rows] if by_image else np.zeros(len(rows), np.int64)
+            high, low = digests(normal, scopes)
+            first = first_of_equal(high, low)
+            heads = np.flatnonzero(first == np.arange(len(first)))
+            others = np.flatnonzero(first != np.arange(len(first)))
+            if len(others):
+                yield edges_to(item[0] % tasks, ids[first[others]], ids[others])
+            yield from of_digests.add(hash_rows(high[heads], ids[heads], low[heads]))
+            for start in range(0, len(heads), SIGNED_ROWS):
+                part = heads[start : start + SIGNED_ROWS]
+                texts = normal.take(pa.array(part))
+                signed = signatures(texts, options.permutations, options.shingle, options.shingle_by)
+                found = band_hashes(signed, bands, rows_a_band, scopes[part]).ravel()
+                yield from of_bands.add(hash_rows(found, np.repeat(ids[part], bands), np.repeat(low[part], bands)))
+        yield from of_bands.rest()
+        yield from of_digests.rest()
+        there.close()
+
+    return hash_file
+
+
+def proposer(buckets: int) -> Callable:
+    """What finds the candidates and the equal texts among the rows of some hashes."""
+
+    def propose(task: int, parts: Parts) -> Batches:
+        for part, tables in parts:
+            if part == EDGES:
+                yield from (edges_to(task % buckets, *arrays(edges)) for edges in tables)
+                continue
+            hashed, ids, digest = arrays(pa.concat_tables(tables))
+            if part == DIGESTS:
+                a, b = equal_edges(hashed, ids, digest)
+                yield edges_to(task % buckets, a, b)
+            else:
+                a, b = distinct_pairs(*candidate_pairs(hashed, ids, digest))
+                yield blocks(bucket_of(a, buckets), pa.record_batch({"a": a, "b": b}), PAIRS)
+
+    return propose
+
+
+def reader_of_left(matched: Files) -> Callable:
+    """What adds the text of ``a``, which is in the task's bucket, to the candidates, and sends them to ``b``'s."""
+
+    def read(bucket: int, parts: Parts) -> Batches:
+        for part, tables in parts:
+            if part == EDGES:
+                yield from (edges_to(bucket, *arrays(edges)) for edges in tables)
+                continue
+            a, b = distinct_pairs(*arrays(pa.concat_tables(tables)))
+            left = texts_of(matched, bucket, a)
+            order = np.argsort(b, kind="stable")
+            rows = pa.table({"a": a[order], "b": b[order], "left": left.take(pa.array(order))})
+            yield blocks(bucket_of(b[order], len(matched.paths)), rows, PAIRS)
+
+    return read
+
+
+def comparer(matched: Files, options: Dedupe) -> Callable:
+    """What gives the edges: the settled ones, and of the candidates those of a Jaccard of at least the threshold."""
+
+    def compare(bucket: int, parts: Parts) -> Batches:
+        for part, tables in parts:
+            if part == EDGES:
+                for edges in tables:
+                    yield from edges.to_batches()
+                continue
+            pairs = pa.concat_tables(tables)
+            right = texts_of(matched, bucket, pairs["b"].to_numpy())
+            left = pairs["left"].combine_chunks()
+            near = jaccards(left, right, options.shingle, options.shingle_by) >= options.threshold
+            yield from pairs.select(["a", "b"]).filter(pa.array(near)).combine_chunks().to_batches()
+
+    return compare
+
+
+def write_clusters(members: DataFrame, matched: Files, folder: str, sizes: dict[str, int], keep: int) -> Totals:
+    """Writes the clusters (pair_id, cluster_id) with ``kept`` in the buckets of ``matched``.
+
+    Counts what was removed: lines ``(words, group)`` by the words of a text, and the entry counts, for ``ListCounts``.
     """
-    texts = cut(matched.transform(normal_texts, options).transform(find_heads), "texts")
-    equal = texts.where("pair_id != head").select(F.col("head").alias("a"), F.col("pair_id").alias("b"))
-    heads = texts.where("pair_id = head").select("head", "scope", "normal")
-    near = heads.transform(candidates, options).transform(verify, heads, options)
-    return connect(equal.union(near), cut).transform(keep_smallest, options.keep_per_cluster)
+    buckets = len(matched.paths)
+    schema, starts = arrow_schema(CLUSTERS), ListCounts(sizes).starts
 
-
-def normal_texts(matched: DataFrame, options: Dedupe) -> DataFrame:
-    """For each text long enough: pair_id, a digest of text and scope, a hash of the scope, the normalised text."""
-
-    def normalise_batches(batches: Batches) -> Batches:
+    def by_cluster(batches: Batches) -> Batches:
         for batch in batches:
-            normal = [normalise(text) for text in batch.column("text").to_pylist()]
-            where = [i for i, text in enumerate(normal) if long_enough(text, options.min_words)]
-            chosen = batch.select(["pair_id", "scope"]).take(pa.array(where, pa.int64()))
-            texts, scopes = [normal[i] for i in where], [s.encode() for s in chosen.column("scope").to_pylist()]
-            digests = [xxhash.xxh3_128_digest(s + b"\0" + t.encode()) for s, t in zip(scopes, texts, strict=True)]
-            hashes = np.array([xxhash.xxh3_64_intdigest(s) for s in scopes], np.uint64).view(np.int64)
-            yield pa.RecordBatch.from_arrays(
-                [
-                    chosen.column("pair_id"),
-                    pa.array(digests, pa.binary()),
-                    pa.array(hashes),
-                    pa.array(texts, pa.string()),
-                ],
-                ["pair_id", "digest", "scope", "normal"],
-            )
+            clusters = batch.column("cluster_id").to_numpy()
+            order = np.argsort(clusters, kind="stable")
+            yield blocks(bucket_of(clusters[order], buckets), batch.take(pa.array(order)))
 
-    scope = F.col("image_id") if options.scope == "image" else F.lit("")
-    return matched.select("pair_id", "text", scope.alias("scope")).mapInArrow(
-        normalise_batches, "pair_id bigint, digest binary, scope bigint, normal string"
-    )
+    def choose(_: int, parts: Parts) -> Batches:
+        for _, tables in parts:
+            chosen = keep_smallest(pa.concat_tables(tables), keep)
+            yield blocks(bucket_of(chosen["pair_id"].to_numpy(), buckets), chosen)
 
+    def write(bucket: int, parts: Parts) -> Batches:
+        found, counter = Totals(), EntryCounter(sizes)
+        clusters = [pa.concat_tables(tables).sort_by("pair_id") for _, tables in parts]
+        write_bucket(folder, bucket, attempt(), (rows.cast(schema) for rows in clusters), schema)
+        for rows in clusters:
+            removed = rows["pair_id"].filter(pc.invert(rows["kept"])).to_numpy()
+            if len(removed):
+                count_removed(matched, bucket, removed, found, counter)
+        counter.add_to(found, starts)
+        yield from found.blocks()
 
-def find_heads(texts: DataFrame) -> DataFrame:
-    """Adds ``head``, the smallest pair_id of the equal texts; only a head keeps its text."""
-    head = F.min("pair_id").over(Window.partitionBy("digest"))
-    return texts.withColumn("head", head).select(
-        "pair_id", "head", "scope", F.when(F.col("pair_id") == F.col("head"), F.col("normal")).alias("normal")
-    )
+    there = members.mapInArrow(by_cluster, from_arrow_schema(BLOCKS))
+    found = totals(shuffle(shuffle(there, buckets, choose), buckets, write), sum(sizes.values()))
+    fill(folder, buckets, schema)
+    return found
 
 
-def candidates(heads: DataFrame, options: Dedupe) -> DataFrame:
-    """The distinct pairs (a, b), a < b, of heads that share a band; in a large bucket, those with its smallest."""
-    bands, rows = bands_and_rows(options.threshold, options.permutations)
-
-    def band_batches(batches: Batches) -> Batches:
-        for batch in batches:
-            signed = signatures(batch.column("normal"), options.permutations, options.shingle, options.shingle_by)
-            hashes = band_hashes(signed, bands, rows, batch.column("scope").to_numpy())
-            ids = np.repeat(batch.column("head").to_numpy(), bands)
-            yield pa.RecordBatch.from_arrays([pa.array(hashes.ravel()), pa.array(ids)], ["band", "id"])
-
-    def pair_batches(batches: Batches) -> Batches:
-        band, ids = np.empty(0, np.int64), np.empty(0, np.int64)
-        for batch in batches:
-            band = np.concatenate([band, batch.column("band").to_numpy()])
-            ids = np.concatenate([ids, batch.column("id").to_numpy()])
-            ready, first, end = open_bucket(band)
-            yield edge_batch(*bucket_pairs(band[:ready], ids[:ready]))
-            band, ids = band[first:end], ids[first:end]
-        yield edge_batch(*bucket_pairs(band, ids))
-
-    banded = heads.mapInArrow(band_batches, "band bigint, id bigint").repartition("band")
-    return banded.sortWithinPartitions("band", "id").mapInArrow(pair_batches, EDGE).distinct()
+def keep_smallest(members: pa.Table, keep: int) -> pa.Table:
+    """Adds ``kept``, true for the ``keep`` smallest pair_ids of each cluster; in order of pair_id."""
+    pairs, clusters = members["pair_id"].to_numpy(), members["cluster_id"].to_numpy()
+    order = np.lexsort((pairs, clusters))
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(clusters[order]) != 0]))
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    kept = np.empty(len(order), bool)
+    kept[order] = place < keep
+    order = np.argsort(pairs)
+    return pa.table({"pair_id": pairs[order], "cluster_id": clusters[order], "kept": kept[order]})
 
 
-def verify(pairs: DataFrame, heads: DataFrame, options: Dedupe) -> DataFrame:
-    """Those of the candidate pairs (a, b) whose true Jaccard similarity reaches the threshold."""
-
-    def verify_batches(batches: Batches) -> Batches:
-        for batch in batches:
-            found = jaccards(batch.column("left"), batch.column("right"), options.shingle, options.shingle_by)
-            yield batch.select(["a", "b"]).filter(pa.array(found >= options.threshold))
-
-    left = heads.select(F.col("head").alias("a"), F.col("normal").alias("left"))
-    right = heads.select(F.col("head").alias("b"), F.col("normal").alias("right"))
-    return pairs.join(left, "a").join(right, "b").select("a", "b", "left", "right").mapInArrow(verify_batches, EDGE)
+def count_removed(matched: Files, bucket: int, removed: np.ndarray, found: Totals, counter: EntryCounter) -> None:
+    """Counts the removed pairs of a bucket by the words of their text, and their entries."""
+    for batch in matched.read(bucket, len(matched.paths), ["pair_id", "text", "entry_list", "entries"]):
+        gone = batch.filter(pa.array(among(batch.column("pair_id").to_numpy(), removed)))
+        if gone.num_rows:
+            counter.add(gone.column("entry_list"), gone.column("entries"))
+            for line in pc.value_counts(words_of(gone.column("text"))).to_pylist():
+                found.lines[WORDS, str(line["values"])] += line["counts"]
 
 
-def keep_smallest(members: DataFrame, keep: int) -> DataFrame:
-    """Adds ``kept``: true for the ``keep`` smallest pair_ids of each cluster."""
-    place = F.row_number().over(Window.partitionBy("cluster_id").orderBy("pair_id"))
-    return members.withColumn("kept", place <= keep).select(*CLUSTERS.names)
+def words_of(texts: pa.Array) -> pa.Array:
+    """The number of words of each text, between runs of white space."""
+    return pc.list_value_length(pc.split_pattern_regex(pc.utf8_trim(texts, " "), WHITE_SPACE))
 
 
-def no_clusters(spark: SparkSession) -> DataFrame:
-    """The empty table, for the scope ``none``."""
-    return spark.createDataFrame([], CLUSTERS).coalesce(1)
+def texts_of(matched: Files, bucket: int, ids: np.ndarray) -> pa.Array:
+    """The normalised texts of pairs of one bucket, in the order of ``ids``."""
+    wanted = np.unique(ids)
+    found = [pa.array([], pa.large_string())]
+    for batch in matched.read(bucket, len(matched.paths), ["pair_id", "text"]):
+        here = among(batch.column("pair_id").to_numpy(), wanted)
+        found.append(normal_texts(batch.column("text").filter(pa.array(here)))[0])
+    return pa.concat_arrays(found).take(pa.array(np.searchsorted(wanted, ids)))
 
 
-def removed_rows(matched: DataFrame, clusters: DataFrame) -> DataFrame:
-    """The matched pairs that are near-duplicates of those that stay."""
-    return matched.join(clusters.where("not kept").select("pair_id"), "pair_id", "left_semi")
+def hash_rows(hashed: np.ndarray, ids: np.ndarray, digest: np.ndarray) -> pa.RecordBatch:
+    """Rows for the tasks of their hashes."""
+    return pa.record_batch({"hash": hashed, "id": ids, "digest": digest})
 
 
-def remaining(matched: DataFrame, clusters: DataFrame) -> int:
-    """The number of matched pairs that stay."""
-    return matched.select("pair_id").join(clusters.where("not kept").select("pair_id"), "pair_id", "left_anti").count()
+def edges_to(target: int, a: np.ndarray, b: np.ndarray) -> pa.RecordBatch:
+    """Edges as a block that goes along to the end."""
+    return block(target, pa.record_batch({"a": a, "b": b}), EDGES)
 
 
-def removed_by_words(removed: DataFrame) -> dict[str, int]:
-    """The removed pairs by the number of words in their text: 1 to 9 each, then by tens (``10-19``), then ``100+``."""
-    words = F.size(F.split(F.trim("text"), r"\s+"))
-    tens = F.concat(
-        (F.floor(words / 10) * 10).cast("string"), F.lit("-"), (F.floor(words / 10) * 10 + 9).cast("string")
-    )
-    group = F.when(words < 10, words.cast("string")).when(words < 100, tens).otherwise(F.lit("100+"))
-    counted = removed.groupBy(group.alias("words")).count().toArrow().to_pylist()
-    return {
-        line["words"]: line["count"]
-        for line in sorted(counted, key=lambda line: int(line["words"].rstrip("+").split("-")[0]))
-    }
-
-
-def entries_of(removed: DataFrame, most: int) -> list[tuple[str, int, int]]:
-    """The entries that the removed pairs match most often: (entry_list, entry_id, pairs), the most frequent first."""
-    counted = (
-        removed.select("entry_list", F.explode("entries").alias("entry_id")).groupBy("entry_list", "entry_id").count()
-    )
-    top = counted.orderBy(F.desc("count"), "entry_list", "entry_id").limit(most).toArrow().to_pylist()
-    return [(line["entry_list"], line["entry_id"], line["count"]) for line in top]
+def arrays(rows: pa.Table) -> list[np.ndarray]:
+    """The columns of a table of numbers."""
+    return [column.to_numpy() for column in rows.columns]

@@ -2,11 +2,16 @@
 
 from typing import Any
 
-from pipeline import tables
+import numpy as np
+
+from pipeline import storage, tables
+from pipeline.balance.counts import ListCounts
+from pipeline.buckets.files import Files, write_bucket
+from pipeline.components.spark import connect
 from pipeline.dedupe.bands import bands_and_rows
-from pipeline.dedupe.spark import clusters, entries_of, no_clusters, remaining, removed_by_words, removed_rows
+from pipeline.dedupe.spark import WORDS, near_edges, write_clusters
 from pipeline.recipe import Recipe
-from pipeline.run import Outcome, Run
+from pipeline.run import COUNTS, Outcome, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -15,24 +20,49 @@ TOP_ENTRIES = 20
 
 def run(run: Run) -> Outcome:
     """Writes ``clusters``. The notes show what was removed by length and the entries that lost most."""
-    options, matched = run.recipe.dedupe, run.table("matched")
+    options, matched = run.recipe.dedupe, Files.of(run.folder("matched"))
+    rows, folder = tables.count_rows(run.folder("matched")), tables.new_folder(run.output, "clusters")
     if options.scope == "none":
-        tables.write(no_clusters(run.session), run.output, "clusters")
-        rows = tables.count_rows(run.folder("matched"))
+        write_bucket(folder, 0, "0", iter(()), tables.arrow_schema(tables.CLUSTERS))
+        _write_counts(run, ListCounts(run.list_sizes))
         return Account(rows, rows, {}), {}
-    found = clusters(matched, options, run.cut)
-    found = tables.write(found, run.output, "clusters")
-    rows_in, kept = tables.count_rows(run.folder("matched")), remaining(matched, found)
-    bands, rows = bands_and_rows(options.threshold, options.permutations)
-    notes: dict[str, Any] = {"bands": bands, "rows_per_band": rows}
-    removed = removed_rows(matched, found)
-    by_words = removed_by_words(removed)
-    losses = [
-        {"entry_list": name, "entry": run.entry_lists[name][entry_id].as_py(), "removed": count}
-        for name, entry_id, count in entries_of(removed, TOP_ENTRIES)
+    spool = tables.new_folder(run.output, "hashes")
+    members = connect(near_edges(run.session, matched, rows, options, spool), run.cut)
+    found = write_clusters(members, matched, folder, run.list_sizes, options.keep_per_cluster)
+    storage.remove(spool)
+    counts = ListCounts.of_totals(run.list_sizes, found)
+    _write_counts(run, counts)
+    bands, rows_a_band = bands_and_rows(options.threshold, options.permutations)
+    words = {int(words): pairs for (line, words), pairs in found.lines.items() if line == WORDS}
+    notes: dict[str, Any] = {"bands": bands, "rows_per_band": rows_a_band, "removed_by_words": by_words(words)}
+    notes["entries_that_lost_most"] = _losses(run, counts)
+    removed = sum(words.values())
+    return Account(rows, rows - removed, {"near_duplicate": removed} if removed else {}), notes
+
+
+def _write_counts(run: Run, counts: ListCounts) -> None:
+    """Writes the entry counts of the removed pairs."""
+    tables.write_arrow(counts.as_table(), run.output, f"clusters/{COUNTS}")
+
+
+def by_words(words: dict[int, int]) -> dict[str, int]:
+    """Pairs by the number of words of their text: 1 to 9 each, then by tens (``10-19``), then ``100+``."""
+    groups: dict[str, int] = {}
+    for number, pairs in sorted(words.items()):
+        tens = number // 10 * 10
+        group = str(number) if number < 10 else f"{tens}-{tens + 9}" if number < 100 else "100+"
+        groups[group] = groups.get(group, 0) + pairs
+    return groups
+
+
+def _losses(run: Run, removed: ListCounts) -> list[dict[str, Any]]:
+    """The entries of which most pairs were removed."""
+    top = np.argsort(-removed.counts, kind="stable")[:TOP_ENTRIES]
+    found = [(*removed.entry_at(int(at)), int(removed.counts[at])) for at in top if removed.counts[at]]
+    return [
+        {"entry_list": name, "entry": run.entry_lists[name][entry_id].as_py(), "removed": pairs}
+        for name, entry_id, pairs in found
     ]
-    account = Account(rows_in, kept, {"near_duplicate": total} if (total := sum(by_words.values())) else {})
-    return account, notes | {"removed_by_words": by_words, "entries_that_lost_most": losses}
 
 
 def _depends(recipe: Recipe) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The demo's pool: real pictures and names in 14 languages, made from two packages, without a download."""
+"""The demo's pool: real images and names in 14 languages, made from two packages, without a download."""

@@ -20,9 +20,9 @@ def main(
     """Builds the pool and says what is in it."""
     counts = build_pool(folder, force)
     say(
-        f"Demo pool: {counts['pairs']:,} pairs of {counts['named']:,} pictures "
+        f"Demo pool: {counts['pairs']:,} pairs of {counts['named']:,} images "
         f"({counts['unnamed']:,} of {counts['pictures']:,} have no name and are left out; "
-        f"{counts['evaluation_pairs']:,} pairs of {counts['evaluation_pictures']:,} pictures are kept for evaluation)"
+        f"{counts['evaluation_pairs']:,} pairs of {counts['evaluation_pictures']:,} images are kept for evaluation)"
     )
 
 

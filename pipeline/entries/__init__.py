@@ -1,1 +1,1 @@
-"""Entry lists, MetaCLIP's metadata: the texts that captions are matched against."""
+"""Entry lists, MetaCLIP's metadata: what texts are matched with."""

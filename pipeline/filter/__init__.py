@@ -1,1 +1,1 @@
-"""Which pairs stay once their pictures are at hand: rules, duplicates, evaluation sets, block-lists."""
+"""Which pairs stay once their images are at hand: rules, duplicates, evaluation sets, block-lists."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline import storage
 from pipeline.entries.lists import read_texts
 from pipeline.errors import UsageError
-from pipeline.places.index import PICTURES
+from pipeline.places.index import IMAGE_ENDINGS
 from pipeline.recipe import Filter
 from pipeline.recipe_file import found_path, local_path
 
@@ -16,9 +16,9 @@ LIST_OF_HASHES = ".txt"
 
 @dataclass(frozen=True)
 class EvaluationFiles:
-    """The files of one set: pictures and tars, given hashes (``phash`` of 16 hex digits, ``sha256`` of 64), texts."""
+    """The files of one set: images and tars, given hashes (``phash`` of 16 hex digits, ``sha256`` of 64), texts."""
 
-    pictures: list[str]
+    images: list[str]
     tars: list[str]
     phashes: list[int]
     sha256: list[str]
@@ -43,10 +43,10 @@ def _find_set(name: str, images: list[str], texts: list[str]) -> EvaluationFiles
                 found.tars.append(file)
             elif name.endswith(LIST_OF_HASHES):
                 _read_hashes(where, file, found)
-            elif ending in PICTURES:
-                found.pictures.append(file)
+            elif ending in IMAGE_ENDINGS:
+                found.images.append(file)
         if sum(map(len, vars(found).values())) == before:
-            allowed = ", ".join((*PICTURES, "tar", "txt (hashes)"))
+            allowed = ", ".join((*IMAGE_ENDINGS, "tar", "txt (hashes)"))
             raise UsageError(f"{where}.images: {path}: nothing there that can be read; allowed: {allowed}")
     for path in texts:
         if not local_path(path).is_file():

@@ -1,4 +1,4 @@
-"""Filtering as DataFrames: reasons for which a pair or a picture is dropped, hashes of pictures, duplicates."""
+"""Filtering as DataFrames: reasons for which a pair or an image is dropped, hashes of images, duplicates."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,21 +16,21 @@ from pipeline.errors import UsageError
 from pipeline.filter.columns import columns_of, rows_of
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import drop
-from pipeline.filter.pictures import facts
+from pipeline.filter.hashes import facts
 from pipeline.filter.texts import KnownTexts
 from pipeline.language.codes import found_lists
 from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
 from pipeline.places.spark import PLACE
 from pipeline.recipe import Filter
-from pipeline.shards.pictures import MISSING, Content, loaded
+from pipeline.shards.content import MISSING, Content, loaded
 
 SIDES = ("original_width", "original_height")
 FACTS = "sha256 string, pixels string, phash bigint, width int, height int"
 
 
 def by_place(pairs: DataFrame) -> DataFrame:
-    """Drops the pairs whose picture was not fetched, by its status, or is in no tar."""
+    """Drops the pairs whose image was not fetched, by its status, or is in no tar."""
     missing = F.when(F.col("status").isNull(), F.lit(MISSING)).when(F.col("status") != "success", F.col("status"))
     return pairs.withColumn("dropped", missing)
 
@@ -157,7 +157,7 @@ def counted_by_set(rows: DataFrame) -> dict[str, int]:
 
 
 def to_look_at(pairs: DataFrame) -> DataFrame:
-    """A row for each image of the pairs that are left, with the place of its picture, those of a tar in order."""
+    """A row for each image of the pairs that are left, with its place, those of a tar in order."""
     left = pairs.where("dropped is null").select("image_key", "image_id", "url", "tar", *PLACE)
     left = left.dropDuplicates(["image_key"])
     return left.repartition("tar", F.when(F.col("tar").isNull(), F.col("image_key"))).sortWithinPartitions(
@@ -166,21 +166,21 @@ def to_look_at(pairs: DataFrame) -> DataFrame:
 
 
 def seen(images: DataFrame) -> DataFrame:
-    """The table ``pictures``: hashes in hex, and why a picture was dropped."""
+    """The table ``image_hashes``: hashes in hex, and why an image was dropped."""
     hexed = {name: F.lower(F.lpad(F.hex(name), 16, "0")).alias(name) for name in ("phash", "cluster")}
     names = ("image_id", "image_key", "dropped", "sha256", "original_sha256", "pixels", "phash", "cluster", "width",
              "height", *SIDES)  # fmt: skip
     return images.select(*(hexed.get(name, name) for name in names))
 
 
-def by_pictures(pairs: DataFrame, images: DataFrame, columns: list[str]) -> DataFrame:
-    """Drops the pairs whose picture is dropped; the ``columns`` and ``dropped``."""
+def by_images(pairs: DataFrame, images: DataFrame, columns: list[str]) -> DataFrame:
+    """Drops the pairs whose image is dropped; the ``columns`` and ``dropped``."""
     joined = pairs.join(images.select("image_key", F.col("dropped").alias("why")), "image_key", "left")
     return joined.withColumn("dropped", F.coalesce("dropped", "why")).select(*columns, "dropped")
 
 
-def picture_facts(images: DataFrame, content: Content, most_pixels: int, at_a_time: int = 1) -> DataFrame:
-    """Adds the ``facts`` of each row's picture, or ``dropped``: why there are none; reads so many ``at_a_time``."""
+def image_facts(images: DataFrame, content: Content, most_pixels: int, at_a_time: int = 1) -> DataFrame:
+    """Adds the ``facts`` of each row's image, or ``dropped``: why there are none; reads so many ``at_a_time``."""
     names = [part.split(" ")[0] for part in FACTS.split(", ")]
 
     def look_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -212,7 +212,7 @@ def _look(read: bytes | str, most_pixels: int) -> dict[str, Any]:
 
 
 def by_size(images: DataFrame, options: Filter) -> DataFrame:
-    """Drops pictures with a short side or a long shape, by their original size where it is known."""
+    """Drops images with a short side or a long shape, by their original size where it is known."""
     width, height = (F.coalesce(F.col(f"original_{side}"), F.col(side)) for side in ("width", "height"))
     shape = F.greatest(width, height) / F.least(width, height)
     reasons = {"too_small": F.least(width, height) < options.min_side}
@@ -222,7 +222,7 @@ def by_size(images: DataFrame, options: Filter) -> DataFrame:
 
 
 def by_evaluation_images(images: DataFrame, known: dict[str, tuple[Known, set[str]]]) -> DataFrame:
-    """Drops pictures near those of an evaluation set, or of the same bytes, and adds the names of the ``sets``.
+    """Drops images near those of an evaluation set, or of the same bytes, and adds the names of the ``sets``.
 
     The bytes are those at hand, or those of the original before it was resized, where its SHA-256 is known.
     """
@@ -254,8 +254,8 @@ def _among(digests: pa.Array, given: set[str]) -> np.ndarray:
     return found.to_numpy(zero_copy_only=False)
 
 
-def hash_pictures(spark: SparkSession, files: list[tuple], content: Content, most_pixels: int) -> pa.Table:
-    """The facts of evaluation pictures: ``files`` are rows of set, tar (or picture file), image_offset, image_size."""
+def hash_images(spark: SparkSession, files: list[tuple], content: Content, most_pixels: int) -> pa.Table:
+    """The facts of evaluation images: ``files`` are rows of set, tar (or image file), image_offset, image_size."""
     listed = spark.createDataFrame(files, "evaluation string, tar string, image_offset bigint, image_size bigint")
     spread = listed.repartition(max(1, min(1000, -(-len(files) // 200))))
-    return spread.transform(picture_facts, content, most_pixels).select("evaluation", "dropped", "phash").toArrow()
+    return spread.transform(image_facts, content, most_pixels).select("evaluation", "dropped", "phash").toArrow()

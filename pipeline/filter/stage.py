@@ -1,4 +1,4 @@
-"""The stage ``filter``: ``curated`` to ``filtered``, and the pictures that were looked at to ``pictures``."""
+"""The stage ``filter``: ``curated`` to ``filtered``, and the images that were looked at to ``image_hashes``."""
 
 import tempfile
 import uuid
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage, tables
+from pipeline.buckets.spark import write_rows
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.filter.duplicates.near import Known
@@ -22,14 +23,14 @@ from pipeline.filter.spark import (
     by_evaluation_images,
     by_evaluation_texts,
     by_frequency,
-    by_pictures,
+    by_images,
     by_place,
     by_size,
     by_text,
     counted_by_set,
-    hash_pictures,
+    hash_images,
+    image_facts,
     near_texts,
-    picture_facts,
     seen,
     to_look_at,
     with_columns,
@@ -37,11 +38,11 @@ from pipeline.filter.spark import (
 from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import build_file
 from pipeline.places.index import IMAGE, samples_of
-from pipeline.places.stage import SOURCES, picture_places, pictures_at_a_time
+from pipeline.places.stage import SOURCES, image_places, images_at_a_time
 from pipeline.recipe import Recipe, filters
 from pipeline.recipe_file import found_path, local_path
 from pipeline.run import Outcome, Request, Run
-from pipeline.shards.pictures import tar_content
+from pipeline.shards.content import tar_content
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -49,12 +50,12 @@ ROWS_PER_FILE = 1_000_000
 
 
 def run(run: Run) -> Outcome:
-    """Writes ``filtered``, and ``pictures`` with the pictures that were looked at: none without rules for pictures."""
+    """Writes ``filtered``, and ``image_hashes`` with the images that were looked at: none without rules for images."""
     recipe, options = run.recipe, run.recipe.filter
     curated = run.table("curated")
     notes: dict[str, Any] = {}
     sets = find_sets(options)
-    rows, content, refused = picture_places(run, curated)
+    rows, content, refused = image_places(run, curated)
     rows = by_place(rows) if recipe.images.fetch or recipe.images.tars else rows
     for columns in options.columns:
         rows = with_columns(rows, columns, storage.list_files(found_path(columns)))
@@ -74,45 +75,46 @@ def run(run: Run) -> Outcome:
     rows = run.cut(rows, "judged")
 
     images = _look(run, rows, content, sets, notes)
-    rows = by_pictures(rows, images, curated.columns)
+    rows = by_images(rows, images, curated.columns)
     dropped = tables.write_accounted(tables.keep_only_reasons(rows), run.output, "passed")
     kept = dropped.pop(None)
     passed = tables.read(run.session, tables.staging(run.output, "passed")).select(*curated.columns)
-    tables.write_sorted(passed, run.output, "filtered", recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE)))
+    files = recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE))
+    write_rows(passed, tables.staging(run.output, "filtered"), files)
     if refused:
         notes["refused_members"] = refused
     return Account(tables.count_rows(run.folder("curated")), kept, dict(sorted(dropped.items()))), notes
 
 
 def _look(run: Run, rows, content: Callable | None, sets: dict[str, EvaluationFiles], notes: dict[str, Any]):
-    """Writes ``pictures``: the facts of the pictures of the rows that are left, and why some of them are dropped."""
+    """Writes ``image_hashes``: the facts of the images of the rows that are left, and why some of them are dropped."""
     options, most_pixels = run.recipe.filter, run.recipe.images.most_pixels
     images = to_look_at(rows)
     if content is None or not (options.looks() or run.recipe.images.root):
         images = images.limit(0)
-    images = run.cut(picture_facts(images, content, most_pixels, pictures_at_a_time(run)), "facts")
+    images = run.cut(image_facts(images, content, most_pixels, images_at_a_time(run)), "facts")
     images = images.transform(by_size, options)
-    hashed, unread = _known_pictures(run, sets, most_pixels)
+    hashed, unread = _known_images(run, sets, most_pixels)
     notes |= unread
     if hashed:
         images = run.cut(by_evaluation_images(images, hashed), "held-against")
         notes["evaluation_images"] = counted_by_set(images)
-    return tables.write(by_duplicates(images, options, run.cut).transform(seen), run.output, "pictures")
+    return tables.write(by_duplicates(images, options, run.cut).transform(seen), run.output, "image_hashes")
 
 
-def _known_pictures(
+def _known_images(
     run: Run, sets: dict[str, EvaluationFiles], most_pixels: int
 ) -> tuple[dict[str, tuple[Known, set[str]]], dict[str, Any]]:
-    """The hashes of each evaluation set that has pictures, and its pictures that could not be read."""
+    """The hashes of each evaluation set that has images, and its images that could not be read."""
     files = []
     for name, found in sets.items():
-        files += [(name, path, 0, -1) for path in found.pictures]
+        files += [(name, path, 0, -1) for path in found.images]
         for tar in found.tars:
             files += [(name, tar, row[IMAGE[0]], row[IMAGE[1]]) for row in samples_of(tar)[0].to_pylist()]
     hashed = pa.table({"evaluation": pa.array([], pa.string()), "dropped": pa.array([], pa.string()),
                        "phash": pa.array([], pa.int64())})  # fmt: skip
     if files:
-        hashed = hash_pictures(run.session, files, evaluation_content, most_pixels)
+        hashed = hash_images(run.session, files, evaluation_content, most_pixels)
     known, unread = {}, {}
     distance = run.recipe.filter.evaluation_distance
     for name, found in sets.items():
@@ -126,7 +128,7 @@ def _known_pictures(
 
 
 def evaluation_content(row: dict[str, Any]) -> bytes:
-    """The bytes of an evaluation picture: a file, or a member of a tar."""
+    """The bytes of an evaluation image: a file, or a member of a tar."""
     return storage.read_bytes(row["tar"]) if row["image_size"] < 0 else tar_content(row)
 
 
@@ -154,7 +156,7 @@ def _check(request: Request) -> None:
     """Raises ``UsageError`` where a rule cannot be followed with what the recipe has."""
     recipe, options = request.recipe, request.recipe.filter
     if options.looks() and not (recipe.images.fetch or recipe.images.tars or recipe.images.root):
-        raise UsageError("filter: rules for pictures need images.fetch, images.tars or images.root")
+        raise UsageError("filter: rules for images need images.fetch, images.tars or images.root")
     for name, path in options.blocklist.items():
         if not local_path(path).is_file():
             raise UsageError(f"filter.blocklist.{name}: {path}: no such file")
@@ -179,7 +181,7 @@ STAGE = Stage(
     job="filter_images",
     tables={
         "filtered": "the curated pairs that passed the filter",
-        "pictures": "the pictures that were looked at: hashes, size, and why one was dropped",
+        "image_hashes": "the images that were looked at: hashes, size, and why one was dropped",
     },
     reads=("ingest", "balance", "images"),
     run=run,

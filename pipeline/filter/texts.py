@@ -14,7 +14,7 @@ class KnownTexts:
     """The texts of an evaluation set, which others are held against as de-duplication does it.
 
     Near is a true Jaccard similarity of at least the threshold; candidates come from shared MinHash bands. Texts under
-    ``min_words`` are left alone on both sides: "a dog" belongs to many pictures.
+    ``min_words`` are left alone on both sides: "a dog" belongs to many images.
     """
 
     def __init__(self, texts: list[str], options: Dedupe):

@@ -1,4 +1,4 @@
-"""Pictures from the web: fetched with img2dataset, every request guarded, every URL accounted for."""
+"""Images from the web: fetched with img2dataset, every request guarded, every URL accounted for."""
 
 import os
 

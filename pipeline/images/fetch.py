@@ -1,4 +1,4 @@
-"""Fetches the pictures of one shard of URLs with img2dataset, and accounts for every URL.
+"""Fetches the images of one shard of URLs with img2dataset, and accounts for every URL.
 
 The shard is made under a name of its own and its table moved into place last, so that a shard is there complete or not
 at all, and a task that ran twice does no harm.

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.images.decode import TooManyPixels, is_animated, is_plain, opened, upright
 
-NOT_A_PICTURE, ANIMATED, TOO_MANY_PIXELS = "not a picture", "animated", "too many pixels"
+NOT_AN_IMAGE, ANIMATED, TOO_MANY_PIXELS = "not an image", "animated", "too many pixels"
 
 
 class LimitedResizer:
@@ -32,7 +32,7 @@ class LimitedResizer:
         except TooManyPixels:
             return _refused(TOO_MANY_PIXELS)
         except Exception:  # Pillow's readers raise errors of many kinds on bad bytes.
-            return _refused(NOT_A_PICTURE)
+            return _refused(NOT_AN_IMAGE)
         return self.resizer(stream, boxes)
 
 

@@ -126,7 +126,7 @@ def _put_in_place(output: str, folder: str) -> None:
 
 def _check(request: Request) -> None:
     if not request.recipe.images.fetch:
-        raise UsageError("images.fetch: found false; pictures are fetched where it is true")
+        raise UsageError("images.fetch: found false; images are fetched where it is true")
     if find_spec("img2dataset") is None:
         raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
 
@@ -139,7 +139,7 @@ STAGE = Stage(
     name="images",
     title="Fetching images",
     job="fetch_images",
-    tables={"images": "every picture that was asked for, and what became of it"},
+    tables={"images": "every image that was asked for, and what became of it"},
     beside=(FETCHED,),
     reads=("balance",),
     run=run,

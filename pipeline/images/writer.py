@@ -1,4 +1,4 @@
-"""Where img2dataset puts the pictures of a shard: a tar as its own writer makes it, at a fraction of the cost."""
+"""Where img2dataset puts the images of a shard: a tar as its own writer makes it, at a fraction of the cost."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from pipeline.places.tar import TarWriter
 
 
 class SampleWriter:
-    """Writes ``key.jpg`` and ``key.json`` of each picture; stands in for img2dataset's ``WebDatasetSampleWriter``.
+    """Writes ``key.jpg`` and ``key.json`` of each image; stands in for img2dataset's ``WebDatasetSampleWriter``.
 
-    ``found`` has img2dataset's row of each image by its image_id; with a picture, ``image_offset`` and ``image_size``
+    ``found`` has img2dataset's row of each URL by its image_id; with an image, ``image_offset`` and ``image_size``
     too. ``problem``: the error that a write ended in, which img2dataset prints and goes on from.
     """
 
@@ -21,11 +21,11 @@ class SampleWriter:
         self.found: dict[str, dict[str, Any]] = {}
         self.problem: Exception | None = None
 
-    def write(self, picture: bytes | None, key: str, _caption: str | None, row: dict[str, Any]) -> None:
-        """Takes a row, and the picture of it where there is one."""
-        if picture is not None:
+    def write(self, image: bytes | None, key: str, _caption: str | None, row: dict[str, Any]) -> None:
+        """Takes a row, and the image of it where there is one."""
+        if image is not None:
             try:
-                offset, size = self.tar.add(f"{key}.{self.extension}", picture)
+                offset, size = self.tar.add(f"{key}.{self.extension}", image)
                 self.tar.add(f"{key}.json", orjson.dumps(row))
             except Exception as problem:
                 self.problem = problem

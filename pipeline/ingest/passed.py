@@ -12,7 +12,7 @@ from pipeline.ingest.presets import FIELDS, Preset
 # The columns of our own tables, which no pass-through column may be named like.
 RESERVED = {*FIELDS, "pair_id", "image_id", "language_score", "copies", "entry_list", "entries", "draw"}
 RESERVED |= {"keep_probability", "dropped"}
-# Columns that stages add on their way: the places of pictures, what filtering finds, weights of balancing again.
+# Columns that stages add on their way: the places of images, what filtering finds, weights of balancing again.
 RESERVED |= {"status", "tar", "image_offset", "image_size", "original_width", "original_height"}
 RESERVED |= {"original_sha256", "image_key", "place", "ambiguous"}
 RESERVED |= {"holds", "frequent", "blocked", "sets", "why", "weight", "first_probability"}

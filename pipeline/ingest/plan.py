@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.buckets.keys import bucket_count, part_count
 from pipeline.errors import PipelineError, UsageError
 from pipeline.ingest.passed import check_columns, passed_schema
 from pipeline.ingest.presets import Preset, resolve
@@ -24,7 +25,13 @@ from pipeline.ingest.text import Damage, gzip_chunks, utf16_chunks
 from pipeline.recipe import Input
 from pipeline.recipe_file import found_path
 
-SPLIT_BYTES = 64 << 20
+# A pool is cut into about so many splits, each of a size between these two.
+SPLITS, LEAST_BYTES, MOST_BYTES = 16, 1 << 20, 128 << 20
+# So many files are opened before anything starts; what is in the others is seen by the tasks that read them.
+OPENED = 1000
+# To open a file costs about as much as to read so much of it.
+FILE_BYTES = 1 << 16
+TEXT_ROW_BYTES, GZIP_RATIO = 80, 3
 LONGEST_HEADER = 16 << 20
 UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
@@ -35,7 +42,8 @@ class Split:
     """A part of one file for one task: bytes [start, end) of a text file, row groups [start, end) of a Parquet file.
 
     ``columns`` are the names in the file's header (text formats). ``encoding`` is that of a text file that is not in
-    UTF-8; its places are those of the text in UTF-8. ``damage`` says why nothing of the file can be read.
+    UTF-8; its places are those of the text in UTF-8. ``damage`` says why nothing of the file can be read. ``size``:
+    its bytes in the file. Of a file that is not yet ``opened`` only path, format and size are known.
     """
 
     path: str
@@ -46,34 +54,78 @@ class Split:
     data_start: int = 0
     encoding: str | None = None
     damage: str | None = None
+    size: int = 0
+    opened: bool = True
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The splits of an input, where fields come from, the pass-through columns, (path, bytes, mtime) of its files."""
+    """The splits of an input, where fields come from, the pass-through columns, (path, bytes, mtime) of its files.
+
+    ``rows`` and ``size`` are about those of the pool, by what its files say; ``split_bytes``: what a task is to read.
+    """
 
     splits: tuple[Split, ...]
     preset: Preset
     passed: pa.Schema
     files: tuple[tuple[str, int, int], ...]
+    rows: int = 0
+    size: int = 0
+    split_bytes: int = MOST_BYTES
+
+    @property
+    def buckets(self) -> int:
+        """The number of files of ``pairs``."""
+        return bucket_count(self.rows, self.size)
+
+    @property
+    def parts(self) -> int:
+        """The parts in which a bucket's rows are handed over."""
+        return part_count(self.rows, self.buckets)
+
+    def items(self) -> list[list[Split]]:
+        """The splits that a task each reads: small ones together."""
+        found: list[list[Split]] = [[]]
+        held = 0
+        for split in self.splits:
+            if found[-1] and held + split.size > self.split_bytes:
+                found.append([])
+                held = 0
+            found[-1].append(split)
+            held += split.size + FILE_BYTES * (split.start == 0)
+        return found
 
 
 def plan(options: Input, language_column: bool) -> Plan:
     """Plans the reading of an input. Raises ``UsageError`` for what the user has to mend."""
     files = find_files(options.paths)
     preset = resolve(options.preset, options.columns, language_column)
+    total = sum(size for _, size, _ in files)
+    split_bytes = min(MOST_BYTES, max(LEAST_BYTES, total // SPLITS))
+    looked = files if options.pass_through else files[:: -(-len(files) // OPENED)]
     with ThreadPoolExecutor(16) as pool:
-        opened = list(pool.map(lambda file: _open(file[0], file[1], options, preset), files))
-    whole = [split for split, _ in opened]
-    readable = [(split, schema) for split, schema in opened if schema is not None]
+        opened = dict(
+            zip(looked, pool.map(lambda file: open_file(file[0], file[1], options, preset), looked), strict=True)
+        )
+    readable = [found for found in opened.values() if found.schema is not None]
     if not readable:
-        raise PipelineError(f"--input: no file can be read; the first: {whole[0].path}: {whole[0].damage}")
-    schemas = [(split.path, schema) for split, schema in readable if split.format != "jsonl"]
+        first = opened[looked[0]].split
+        raise PipelineError(f"--input: no file can be read; the first: {first.path}: {first.damage}")
+    schemas = [(found.split.path, found.schema) for found in readable if found.split.format != "jsonl"]
     for path, schema in schemas:
         check_columns(path, schema, preset, options.pass_through)
     passed = passed_schema(options.pass_through, schemas, len(schemas) < len(readable))
-    splits = [part for split in whole for part in _cut(split, options)]
-    return Plan(tuple(splits), preset, passed, tuple(files))
+    unopened = [
+        Split(path, format_of(path, options.format), 0, size, size=size, opened=False) for path, size, _ in files
+    ]
+    splits = [
+        part
+        for file, whole in zip(files, unopened, strict=True)
+        for part in (opened[file].cut(options, split_bytes) if file in opened else [whole])
+    ]
+    share = total / max(1, sum(size for _, size, _ in looked))
+    rows, size = (round(share * sum(getattr(found, of) for found in opened.values())) for of in ("rows", "size"))
+    return Plan(tuple(splits), preset, passed, tuple(files), rows, size, split_bytes)
 
 
 def find_files(patterns: list[str]) -> list[tuple[str, int, int]]:
@@ -92,19 +144,73 @@ def find_files(patterns: list[str]) -> list[tuple[str, int, int]]:
     return sorted(found)
 
 
-def _open(path: str, size: int, options: Input, preset: Preset) -> tuple[Split, pa.Schema | None]:
-    """The whole file as one split, and its schema; no schema where it is damaged."""
+@dataclass(frozen=True)
+class OpenedFile:
+    """A file as one split, its schema (None where it is damaged), and about how many rows and bytes it holds.
+
+    ``groups``: the bytes of the row groups of a Parquet file.
+    """
+
+    split: Split
+    schema: pa.Schema | None
+    rows: int = 0
+    size: int = 0
+    groups: tuple[int, ...] = ()
+
+    def cut(self, options: Input, split_bytes: int) -> list[Split]:
+        """The file in splits: Parquet by row groups, text at byte offsets; gz, UTF-16 and multi-line CSV stay whole."""
+        split = self.split
+        if split.damage:
+            return [split]
+        if split.format == "parquet":
+            return _cut_groups(split, self.groups, split_bytes)
+        if (
+            storage.base_name(split.path).lower().endswith(".gz")
+            or split.encoding
+            or (split.format == "csv" and options.multiline)
+        ):
+            return [replace(split, start=split.data_start)]
+        starts = range(split.data_start, max(split.end, split.data_start + 1), split_bytes)
+        ends = [min(split.end, at + split_bytes) for at in starts]
+        return [replace(split, start=at, end=end, size=end - at) for at, end in zip(starts, ends, strict=True)]
+
+
+def _cut_groups(split: Split, groups: tuple[int, ...], split_bytes: int) -> list[Split]:
+    """Runs of row groups of about ``split_bytes``; one split where there are none."""
+    cuts, held = [0], 0
+    for at, size in enumerate(groups):
+        if held and held + size > split_bytes:
+            cuts.append(at)
+            held = 0
+        held += size
+    ends = [*cuts[1:], len(groups)]
+    return [
+        replace(split, start=start, end=end, size=sum(groups[start:end])) for start, end in zip(cuts, ends, strict=True)
+    ]
+
+
+def open_file(path: str, size: int, options: Input, preset: Preset) -> OpenedFile:
+    """What a look at the footer, or the first line, of a file shows."""
     form = format_of(path, options.format)
-    split = Split(path, form, 0, size)
+    split = Split(path, form, 0, size, size=size)
     try:
         if form == "parquet":
             filesystem, inner = storage.open_filesystem(path)
             with filesystem.open_input_file(inner) as file:
                 metadata = pq.read_metadata(file)
-                return replace(split, end=metadata.num_row_groups), metadata.schema.to_arrow_schema()
-        return _open_text(split, preset)
+                groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+                packed = [
+                    sum(group.column(i).total_compressed_size for i in range(group.num_columns)) for group in groups
+                ]
+                return OpenedFile(
+                    replace(split, end=metadata.num_row_groups), metadata.schema.to_arrow_schema(), metadata.num_rows,
+                    sum(group.total_byte_size for group in groups), tuple(packed),
+                )  # fmt: skip
+        found, schema = _open_text(split, preset)
+        unpacked = size * (GZIP_RATIO if storage.base_name(path).lower().endswith(".gz") else 1)
+        return OpenedFile(found, schema, unpacked // TEXT_ROW_BYTES, unpacked)
     except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException, Damage) as error:
-        return replace(split, damage=str(error).splitlines()[0]), None
+        return OpenedFile(replace(split, damage=str(error).splitlines()[0]), None)
 
 
 def format_of(path: str, given: str) -> str:
@@ -181,19 +287,3 @@ def _parse_line(line: bytes, form: str) -> list[str]:
     if not text.strip():
         return []
     return text.split("\t") if form == "tsv" else next(csv.reader([text]))
-
-
-def _cut(split: Split, options: Input) -> list[Split]:
-    """Cuts a readable file: Parquet by row group, text at byte offsets; gz, UTF-16 and multi-line CSV stay whole."""
-    if split.damage:
-        return [split]
-    if split.format == "parquet":
-        return [replace(split, start=i, end=i + 1) for i in range(split.end)] or [split]
-    if (
-        storage.base_name(split.path).lower().endswith(".gz")
-        or split.encoding
-        or (split.format == "csv" and options.multiline)
-    ):
-        return [replace(split, start=split.data_start)]
-    starts = range(split.data_start, max(split.end, split.data_start + 1), SPLIT_BYTES)
-    return [replace(split, start=at, end=min(split.end, at + SPLIT_BYTES)) for at in starts]

@@ -8,6 +8,7 @@ reason ``VALUES_LOST`` are no rows of the input: for the column in ``source_uid`
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.errors import UsageError
 from pipeline.ingest.convert import as_bytes, as_id, as_size, as_url, fit, utf8
 from pipeline.ingest.delimited import delimited_batches
 from pipeline.ingest.json_lines import json_batches
-from pipeline.ingest.plan import Plan, Split
+from pipeline.ingest.passed import check_columns
+from pipeline.ingest.plan import Plan, Split, open_file
 from pipeline.ingest.text import Rows, gzip_chunks, plain_chunks, utf16_chunks
+from pipeline.recipe import Input
 
 ROWS_READ, VALUES_LOST = "rows_read", "values_lost"
 TRUNCATED, UNREADABLE = "truncated", "unreadable"
@@ -47,18 +51,20 @@ def rows_schema(passed: pa.Schema) -> pa.Schema:
     return pa.schema([*FIELDS, pa.field("copies", pa.int64()), pa.field("dropped", pa.string()), *passed])
 
 
-def read_split(split: Split, plan: Plan, max_text_bytes: int, multiline: bool) -> Iterator[pa.RecordBatch]:
+def read_split(split: Split, plan: Plan, options: Input) -> Iterator[pa.RecordBatch]:
     """The rows of a split as batches of ``rows_schema(plan.passed)``."""
     schema = rows_schema(plan.passed)
     bad: Counter = Counter()
     lost: Counter = Counter()
     read = 0
+    if not split.opened:
+        split = _opened(split, options, plan)
     if split.damage:
         bad[UNREADABLE] += 0
     else:
-        for batch in _batches(split, plan, max_text_bytes, multiline, bad):
+        for batch in _batches(split, plan, options, bad):
             read += batch.num_rows
-            yield check_rows(batch, plan, max_text_bytes, schema, lost)
+            yield check_rows(batch, plan, options.max_text_bytes, schema, lost)
     read += sum(bad.values())
     bad[ROWS_READ] = read
     lines = [(reason, rows, split.path if reason in (TRUNCATED, UNREADABLE) else None) for reason, rows in bad.items()]
@@ -70,7 +76,18 @@ def read_split(split: Split, plan: Plan, max_text_bytes: int, multiline: bool) -
     yield _in_schema(counted, len(lines), schema)
 
 
-def _batches(split: Split, plan: Plan, max_text_bytes: int, multiline: bool, bad: Counter) -> Iterator[pa.RecordBatch]:
+def _opened(split: Split, options: Input, plan: Plan) -> Split:
+    """A split of a whole file that was not looked at before; one that lacks a column is damaged."""
+    found = open_file(split.path, split.size, options, plan.preset)
+    try:
+        if found.schema is not None:
+            check_columns(split.path, found.schema, plan.preset, plan.passed.names)
+    except UsageError as error:
+        return replace(split, damage=str(error))
+    return replace(found.split, start=found.split.data_start)
+
+
+def _batches(split: Split, plan: Plan, options: Input, bad: Counter) -> Iterator[pa.RecordBatch]:
     """The raw batches of a split; damage is counted in ``bad`` after the rows before it were given."""
     filesystem, path = storage.open_filesystem(split.path)
     columns = plan.preset.columns
@@ -91,7 +108,9 @@ def _batches(split: Split, plan: Plan, max_text_bytes: int, multiline: bool, bad
             ids = columns.get("source_uid")
             yield from json_batches(source, wanted, columns["url"], columns["text"], ids, bad)
         elif split.columns:
-            yield from delimited_batches(source, split.columns, split.format == "tsv", multiline, max_text_bytes, bad)
+            yield from delimited_batches(
+                source, split.columns, split.format == "tsv", options.multiline, options.max_text_bytes, bad
+            )
         if source.damage:
             bad[TRUNCATED] += source.damage.partial
 

@@ -1,63 +1,71 @@
-"""The table ``pairs`` as a DataFrame: read and check, identify the language, ids, exact duplicates.
+"""The table ``pairs`` by tasks: read and check, identify the language, ids; then, bucket by bucket, exact repeats.
 
-The reader runs inside tasks, one split each; ids are Spark's own ``xxhash64`` and SHA-224.
+Rows change places here alone: those of a task go, sorted, as blocks to the buckets of their pair_id.
 """
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import SparkFiles
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql import SparkSession
 
-from pipeline.ingest.plan import Plan
-from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split, rows_schema
+from pipeline.buckets.blocks import block
+from pipeline.buckets.files import CODED, write_bucket
+from pipeline.buckets.hashing import pair_ids
+from pipeline.buckets.scatter import Scatter, in_schema
+from pipeline.buckets.spark import Batches, Parts, attempt, new_spool, run_tasks, shuffle, totals
+from pipeline.buckets.totals import Totals
+from pipeline.ingest.distinct import distinct
+from pipeline.ingest.plan import Plan, Split
+from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split
 from pipeline.language.identify import identify
 from pipeline.language.label import label_rows
 from pipeline.recipe import Input, Language
-from pipeline.tables import PAIRS
+from pipeline.tables import PAIRS, arrow_schema
 
 # Reasons that are counted by what is in `source_uid`: a file, or a column.
 FILE_REASONS = (TRUNCATED, UNREADABLE, VALUES_LOST)
+KEPT, DUPLICATE, COLLISION = "kept", "duplicate", "id_collision"
+DIGITS = 24  # of an image_id
+LAST = 1 << 30  # the part of what a task counted
 
 
-def pairs(rows: DataFrame, passed: list[str]) -> DataFrame:
-    """The kept and dropped rows of ``read`` as ``pairs`` with its pass-through columns and ``dropped``.
+def write_pairs(
+    spark: SparkSession, plan: Plan, options: Input, language: Language, model: str | None, aliases: dict[str, str],
+    folder: str, spool: str,
+) -> Totals:  # fmt: skip
+    """Writes the buckets of ``pairs`` into ``folder``, rows on their way into ``spool``.
 
-    Rows whose ``dropped`` is ``rows_read`` say in ``copies`` how many rows the reader counted.
-    """
-    return rows.transform(add_ids).transform(drop_repeats, passed)
+    The lines count rows by reason, and by file or column where the reason is of one.
 
-
-def read(
-    spark: SparkSession,
-    plan: Plan,
-    options: Input,
-    language: Language,
-    model_name: str | None,
-    aliases: dict[str, str],
-) -> DataFrame:
-    """The checked rows of all splits with ``language`` and ``language_score``, one task a split.
-
-    ``model_name``: the file name of the language model among the session's files, for ``language.identify: fasttext``.
+    ``model``: the file name of the language model among the session's files, for ``language.identify: fasttext``.
     ``aliases``: the lists that codes of languages find (``pipeline.language.codes``).
     """
-    plan_sent = spark.sparkContext.broadcast(plan)
-    max_text_bytes, multiline = options.max_text_bytes, options.multiline
+    read = run_tasks(spark, plan.items(), reader(plan, options, language, model, aliases, spool))
+    return totals(shuffle(read, plan.buckets, writer(plan, folder)))
 
-    def read_splits(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        plan = plan_sent.value
-        for batch in batches:
-            for index in batch.column(0).to_pylist():
-                for rows in read_split(plan.splits[index], plan, max_text_bytes, multiline):
-                    rows = with_language(rows, SparkFiles.get(model_name) if model_name else None)
-                    yield label_rows(rows, language, aliases)
 
-    schema = rows_schema(plan.passed).append(pa.field("language_score", pa.float64()))
-    splits = spark.range(0, len(plan.splits), 1, len(plan.splits))
-    return splits.mapInArrow(read_splits, from_arrow_schema(schema))
+def reader(plan: Plan, options: Input, language: Language, model: str | None, aliases: dict[str, str], spool: str):
+    """What reads some splits: kept rows go to their buckets, dropped ones are counted."""
+    plan = replace(plan, splits=(), files=())
+
+    def read(splits: list[Split]) -> Batches:
+        rows, dropped = Scatter(new_spool(spool), plan.buckets, plan.parts), Totals()
+        for split in splits:
+            for batch in read_split(split, plan, options):
+                batch = with_language(batch, SparkFiles.get(model) if model else None)
+                batch = label_rows(batch, language, aliases)
+                count_dropped(batch, dropped)
+                yield from rows.add(with_ids(batch.filter(pc.is_null(batch.column("dropped")))))
+        yield from rows.rest()
+        rows.spool.close()
+        yield block(0, dropped.rows_of_lines(), LAST)
+
+    return read
 
 
 def with_language(rows: pa.RecordBatch, model: str | None) -> pa.RecordBatch:
@@ -71,54 +79,56 @@ def with_language(rows: pa.RecordBatch, model: str | None) -> pa.RecordBatch:
     return rows.set_column(index, "language", language).append_column("language_score", score)
 
 
-def add_ids(rows: DataFrame) -> DataFrame:
-    """Adds ``pair_id`` (XXH64 with seed 42 of url, NUL, text) and ``image_id`` (24 hex digits of the URL's SHA-224).
-
-    Dropped rows have no ids; they are kept together by their reason.
-    """
-    kept = F.col("dropped").isNull()
-    return rows.withColumn(
-        "pair_id", F.when(kept, F.xxhash64(F.concat(F.col("url"), F.lit("\0"), F.col("text"))))
-    ).withColumn("image_id", F.when(kept, F.substring(F.sha2(F.col("url"), 224), 1, 24)))
-
-
-def drop_repeats(rows: DataFrame, passed: list[str]) -> DataFrame:
-    """One row a pair: of rows equal in (url, text) the smallest by all columns, ``copies`` says how many there were.
-
-    Of other content under one ``pair_id`` the smallest stays; what goes comes out as a row ``id_collision``. Dropped
-    rows come out as one row a reason (and file), their number in ``copies``.
-    """
-    columns = [name for name in PAIRS.names if name not in ("pair_id", "copies")] + passed
-    file = F.when(F.col("dropped").isin(*FILE_REASONS), F.col("source_uid"))
-    kept = F.col("dropped").isNull()
-    content = F.when(kept, F.struct("url", "text", *[c for c in columns if c not in ("url", "text")]))
-    groups = rows.groupBy("pair_id", "dropped", file.alias("file")).agg(
-        F.min(content).alias("row"),
-        F.sum("copies").alias("copies"),
-        # The ids agree already, so a second, independent hash tells contents apart.
-        F.size(F.collect_set(F.when(kept, F.xxhash64("text", "url")))).alias("contents"),
-    )
-    more = F.greatest(F.col("contents") - 1, F.lit(0))
-    one = F.struct(F.col("dropped"), (F.col("copies") - more).alias("copies"))
-    collided = F.struct(F.lit("id_collision").alias("dropped"), more.cast("bigint").alias("copies"))
-    flat = groups.withColumn("part", F.explode(F.when(more > 0, F.array(one, collided)).otherwise(F.array(one))))
-    here = {name: F.col("row").getField(name) for name in columns}
-    here["source_uid"] = F.coalesce(F.col("row.source_uid"), F.col("file"))
-    return flat.select(
-        "pair_id",
-        *[here[name].alias(name) for name in columns if name in PAIRS.names],
-        F.col("part.copies").alias("copies"),
-        *[here[name].alias(name) for name in passed],
-        F.col("part.dropped").alias("dropped"),
-    )
+def count_dropped(rows: pa.RecordBatch, totals: Totals) -> None:
+    """Counts the dropped rows by reason, and by file or column where the reason is one of those."""
+    dropped = rows.column("dropped")
+    if dropped.null_count == len(dropped):
+        return
+    gone = rows.select(["dropped", "source_uid", "copies"]).filter(pc.is_valid(dropped))
+    by_file = pc.is_in(gone.column("dropped"), value_set=pa.array(FILE_REASONS))
+    files = pc.if_else(by_file, gone.column("source_uid"), None)
+    for reason, file, copies in zip(
+        gone.column("dropped").to_pylist(), files.to_pylist(), gone.column("copies").to_pylist(), strict=True
+    ):
+        totals.lines[reason, file] += copies
 
 
-def reasons(dropped: DataFrame) -> list[dict]:
-    """The dropped rows by reason, and by file where the reason is a file's: dropped, file, copies (rows)."""
-    file = F.when(F.col("dropped").isin(*FILE_REASONS), F.col("source_uid")).alias("file")
-    return dropped.groupBy("dropped", file).agg(F.sum("copies").alias("copies")).toArrow().to_pylist()
+def with_ids(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The kept rows with their ``pair_id``."""
+    ids = pair_ids(rows.column("url"), rows.column("text"))
+    return rows.drop_columns(["dropped", "copies"]).append_column("pair_id", pa.array(ids))
 
 
-def sum_copies(pairs: DataFrame) -> int:
-    """The input rows that the pairs stand for."""
-    return pairs.agg(F.sum("copies").alias("copies")).first()["copies"] or 0
+def writer(plan: Plan, folder: str):
+    """What writes a bucket: of its rows those of distinct (url, text)."""
+    schema = arrow_schema(PAIRS, plan.passed)
+    order = ["url", "text", *[n for n in schema.names if n not in ("pair_id", "image_id", "url", "text", "copies")]]
+
+    def write(bucket: int, parts: Parts) -> Batches:
+        found = Totals()
+
+        def rows() -> Iterator[pa.Table]:
+            for part, blocks in parts:
+                if part == LAST:
+                    for counted in blocks:
+                        found.add_lines(counted)
+                    continue
+                kept, collided = distinct(pa.concat_tables(blocks, promote_options="default"), order)
+                copies = pc.sum(kept["copies"]).as_py()
+                found.lines[DUPLICATE, None] += copies - kept.num_rows
+                found.lines[COLLISION, None] += collided
+                yield in_schema(with_image_ids(kept), schema)
+
+        found.lines[KEPT, None] = write_bucket(folder, bucket, attempt(), rows(), schema, CODED)
+        yield from found.blocks()
+
+    return write
+
+
+def with_image_ids(rows: pa.Table) -> pa.Table:
+    """The rows with ``image_id``: 24 hex digits of the SHA-224 of the URL."""
+    urls = rows["url"].cast(pa.binary()).to_pylist()
+    digits = b"".join(hashlib.sha224(url).digest()[: DIGITS // 2] for url in urls).hex()
+    ends = np.arange(0, DIGITS * len(urls) + 1, DIGITS, dtype=np.int32)
+    ids = pa.StringArray.from_buffers(len(urls), pa.py_buffer(ends), pa.py_buffer(digits.encode()))
+    return rows.append_column("image_id", ids)

@@ -1,5 +1,6 @@
 """The stage ``ingest``: input files to the table ``pairs``."""
 
+from collections import Counter
 from typing import Any
 
 from pipeline import storage, tables
@@ -7,7 +8,7 @@ from pipeline.entries.lists import list_names
 from pipeline.errors import PipelineError, UsageError
 from pipeline.ingest.plan import Plan, plan
 from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST
-from pipeline.ingest.spark import pairs, read, reasons, sum_copies
+from pipeline.ingest.spark import KEPT, write_pairs
 from pipeline.language.codes import aliases
 from pipeline.language.identify import LID_176, load_model, model_file
 from pipeline.recipe import Recipe
@@ -26,27 +27,22 @@ def run(run: Run) -> Outcome:
         load_model(str(file))
         spark.sparkContext.addFile(file.as_uri())
         model = file.name
-    rows = read(spark, run.found, recipe.input, recipe.language, model, aliases(list_names(recipe)))
-    rows = rows.transform(pairs, run.found.passed.names)
-    rows = rows.transform(tables.keep_only_reasons, ("copies", "source_uid"))
-    kept = tables.write_accounted(rows, run.output, "pairs")[None]
-    written = tables.read(spark, tables.staging(run.output, "pairs"))
-    dropped, damaged, lost, rows_read = {}, [], {}, 0
-    for line in reasons(tables.dropped_rows(spark, run.output, "pairs", written.schema)):
-        reason, rows_of = line["dropped"], line["copies"]
-        if reason == ROWS_READ:
-            rows_read = rows_of
-        elif reason == VALUES_LOST:
-            lost[line["file"]] = rows_of
-        elif rows_of:
-            dropped[reason] = dropped.get(reason, 0) + rows_of
+    folder, spool = tables.new_folder(run.output, "pairs"), tables.new_folder(run.output, "rows")
+    codes = aliases(list_names(recipe))
+    found = write_pairs(spark, run.found, recipe.input, recipe.language, model, codes, folder, spool)
+    storage.remove(spool)
+    dropped, damaged, lost = Counter(), [], {}
+    for (reason, file), rows in sorted(found.lines.items(), key=str):
+        if reason == VALUES_LOST:
+            lost[file] = rows
+        elif reason not in (ROWS_READ, KEPT) and rows:
+            dropped[reason] += rows
         if reason in (TRUNCATED, UNREADABLE):
-            damaged.append({"file": line["file"], "reason": reason, "rows_lost": rows_of})
+            damaged.append({"file": file, "reason": reason, "rows_lost": rows})
+    kept, rows_read = (found.lines[reason, None] for reason in (KEPT, ROWS_READ))
     why = {split.path: split.damage for split in run.found.splits if split.damage}
     for line in damaged:
         line["error"] = why.get(line["file"], "ends too early" if line["reason"] == TRUNCATED else "cannot be decoded")
-    if repeats := sum_copies(written) - kept:
-        dropped["duplicate"] = repeats
     _check_read(run, rows_read, damaged)
     notes = {"files": len(run.found.files), "damaged_files": damaged, "values_lost": dict(sorted(lost.items()))}
     return Account(rows_read, kept, dict(sorted(dropped.items()))), notes

@@ -1,69 +1,69 @@
-"""The table ``matched`` as a DataFrame: choose the list, find the entries, add the draw."""
+"""The table ``matched`` by tasks, a file each: choose the list, find the entries, add the draw, count the entries."""
 
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import SparkFiles
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
+from pipeline.balance.counts import EntryCounter, ListCounts
+from pipeline.buckets.files import CODED, Files, read_file, write_bucket
+from pipeline.buckets.hashing import draws
+from pipeline.buckets.spark import Batches, attempt, run_tasks, totals
+from pipeline.buckets.totals import Totals
 from pipeline.language.codes import OTHER
 from pipeline.match.engine import match_by_list
-from pipeline.tables import ENTRIES, extended
 
-NO_LIST = "no_entry_list"
-# A draw has the 53 bits of a double's fraction.
-DRAW_SHIFT, DRAW_UNIT = 11, 2.0**-53
+KEPT, NO_LIST, NO_MATCH = "kept", "no_entry_list", "no_match"
 
 
-def matched(
-    pairs: DataFrame, lists: list[str], files: dict[str, str], engine: str, seed: int, one_list: bool
-) -> DataFrame:
-    """The pairs with ``entry_list``, ``entries`` and ``draw``, and ``dropped``: ``no_entry_list`` or ``no_match``.
+def write_matched(
+    spark: SparkSession, pairs: Files, folder: str, schema: pa.Schema, sizes: dict[str, int], files: dict[str, str],
+    engine: str, seed: int, one_list: bool,
+) -> Totals:  # fmt: skip
+    """Writes ``matched`` into ``folder``; lines count the rows kept and, by reason and language, dropped.
 
-    ``files``: for each list the name, among the session's files, of its saved matcher. ``one_list``: there is exactly
-    one list and no language (``language.identify: none``).
+    The entry counts are there too, for ``ListCounts``. ``schema``: of ``matched``. ``sizes``: the number of entries of
+    each list; ``files``: the name, among the session's files, of its saved matcher. ``one_list``: there is exactly one
+    list and no language (``language.identify: none``).
     """
-    return (
-        pairs.transform(choose_list, lists, one_list)
-        .transform(find_entries, files, engine)
-        .withColumn("draw", draw(seed))
-        .withColumn(
-            "dropped",
-            F.when(F.col("entry_list").isNull(), F.lit(NO_LIST)).when(F.size("entries") == 0, F.lit("no_match")),
-        )
-    )
+    starts = ListCounts(sizes).starts
 
-
-def choose_list(pairs: DataFrame, lists: list[str], one_list: bool) -> DataFrame:
-    """Adds ``entry_list``: the list of the pair's language, else ``other``, else null."""
-    if one_list:
-        return pairs.withColumn("entry_list", F.lit(lists[0]))
-    other = F.lit(OTHER if OTHER in lists else None).cast("string")
-    return pairs.withColumn("entry_list", F.when(F.col("language").isin(lists), F.col("language")).otherwise(other))
-
-
-def find_entries(pairs: DataFrame, files: dict[str, str], engine: str) -> DataFrame:
-    """Adds ``entries``: the ids that match ``text`` in the list ``entry_list``."""
-    text, entry_list = pairs.columns.index("text"), pairs.columns.index("entry_list")
-
-    def match_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def match_file(item: tuple[int, str]) -> Batches:
+        bucket, path = item
         here = {name: SparkFiles.get(file) for name, file in files.items()}
-        for batch in batches:
-            found = match_by_list(batch.column(text), batch.column(entry_list), engine, here)
-            yield pa.RecordBatch.from_arrays([*batch.columns, found], [*batch.schema.names, "entries"])
+        found, counter = Totals(), EntryCounter(sizes)
 
-    return pairs.mapInArrow(match_batches, extended(pairs.schema, entries=ENTRIES))
+        def rows() -> Iterator[pa.RecordBatch]:
+            for batch in read_file(path):
+                lists = choose_list(batch.column("language"), list(files), one_list)
+                entries = match_by_list(batch.column("text"), lists, engine, here)
+                kept = pc.fill_null(pc.greater(pc.list_value_length(entries), 0), False)
+                count_dropped(batch.column("language"), lists, kept, found)
+                names = [*batch.schema.names, "entry_list", "entries"]
+                batch = pa.RecordBatch.from_arrays([*batch.columns, lists, entries], names).filter(kept)
+                counter.add(batch.column("entry_list"), batch.column("entries"))
+                yield batch.append_column("draw", pa.array(draws(batch.column("pair_id").to_numpy(), seed)))
+
+        found.lines[KEPT, None] = write_bucket(folder, bucket, attempt(), rows(), schema, CODED)
+        counter.add_to(found, starts)
+        yield from found.blocks()
+
+    return totals(run_tasks(spark, list(enumerate(pairs.paths)), match_file), sum(sizes.values()))
 
 
-def draw(seed: int) -> Column:
-    """A number in [0, 1) from the seed and ``pair_id``: 53 bits of XXH64, the same on any machine and in any order."""
-    hashed = F.xxhash64(F.lit(seed).cast("bigint"), F.col("pair_id"))
-    return F.shiftrightunsigned(hashed, DRAW_SHIFT).cast("double") * F.lit(DRAW_UNIT)
+def choose_list(language: pa.Array, lists: list[str], one_list: bool) -> pa.Array:
+    """The list of each pair's language, else ``other``, else null."""
+    if one_list:
+        return pa.repeat(lists[0], len(language))
+    other = pa.scalar(OTHER if OTHER in lists else None, pa.string())
+    return pc.if_else(pc.is_in(language, value_set=pa.array(lists)), language, other)
 
 
-def without_list(dropped: DataFrame, most: int) -> dict[str, int]:
-    """The languages of rows that were dropped for want of a list: the ``most`` frequent ones and their rows."""
-    rows = dropped.where(F.col("dropped") == NO_LIST).groupBy("language").count()
-    lines = rows.orderBy(F.desc("count"), "language").limit(most).toArrow().to_pylist()
-    return {line["language"]: line["count"] for line in lines}
+def count_dropped(language: pa.Array, lists: pa.Array, kept: pa.Array, found: Totals) -> None:
+    """Counts the rows without a match, and those without a list by their language."""
+    without = pc.is_null(lists)
+    found.lines[NO_MATCH, None] += len(kept) - pc.sum(kept).as_py() - pc.sum(without).as_py()
+    for line in pc.value_counts(language.filter(without)).to_pylist():
+        found.lines[NO_LIST, line["values"]] += line["counts"]

@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage, tables
+from pipeline.balance.counts import ListCounts
+from pipeline.buckets.files import Files
 from pipeline.entries.lists import EntryList, list_digests, load_lists
 from pipeline.match.engine import build_file
-from pipeline.match.spark import NO_LIST, matched, without_list
+from pipeline.match.spark import KEPT, NO_LIST, NO_MATCH, write_matched
 from pipeline.recipe import Recipe
-from pipeline.run import LISTS, Outcome, Run
+from pipeline.run import COUNTS, LISTS, Outcome, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -25,7 +27,7 @@ def run(run: Run) -> Outcome:
     """Writes ``matched``. The notes say how large the lists are, what was left out of their files, and which languages
     have none.
     """
-    recipe, pairs = run.recipe, run.table("pairs")
+    recipe = run.recipe
     with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
         files = {}
         for name, entry_list in run.found.items():
@@ -35,21 +37,28 @@ def run(run: Run) -> Outcome:
             run.session.sparkContext.addFile(file.as_uri())
             files[name] = file.name
         one_list = recipe.language.identify == "none"
-        rows = matched(pairs, list(files), files, recipe.match.engine, recipe.seed, one_list)
-        rows = tables.keep_only_reasons(rows, also=("language",))
-        counts = tables.write_accounted(rows, run.output, "matched")
+        sizes = {name: len(found.entries) for name, found in run.found.items()}
+        source, folder = Files.of(run.folder("pairs")), tables.new_folder(run.output, "matched")
+        schema = tables.with_columns(source.schema(), **tables.MATCH)
+        found = write_matched(
+            run.session, source, folder, schema, sizes, files, recipe.match.engine, recipe.seed, one_list
+        )
     _write_lists(run)
+    tables.write_arrow(ListCounts.of_totals(sizes, found).as_table(), run.output, f"matched/{COUNTS}")
+    without_list = {language: rows for (reason, language), rows in found.lines.most_common() if reason == NO_LIST}
     notes = {
         "entries": {
             name: {"entries": len(found.entries), "blank": found.blank, "repeated": found.repeated}
             for name, found in run.found.items()
         }
     }
-    if NO_LIST in counts:
-        dropped = tables.dropped_rows(run.session, run.output, "matched", rows.drop("dropped").schema)
-        notes["without_list"] = without_list(dropped, MOST_LANGUAGES)
-    kept = counts.pop(None)
-    return Account(tables.count_rows(run.folder("pairs")), kept, dict(sorted(counts.items()))), notes
+    if without_list:
+        most = sorted(without_list, key=lambda name: (-without_list[name], name))[:MOST_LANGUAGES]
+        notes["without_list"] = {name: without_list[name] for name in most}
+    kept, no_match = (found.lines[reason, None] for reason in (KEPT, NO_MATCH))
+    dropped = {NO_LIST: sum(without_list.values()), NO_MATCH: no_match}
+    dropped = {reason: rows for reason, rows in dropped.items() if rows}
+    return Account(kept + sum(dropped.values()), kept, dropped), notes
 
 
 def _write_lists(run: Run) -> None:

@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.places.members import FOLDER, REGULAR, members
 from pipeline.places.window import Window, ahead_of
 
-PICTURES = ("jpg", "jpeg", "png", "webp")
+IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp")
 IMAGE, TEXT, JSON = (tuple(f"{kind}_{part}" for part in ("offset", "size")) for kind in ("image", "txt", "json"))
 SIDES = ("original_width", "original_height")
 MOST_JSON = 1 << 20
@@ -25,18 +25,18 @@ SAMPLES = pa.schema(
 PLACES = pa.schema(
     [("key", pa.string()), ("keep_probability", pa.float64()), *((name, pa.int64()) for name in (*IMAGE, *TEXT, *JSON))]
 )
-_MEMBERS = {"txt": TEXT, "json": JSON, **dict.fromkeys(PICTURES, IMAGE)}
+_MEMBERS = {"txt": TEXT, "json": JSON, **dict.fromkeys(IMAGE_ENDINGS, IMAGE)}
 _OTHER = (None, None)
 
 
 def scan(tar: str, refused: Counter | None = None) -> pa.Table:
-    """The key of each sample of a tar that has a picture, and the offset and size of its members (``PLACES``).
+    """The key of each sample of a tar that has an image, and the offset and size of its members (``PLACES``).
 
     Only headers are read, and nothing is ever written by a name. ``refused`` counts the members that are not looked at:
     ``not_a_file`` (links, devices), ``unsafe_name`` (absolute, or with ``..``), ``twice`` (a name again), and
     ``damaged_tar`` once where the tar cannot be read to its end. Without ``refused`` that raises ``PipelineError``.
     """
-    rows = _with_pictures(tar, refused, lambda sample, window: None)
+    rows = _with_images(tar, refused, lambda sample, window: None)
     return pa.table({field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in PLACES})
 
 
@@ -47,12 +47,12 @@ def samples_of(tar: str) -> tuple[pa.Table, dict[str, int]]:
     original image are from there too.
     """
     refused: Counter = Counter()
-    rows = _with_pictures(tar, refused, _read_json)
+    rows = _with_images(tar, refused, _read_json)
     columns = {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in SAMPLES}
     return pa.table(columns), {reason: members for reason, members in sorted(refused.items()) if members}
 
 
-def _with_pictures(tar: str, refused: Counter | None, read_json: Callable[[dict, Window], None]) -> list[dict]:
+def _with_images(tar: str, refused: Counter | None, read_json: Callable[[dict, Window], None]) -> list[dict]:
     counts = Counter() if refused is None else refused
     samples: dict[str, dict] = {}
     filesystem, path = storage.open_filesystem(tar)

@@ -1,4 +1,4 @@
-"""Where pictures are, as DataFrames: in the tars of the stage ``images``, or in tars that were there before."""
+"""Where images are, as DataFrames: in the tars of the stage ``images``, or in tars that were there before."""
 
 from collections.abc import Iterator
 
@@ -76,7 +76,7 @@ def _ambiguous() -> Column:
 
 
 def with_files(curated: DataFrame) -> DataFrame:
-    """Adds the same columns, empty: the pictures are files by their URLs."""
+    """Adds the same columns, empty: the images are files by their URLs."""
     kinds = dict.fromkeys(PLACE[:2], "bigint") | dict.fromkeys(PLACE[2:4], "int")
     nothing = {name: F.lit(None).cast(kinds.get(name, "string")) for name in ("status", "tar", *PLACE)}
     return curated.withColumns(nothing).transform(_by_url)

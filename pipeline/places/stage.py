@@ -1,4 +1,4 @@
-"""The picture of each pair of a run: where it is, and what reads it."""
+"""The image of each pair of a run: where it is, and what reads it."""
 
 from pipeline import storage, tables
 from pipeline.errors import UsageError
@@ -6,17 +6,17 @@ from pipeline.places.spark import refused_members, scan_tars, with_files, with_i
 from pipeline.recipe import Images
 from pipeline.recipe_file import found_path
 from pipeline.run import Run
-from pipeline.shards.pictures import Content, local_content, tar_content
+from pipeline.shards.content import Content, local_content, tar_content
 
 REQUESTS = 16
-# Where the pictures of pairs are, and which of them are taken.
+# Where the images of pairs are, and which of them are taken.
 SOURCES = {"root", "prefix", "tars", "fetch", "most_pixels"}
 
 
-def picture_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame, Content | None, dict[str, int]]:
-    """The pairs with the places of their pictures, what reads a picture (None: there are none), and what was refused.
+def image_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame, Content | None, dict[str, int]]:
+    """The pairs with the places of their images, what reads an image (None: there are none), and what was refused.
 
-    The pairs get ``status``, ``tar``, the place in it and the original size, where pictures are fetched or in tars.
+    The pairs get ``status``, ``tar``, the place in it and the original size, where images are fetched or in tars.
     """
     images = run.recipe.images
     if images.fetch:
@@ -29,8 +29,8 @@ def picture_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame,
     return with_files(pairs), None, {}
 
 
-def pictures_at_a_time(run: Run) -> int:
-    """How many pictures a task is to read at a time: one from disks, more from a store, where each is a request."""
+def images_at_a_time(run: Run) -> int:
+    """How many images a task is to read at a time: one from disks, more from a store, where each is a request."""
     images = run.recipe.images
     places = [run.folder("fetched")] if images.fetch else images.tars or [images.root or run.output]
     return 1 if all(storage.is_local(place) for place in places) else REQUESTS
@@ -43,7 +43,7 @@ def list_tars(paths: list[str]) -> list[str]:
 
 
 def check_images(images: Images) -> None:
-    """Raises ``UsageError`` where a recipe's pictures cannot be had."""
+    """Raises ``UsageError`` where a recipe's images cannot be had."""
     if images.tars and not list_tars(images.tars):
         raise UsageError(f"images.tars: {images.tars[0]}: no .tar there")
     if images.root is not None and not storage.exists(found_path(images.root)):

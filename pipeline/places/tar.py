@@ -1,4 +1,4 @@
-"""Writing a tar of small files, several times faster than ``tarfile``, whose ``TarInfo`` takes longer than a picture.
+"""Writing a tar of small files, several times faster than ``tarfile``, whose ``TarInfo`` takes longer than an image.
 
 Times and owners are fixed, so that a tar's bytes are those of its members.
 """

@@ -9,7 +9,7 @@ AHEAD_LOCAL, AHEAD_REMOTE = 1 << 18, 1 << 23
 class Window:
     """A piece of a file in memory, at least ``ahead`` bytes, that moves to where something is read.
 
-    What lies between two reads is skipped where it is larger than that: of a tar of large pictures only the headers
+    What lies between two reads is skipped where it is larger than that: of a tar of large images only the headers
     are read. A store answers a request in tens of milliseconds, whatever its size, so its pieces are larger.
     """
 

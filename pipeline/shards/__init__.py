@@ -1,1 +1,1 @@
-"""Shards: curated pairs with their pictures as webdataset tar files."""
+"""Shards: curated pairs with their images as webdataset tar files."""

@@ -1,7 +1,7 @@
-"""Blurs boxes of a picture, such as the faces that DataComp's CommonPool tells.
+"""Blurs boxes of an image, such as the faces that DataComp's CommonPool tells.
 
 The file keeps its format and, around the boxes, its pixels, and its colour profile and Exif data, that is also how the
-camera was held: boxes are of the picture as it is stored, and it is not turned. Palettes and 1-bit pictures become RGB
+camera was held: boxes are of the image as it is stored, and it is not turned. Palettes and 1-bit images become RGB
 or grey, which blurred colours need; a PNG of 16 bits a channel in colour becomes one of 8, one in grey does not.
 """
 
@@ -17,7 +17,7 @@ from pipeline.images.decode import MOST_PIXELS, ORIENTATION, SHARD_FORMATS, open
 BLUR_SHARE = 0.25  # of a box's shorter side, the blur's radius
 BAD_BOXES = "bad_boxes"
 EXIF, MOST_EXIF = 0x8769, 65_533  # the tag of what the camera says; bytes in a JPEG
-# Tags that may hold the picture as it was: thumbnails, further images, XMP, Photoshop's block, a maker's notes.
+# Tags that may hold the image as it was: thumbnails, further images, XMP, Photoshop's block, a maker's notes.
 UNBLURRED = (0x014A, 0x0201, 0x0202, 0x02BC, 0x8649, 0x927C)
 
 
@@ -36,7 +36,7 @@ def boxes_of(value: Any) -> list[tuple[float, float, float, float]] | None:
 
 
 def blurred(content: bytes, boxes: list[tuple[float, float, float, float]], most_pixels: int = MOST_PIXELS) -> bytes:
-    """The picture file with its boxes blurred, in its own format.
+    """The image file with its boxes blurred, in its own format.
 
     A JPEG keeps its quantization tables and subsampling (an MPO becomes a JPEG of its first image), a lossless WebP is
     lossless again. Raises ``TooManyPixels``, and what Pillow's readers raise on bad bytes, which is of many kinds.
@@ -110,7 +110,7 @@ def _is_lossless(content: bytes) -> bool:
 
 
 def _exif(image: Image.Image) -> bytes:
-    """Exif data without the tags that may hold the picture as it was; how it is turned alone where it is too long."""
+    """Exif data without the tags that may hold the image as it was; how it is turned alone where it is too long."""
     try:
         exif = image.getexif()
         camera = exif.get_ifd(EXIF) if EXIF in exif else {}
@@ -118,7 +118,7 @@ def _exif(image: Image.Image) -> bytes:
             camera.pop(tag, None)
             exif.pop(tag, None)
         found = exif.tobytes() if exif else b""
-    except Exception:  # Exif data of no sense is not worth a picture.
+    except Exception:  # Exif data of no sense is not worth an image.
         found = None
     if found is None or len(found) > MOST_EXIF:
         turned = Image.Exif()

@@ -1,4 +1,4 @@
-"""The size of a JPEG by its markers: all a shard wants to know of most pictures, at a tenth of a library's cost."""
+"""The size of a JPEG by its markers: all a shard wants to know of most images, at a tenth of a library's cost."""
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _TABLES = 0xDA, 0xDB
@@ -8,7 +8,7 @@ def jpeg_size(content: bytes) -> tuple[int, int] | None:
     """Width and height of a JPEG whose header is as usual, up to its first scan; None of anything else.
 
     Usual: 8 bits a channel, one, three or four channels (ITU T.81, annex B). What comes after the header is not looked
-    at. A picture that gives None is for a library to open, which may find it right.
+    at. An image that gives None is for a library to open, which may find it right.
     """
     if content[:3] != b"\xff\xd8\xff":
         return None

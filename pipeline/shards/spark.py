@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipeline.shards.pictures import MISSING, Load
+from pipeline.shards.content import MISSING, Load
 from pipeline.shards.tar import JSON_FIELDS, write_shard
 
 WRITTEN = "shard string, samples bigint, bytes bigint, sha256 string, dropped map<string, bigint>"
@@ -40,8 +40,8 @@ def numbered(curated: DataFrame, samples: int) -> DataFrame:
     )
 
 
-def without_picture(pairs: DataFrame) -> dict[str, int]:
-    """The pairs whose picture was not fetched, by its status."""
+def without_image(pairs: DataFrame) -> dict[str, int]:
+    """The pairs whose image was not fetched, by its status."""
     counted = pairs.where("status is null or status != 'success'").groupBy("status").count().toArrow().to_pylist()
     return {line["status"] or MISSING: line["count"] for line in counted}
 
@@ -51,7 +51,7 @@ def write_shards(
 ) -> DataFrame:
     """Writes the shards of the curated pairs into ``folder`` from the tasks; a row a shard says what is in it.
 
-    ``at_a_time``: pictures that a task reads at a time; ``more``: further columns that ``load`` looks at.
+    ``at_a_time``: images that a task reads at a time; ``more``: further columns that ``load`` looks at.
     """
     columns = ["shard", "pair_id", *JSON_FIELDS, "tar", "image_offset", "image_size", *more]
 

@@ -1,16 +1,16 @@
-"""The stage ``shards``: ``curated`` and its pictures to webdataset tars."""
+"""The stage ``shards``: ``curated`` and its images to webdataset tars."""
 
 from typing import Any
 
 from pipeline import storage, tables
 from pipeline.errors import UsageError
-from pipeline.places.stage import SOURCES, check_images, picture_places, pictures_at_a_time
+from pipeline.places.stage import SOURCES, check_images, image_places, images_at_a_time
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.recipe_file import found_path
 from pipeline.run import Outcome, Request, Run
+from pipeline.shards.content import image_loader
 from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear, is_there
-from pipeline.shards.pictures import pictures
-from pipeline.shards.spark import without_picture, write_shards
+from pipeline.shards.spark import without_image, write_shards
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -26,11 +26,11 @@ def run(run: Run) -> Outcome:
     staging = tables.staging(run.output, "shards")
     storage.remove(staging)
     storage.make_folder(staging)
-    curated, content, refused = picture_places(run, run.table(source))
+    curated, content, refused = image_places(run, run.table(source))
     if recipe.images.fetch or recipe.images.tars:
-        # Shards are numbered by the pairs that have a picture, so that all are full.
+        # Shards are numbered by the pairs that have an image, so that all are full.
         curated = run.cut(curated, "located")
-        dropped = without_picture(curated)
+        dropped = without_image(curated)
         curated, pairs = curated.where("status = 'success'"), rows_in - sum(dropped.values())
     blur = recipe.shards.blur
     if blur is not None and blur not in curated.columns:
@@ -40,7 +40,7 @@ def run(run: Run) -> Outcome:
     if recipe.shards.folder is not None:  # Only now: the set before stays where the recipe is wrong.
         folder = found_path(recipe.shards.folder)
         clear(folder, recipe.name)
-    load, at_a_time = pictures(content, blur, recipe.images.most_pixels), pictures_at_a_time(run)
+    load, at_a_time = image_loader(content, blur, recipe.images.most_pixels), images_at_a_time(run)
     written = write_shards(curated, pairs, recipe.shards.samples, folder, load, at_a_time, *more)
     shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
     for line in shards:
@@ -64,17 +64,17 @@ def run(run: Run) -> Outcome:
 
 
 def _check(request: Request) -> None:
-    """Raises ``UsageError`` where there are no pictures for shards, or their folder is another's or overlaps others."""
+    """Raises ``UsageError`` where there are no images for shards, or their folder is another's or overlaps others."""
     recipe, images = request.recipe, request.recipe.images
     if recipe.shards.folder is not None:
         check_owner(found_path(recipe.shards.folder), recipe.name)
         check_apart(recipe, request.output, request.source)
-    if not _has_pictures(recipe):
+    if not _has_images(recipe):
         raise UsageError("images.root: missing; shards need it and images.prefix, or images.tars, or images.fetch")
     check_images(images)
 
 
-def _has_pictures(recipe: Recipe) -> bool:
+def _has_images(recipe: Recipe) -> bool:
     return bool(recipe.images.fetch or recipe.images.root or recipe.images.tars)
 
 
@@ -90,11 +90,11 @@ STAGE = Stage(
     name="shards",
     title="Writing shards",
     job="shards",
-    tables={"shards": "the curated pairs with their pictures, as webdataset tars"},
+    tables={"shards": "the curated pairs with their images, as webdataset tars"},
     reads=("balance", "images", "filter", "rebalance"),
     run=run,
     depends=_depends,
-    in_recipe=_has_pictures,
+    in_recipe=_has_images,
     check=_check,
     files=lambda recipe, _: [storage.list_files(found_path(path)) for path in recipe.images.tars],
     is_there=is_there,

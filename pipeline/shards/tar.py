@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.places.sink import open_sink
 from pipeline.places.tar import TarWriter
-from pipeline.shards.pictures import Load, Picture, loaded
+from pipeline.shards.content import ImageFile, Load, loaded
 
 INDEX = pa.schema(
     {
@@ -55,9 +55,9 @@ def write_shard(
 ) -> dict[str, Any]:
     """Writes the shard of the rows (curated pairs in key order) and returns its line for the set's manifest.
 
-    ``load`` gives the picture of a row, or says why there is none; such a pair is left out and counted by reason. Files
+    ``load`` gives the image of a row, or says why there is none; such a pair is left out and counted by reason. Files
     appear complete or not at all. The tar goes to disk as it grows; the memory is that of two blocks of it and of the
-    pictures that are read ``at_a_time``: one where they are at hand, more where each is a request.
+    images that are read ``at_a_time``: one where they are at hand, more where each is a request.
     """
     name = shard_name(number)
     filesystem, path = storage.open_filesystem(storage.join(folder, name))
@@ -65,11 +65,11 @@ def write_shard(
     index: list[dict[str, Any]] = []
     with open_sink(filesystem, f"{path}.tar.part") as raw:
         tar = TarWriter(raw)
-        for row, picture in loaded(rows, load, at_a_time):
-            if isinstance(picture, Picture):
-                index.append(_add_sample(tar, row, picture))
+        for row, image in loaded(rows, load, at_a_time):
+            if isinstance(image, ImageFile):
+                index.append(_add_sample(tar, row, image))
             else:
-                dropped[picture] += 1
+                dropped[image] += 1
         tar.end()
     filesystem.move(f"{path}.tar.part", f"{path}.tar")
     table = io.BytesIO()
@@ -86,19 +86,19 @@ def write_shard(
     return line
 
 
-def _add_sample(tar: TarWriter, row: dict[str, Any], picture: Picture) -> dict[str, Any]:
+def _add_sample(tar: TarWriter, row: dict[str, Any], image: ImageFile) -> dict[str, Any]:
     key = sample_key(row["pair_id"])
-    sha256 = hashlib.sha256(picture.content).hexdigest()
+    sha256 = hashlib.sha256(image.content).hexdigest()
     meta = {"uid": key} | {name: row[name] for name in JSON_FIELDS}
-    meta |= {"width": picture.width, "height": picture.height, "sha256": sha256}
-    members = {picture.extension: picture.content, "json": orjson.dumps(meta), "txt": row["text"].encode()}
+    meta |= {"width": image.width, "height": image.height, "sha256": sha256}
+    members = {image.extension: image.content, "json": orjson.dumps(meta), "txt": row["text"].encode()}
     line = {
         "key": key,
         "pair_id": row["pair_id"],
         "keep_probability": row["keep_probability"],
-        "extension": picture.extension,
-        "width": picture.width,
-        "height": picture.height,
+        "extension": image.extension,
+        "width": image.width,
+        "height": image.height,
         "sha256": sha256,
     }
     for extension, content in sorted(members.items()):

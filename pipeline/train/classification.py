@@ -1,7 +1,7 @@
-"""Zero-shot classification: a picture's class is the one whose texts are nearest (Radford et al. 2021, section 3.1).
+"""Zero-shot classification: an image's class is the one whose texts are nearest (Radford et al. 2021, section 3.1).
 
 Data sets are folders in CLIP_benchmark's webdataset layout (``classnames.txt``, tars with ``.cls``, perhaps in
-``test/``, and ``zeroshot_classification_templates.txt``), or folders with a folder of pictures for each class.
+``test/``, and ``zeroshot_classification_templates.txt``), or folders with a folder of images for each class.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ import webdataset
 from PIL import Image
 
 from pipeline.errors import UsageError
-from pipeline.places.index import PICTURES
+from pipeline.places.index import IMAGE_ENDINGS
 from pipeline.train.encoder import Encoder
+from pipeline.train.images import decode
 from pipeline.train.loader import BROKEN
-from pipeline.train.pictures import decode
 from pipeline.train.retrieval import share
 
 TEMPLATES = ["a photo of a {c}."]
@@ -26,9 +26,9 @@ CHUNK = 512
 
 @dataclass
 class DataSet:
-    """Names of classes, templates with ``{c}`` for a name, and the (picture, class) pairs.
+    """Names of classes, templates with ``{c}`` for a name, and the (image, class) pairs.
 
-    A picture that cannot be read is None.
+    An image that cannot be read is None.
     """
 
     classes: list[str]
@@ -62,19 +62,19 @@ def _lines(file: Path) -> list[str]:
 
 def _of_tars(tars: list[str], classes: int) -> Iterator[tuple[Image.Image | None, int]]:
     for sample in webdataset.WebDataset(tars, shardshuffle=False, empty_check=False):
-        picture = next((sample[kind] for kind in PICTURES if kind in sample), None)
-        if picture is None or "cls" not in sample:
-            raise UsageError(f"{sample['__url__']}: {sample['__key__']} has no picture or no .cls")
+        image = next((sample[kind] for kind in IMAGE_ENDINGS if kind in sample), None)
+        if image is None or "cls" not in sample:
+            raise UsageError(f"{sample['__url__']}: {sample['__key__']} has no image or no .cls")
         number = int(sample["cls"])
         if not 0 <= number < classes:
             raise UsageError(f"{sample['__url__']}: {sample['__key__']} is of class {number}; there are {classes}")
-        yield _decoded(picture), number
+        yield _decoded(image), number
 
 
 def _of_folders(folders: list[Path]) -> Iterator[tuple[Image.Image | None, int]]:
     for number, folder in enumerate(folders):
         for file in sorted(folder.rglob("*")):
-            if file.suffix.lower().lstrip(".") in PICTURES:
+            if file.suffix.lower().lstrip(".") in IMAGE_ENDINGS:
                 yield _decoded(file.read_bytes()), number
 
 
@@ -99,7 +99,7 @@ def classify(encoder: Encoder, data: DataSet, show) -> dict[str, Any]:
 
     def flush() -> None:
         images, numbers = zip(*held, strict=True)
-        similar = encoder.pictures(list(images)) @ vectors.T
+        similar = encoder.images(list(images)) @ vectors.T
         own = similar[np.arange(len(numbers)), list(numbers)]
         ranks.extend((similar >= own[:, None]).sum(1) - 1)
         truth.extend(numbers)
@@ -116,11 +116,11 @@ def classify(encoder: Encoder, data: DataSet, show) -> dict[str, Any]:
     if held:
         flush()
     if not ranks:
-        raise UsageError("--classification: the data set has no pictures that can be read")
+        raise UsageError("--classification: the data set has no images that can be read")
     rank, number = np.array(ranks), np.array(truth)
     of_class = [float((rank[number == c] < 1).mean()) for c in np.unique(number)]
     return {
-        "pictures": len(rank),
+        "images": len(rank),
         "unreadable": unreadable,
         "classes": len(data.classes),
         "templates": len(data.templates),

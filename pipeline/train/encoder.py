@@ -1,4 +1,4 @@
-"""A trained model as what turns pictures and texts into unit vectors: ours, or any CLIP-like checkpoint folder."""
+"""A trained model as what turns images and texts into unit vectors: ours, or any CLIP-like checkpoint folder."""
 
 from pathlib import Path
 
@@ -29,14 +29,14 @@ class Encoder:
         except (OSError, ValueError) as error:
             raise UsageError(f"--model {folder}: {str(error).splitlines()[0]}") from None
         if not hasattr(self.model, "get_image_features"):
-            raise UsageError(f"--model {folder}: {type(self.model).__name__} is no model of pictures and texts")
+            raise UsageError(f"--model {folder}: {type(self.model).__name__} is no model of images and texts")
         self.tokenizer = load_tokenizer(folder)
         scale = getattr(self.model, "logit_scale", None)
         self.scale = float(scale.detach().exp() if scale is not None else 1 / self.model.temperature.detach())
 
     @torch.inference_mode()
-    def pictures(self, images: list[Image.Image]) -> np.ndarray:
-        """Unit vectors of pictures, float32 of shape (pictures, size)."""
+    def images(self, images: list[Image.Image]) -> np.ndarray:
+        """Unit vectors of images, float32 of shape (images, size)."""
         found = []
         for start in range(0, len(images), BATCH):
             pixels = self.processor(images[start : start + BATCH], return_tensors="pt")["pixel_values"]

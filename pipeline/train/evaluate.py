@@ -55,21 +55,21 @@ def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as cache, Progress(console=console, transient=True) as progress:
         samples = ShardSet(shards, Path(cache))
-        task = progress.add_task("Reading pictures and texts", total=int(samples.counts.sum()))
+        task = progress.add_task("Reading images and texts", total=int(samples.counts.sum()))
         pairs = embed_pairs(encoder, samples, lambda done: progress.advance(task, done))
     found = retrieval(pairs)
     if pairs.unreadable:
-        say(f"{pairs.unreadable:,} samples are left out: their pictures cannot be read")
+        say(f"{pairs.unreadable:,} samples are left out: their images cannot be read")
     table = Table(title="retrieval: recall in %, and recall@1 over chance", header_style="bold", padding=(0, 0, 0, 1))
     table.add_column("")
     headings = [f"{way}@{k}" for way in ("t→i", "i→t") for k in AT]
-    for heading in ("pictures", "texts", *headings, "×chance"):
+    for heading in ("images", "texts", *headings, "×chance"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, line in found.items():
         ways = [line["text_to_image"], line["image_to_text"]]
         over = ", ".join(f"{way['recall@1']['value'] / way['chance']:.0f}" for way in ways)
         values = [f"{100 * way[f'recall@{k}']['value']:.1f}" for way in ways for k in AT]
-        table.add_row(name, f"{line['pictures']:,}", f"{line['texts']:,}", *values, over)
+        table.add_row(name, f"{line['images']:,}", f"{line['texts']:,}", *values, over)
     results.print(table)
     return found
 
@@ -84,7 +84,7 @@ def _classify(encoder, folder: Path) -> dict[str, Any]:
     say(
         f"{folder.name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "
         f"top-5 {found['top_5']['value']:.1%}, mean class recall {found['mean_class_recall']:.1%}, "
-        f"chance {found['chance']:.1%}, {found['pictures']:,} pictures of {found['classes']:,} classes, "
+        f"chance {found['chance']:.1%}, {found['images']:,} images of {found['classes']:,} classes, "
         f"{found['unreadable']:,} unreadable"
     )
     return found

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
+from pipeline.train.images import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.order import Order, uniforms
-from pipeline.train.pictures import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.shards import ShardSet
 from pipeline.train.tokenizer import encode
 
@@ -29,7 +29,7 @@ BROKEN = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
 class Part:
     """Some consecutive samples of a batch."""
 
-    pictures: torch.Tensor  # uint8, n x 3 x h x w
+    images: torch.Tensor  # uint8, n x 3 x h x w
     ids: torch.Tensor  # int32, n x tokens, padded
     keys: list[str]
     broken: Counter  # by what was wrong
@@ -47,22 +47,22 @@ class Parts(Dataset):
         crop: tuple[float, float],
         draft: bool,
     ):
-        """What samples are read, in what order, and how pictures and texts are made input."""
+        """What samples are read, in what order, and how images and texts are made input."""
         self.shards, self.order, self.tokenizer = shards, order, tokenizer
         self.size, self.crop, self.draft = size, crop, draft
 
     def __getitem__(self, places: tuple[int, int]) -> Part:
         start, end = places
         draws = uniforms(self.order.seed, CROP, np.arange(start, end), DRAWS)
-        pictures = np.empty((end - start, 3, self.size, self.size), np.uint8)
+        images = np.empty((end - start, 3, self.size, self.size), np.uint8)
         keys, texts, broken = [], [], Counter()
         for slot, (shard, row) in enumerate(self.order.samples(start, end)):
-            key, picture, text = self._load(shard, row, start + slot, draws[slot], broken)
-            pictures[slot] = picture
+            key, image, text = self._load(shard, row, start + slot, draws[slot], broken)
+            images[slot] = image
             keys.append(key)
             texts.append(text)
         # Tensors come from a worker in shared memory.
-        return Part(torch.from_numpy(pictures), torch.from_numpy(encode(self.tokenizer, texts)), keys, broken)
+        return Part(torch.from_numpy(images), torch.from_numpy(encode(self.tokenizer, texts)), keys, broken)
 
     def _load(self, shard, row, place: int, draws: np.ndarray, broken: Counter) -> tuple[str, np.ndarray, str]:
         for attempt in range(ATTEMPTS):
@@ -138,7 +138,7 @@ def join(held: list[Part], pad: int) -> Part:
     """Parts as one, texts padded to the longest of all."""
     longest = max(part.ids.shape[1] for part in held)
     return Part(
-        torch.cat([part.pictures for part in held]),
+        torch.cat([part.images for part in held]),
         torch.cat([F.pad(part.ids, (0, longest - part.ids.shape[1]), value=pad) for part in held]),
         [key for part in held for key in part.keys],
         sum((part.broken for part in held), Counter()),
@@ -146,8 +146,8 @@ def join(held: list[Part], pad: int) -> Part:
 
 
 def tensors(part: Part, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures and token ids on a device."""
-    pictures, ids = part.pictures, part.ids
+    """Images and token ids on a device."""
+    images, ids = part.images, part.ids
     if device.type == "cuda":
-        pictures, ids = pictures.pin_memory(), ids.pin_memory()
-    return pictures.to(device, non_blocking=True), ids.to(device, non_blocking=True)
+        images, ids = images.pin_memory(), ids.pin_memory()
+    return images.to(device, non_blocking=True), ids.to(device, non_blocking=True)

@@ -174,9 +174,9 @@ def _run(
         while state.step < end:
             step = state.step
             part = pace.wait(stream)
-            pictures, ids = tensors(part, processes.device)
+            images, ids = tensors(part, processes.device)
             first = step * recipe.batch + processes.rank * local
-            inputs = make_inputs(towers, pictures, ids, pad, recipe.seed, first, patches(recipe, towers.model))
+            inputs = make_inputs(towers, images, ids, pad, recipe.seed, first, patches(recipe, towers.model))
             seed_step(recipe.seed, step, processes.rank)
             rate = learning_rate(step, recipe.steps, recipe.optimizer)
             for group in state.optimizer.param_groups:

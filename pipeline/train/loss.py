@@ -1,4 +1,4 @@
-"""The contrastive losses, of this process's part of a batch against the texts and pictures of all processes.
+"""The contrastive losses, of this process's part of a batch against the texts and images of all processes.
 
 Each process works out the rows of its own samples, so its memory is linear in its part of the batch; the mean over the
 processes is the loss of the whole batch, and so is the gradient.
@@ -37,7 +37,7 @@ def _first_row(count: int) -> int:
 
 
 def clip_loss(images, texts, scale, bias=None, label_smoothing: float = 0.0) -> torch.Tensor:
-    """The mean of the cross entropies of pictures over texts and of texts over pictures (Radford et al. 2021, fig. 3).
+    """The mean of the cross entropies of images over texts and of texts over images (Radford et al. 2021, fig. 3).
 
     ``images`` and ``texts``: unit vectors, pair by pair. ALIGN's loss is the same with ``label_smoothing``.
     """
@@ -49,7 +49,7 @@ def clip_loss(images, texts, scale, bias=None, label_smoothing: float = 0.0) -> 
 
 
 def siglip_loss(images, texts, scale, bias, label_smoothing: float = 0.0) -> torch.Tensor:
-    """The sigmoid loss of every picture with every text, over the number of pictures (Zhai et al. 2023, alg. 1)."""
+    """The sigmoid loss of every image with every text, over the number of images (Zhai et al. 2023, alg. 1)."""
     logits = scale * images @ gather(texts).T + bias
     signs = -torch.ones_like(logits)
     rows = torch.arange(len(images), device=images.device)

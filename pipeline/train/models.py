@@ -88,7 +88,7 @@ def _build_align(model: Model, text: dict, vision: dict) -> AlignModel:
 
 
 def build_processor(kind: str, image_size: int) -> CLIPImageProcessorPil | EfficientNetImageProcessorPil:
-    """The image processor that goes with a model: what turns a picture into its input."""
+    """The image processor that goes with a model: what turns an image into its input."""
     square = {"height": image_size, "width": image_size}
     normal = {"image_mean": OPENAI_CLIP_MEAN, "image_std": OPENAI_CLIP_STD}
     if kind == "align":
@@ -98,7 +98,7 @@ def build_processor(kind: str, image_size: int) -> CLIPImageProcessorPil | Effic
 
 
 class Towers(nn.Module):
-    """Both towers as one module: pictures and texts in, unit vectors and the scale (and bias) of the logits out."""
+    """Both towers as one module: images and texts in, unit vectors and the scale (and bias) of the logits out."""
 
     def __init__(self, model: PreTrainedModel, patch_dropout: float = 0.0, siglip: bool = False):
         super().__init__()
@@ -110,16 +110,16 @@ class Towers(nn.Module):
         if patch_dropout:
             model.vision_model.embeddings.register_forward_hook(self._drop_patches)
 
-    def forward(self, pictures, ids, mask=None, patch_order=None):
-        """(image vectors, text vectors, scale, bias) of ``pictures`` (uint8, n x 3 x h x w) and token ``ids``.
+    def forward(self, images, ids, mask=None, patch_order=None):
+        """(image vectors, text vectors, scale, bias) of ``images`` (uint8, n x 3 x h x w) and token ``ids``.
 
         ``patch_order`` (n x patches, any numbers): with patch dropout, the patches of the smallest numbers stay.
         """
         self.kept_patches = patch_order
-        pixels = (pictures.to(self.mean.dtype) / 255 - self.mean) / self.std
-        images = self.model.get_image_features(pixel_values=pixels).pooler_output
-        texts = self.model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
-        return F.normalize(images, dim=-1), F.normalize(texts, dim=-1), self.scale(), self.bias
+        pixels = (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+        image_vectors = self.model.get_image_features(pixel_values=pixels).pooler_output
+        text_vectors = self.model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
+        return F.normalize(image_vectors, dim=-1), F.normalize(text_vectors, dim=-1), self.scale(), self.bias
 
     def scale(self) -> torch.Tensor:
         """What cosines are multiplied with to be logits."""
@@ -150,5 +150,5 @@ def needs_mask(model: PreTrainedModel) -> bool:
 
 
 def patches(recipe: TrainRecipe, model: PreTrainedModel) -> int:
-    """The patches of a picture where patch dropout needs them, else none."""
+    """The patches of an image where patch dropout needs them, else none."""
     return model.vision_model.embeddings.num_patches if recipe.patch_dropout else 0

@@ -1,6 +1,6 @@
-"""``python -m pipeline.train.moderate``: how much a picture is like unwanted concepts, as columns by key.
+"""``python -m pipeline.train.moderate``: how much an image is like unwanted concepts, as columns by key.
 
-Each picture is classified among the unwanted concepts and neutral ones; ``unwanted`` is the probability of all unwanted
+Each image is classified among the unwanted concepts and neutral ones; ``unwanted`` is the probability of all unwanted
 ones together and ``concept`` the likeliest of them. A first sieve, as good as the model is; look before you filter.
 """
 
@@ -48,7 +48,7 @@ def main(
     vectors = encoder.texts([*unwanted, *others])
 
     def classify(images: list, _texts: list[str]) -> dict:
-        logits = encoder.scale * encoder.pictures(images) @ vectors.T
+        logits = encoder.scale * encoder.images(images) @ vectors.T
         shares = np.exp(logits - logits.max(1, keepdims=True))
         shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
         return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}

@@ -9,8 +9,8 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.train.encoder import Encoder
+from pipeline.train.images import decode
 from pipeline.train.loader import BROKEN
-from pipeline.train.pictures import decode
 from pipeline.train.shards import ShardSet
 
 AT = (1, 5, 10)
@@ -20,22 +20,22 @@ RESAMPLES = 1000
 
 @dataclass
 class Pairs:
-    """Vectors of the distinct pictures and of all texts, with the picture and the language of each text.
+    """Vectors of the distinct images and of all texts, with the image and the language of each text.
 
-    ``unreadable``: samples that were left out, as their picture cannot be read.
+    ``unreadable``: samples that were left out, as their image cannot be read.
     """
 
-    pictures: np.ndarray
+    images: np.ndarray
     texts: np.ndarray
-    picture_of: np.ndarray
+    image_of: np.ndarray
     languages: np.ndarray
     unreadable: int = 0
 
 
 def embed_pairs(encoder: Encoder, shards: ShardSet, show) -> Pairs:
-    """The vectors of a shard set; pictures of equal bytes are one. ``show(done)`` is told of samples done."""
-    numbers: dict[bytes, int | None] = {}  # of the pictures by their digests; None of one that cannot be read
-    vectors, texts, picture_of, languages = [], [], [], []
+    """The vectors of a shard set; images of equal bytes are one. ``show(done)`` is told of samples done."""
+    numbers: dict[bytes, int | None] = {}  # of the images by their digests; None of one that cannot be read
+    vectors, texts, image_of, languages = [], [], [], []
     found = unreadable = 0
     for shard, count in enumerate(shards.counts):
         for start in range(0, count, CHUNK):
@@ -53,14 +53,14 @@ def embed_pairs(encoder: Encoder, shards: ShardSet, show) -> Pairs:
                     unreadable += 1
                     continue
                 texts.append(text)
-                picture_of.append(numbers[digest])
+                image_of.append(numbers[digest])
                 languages.append(language_of(shards.json(shard, row)))
             if fresh:
-                vectors.append(encoder.pictures(fresh))
+                vectors.append(encoder.images(fresh))
             show(min(CHUNK, count - start))
     if not found:
-        raise UsageError("--shards: no picture can be read")
-    return Pairs(np.concatenate(vectors), encoder.texts(texts), np.array(picture_of), np.array(languages), unreadable)
+        raise UsageError("--shards: no image can be read")
+    return Pairs(np.concatenate(vectors), encoder.texts(texts), np.array(image_of), np.array(languages), unreadable)
 
 
 def language_of(content: bytes | None) -> str:
@@ -72,21 +72,21 @@ def language_of(content: bytes | None) -> str:
 
 
 def text_ranks(pairs: Pairs) -> np.ndarray:
-    """For each text the rank of its picture among all, from 0. Equal similarities count against it."""
+    """For each text the rank of its image among all, from 0. Equal similarities count against it."""
     ranks = []
     for start in range(0, len(pairs.texts), CHUNK):
-        similar = pairs.texts[start : start + CHUNK] @ pairs.pictures.T
-        own = similar[np.arange(len(similar)), pairs.picture_of[start : start + CHUNK]]
+        similar = pairs.texts[start : start + CHUNK] @ pairs.images.T
+        own = similar[np.arange(len(similar)), pairs.image_of[start : start + CHUNK]]
         ranks.append((similar >= own[:, None]).sum(1) - 1)
     return np.concatenate(ranks)
 
 
-def picture_ranks(pairs: Pairs) -> np.ndarray:
-    """For each picture the rank of its best text among those of other pictures, from 0."""
+def image_ranks(pairs: Pairs) -> np.ndarray:
+    """For each image the rank of its best text among those of other images, from 0."""
     ranks = []
-    for start in range(0, len(pairs.pictures), CHUNK):
-        similar = pairs.pictures[start : start + CHUNK] @ pairs.texts.T
-        own = pairs.picture_of[None, :] == np.arange(start, start + len(similar))[:, None]
+    for start in range(0, len(pairs.images), CHUNK):
+        similar = pairs.images[start : start + CHUNK] @ pairs.texts.T
+        own = pairs.image_of[None, :] == np.arange(start, start + len(similar))[:, None]
         best = np.where(own, similar, -np.inf).max(1)
         ranks.append(((similar >= best[:, None]) & ~own).sum(1))
     return np.concatenate(ranks)
@@ -95,25 +95,23 @@ def picture_ranks(pairs: Pairs) -> np.ndarray:
 def retrieval(pairs: Pairs) -> dict[str, Any]:
     """Recalls at 1, 5 and 10 both ways with their 95% intervals, what chance gives, and the same for each language.
 
-    Chance at 1: one over the pictures for texts; a picture's share of all texts, in the mean, for pictures.
+    Chance at 1: one over the images for texts; an image's share of all texts, in the mean, for images.
     """
     found = {"all": _direction(pairs) | {"unreadable": pairs.unreadable}}
     for language in sorted(set(pairs.languages.tolist()) - {""}):
         chosen = pairs.languages == language
-        numbers, places = np.unique(pairs.picture_of[chosen], return_inverse=True)
-        found[language] = _direction(
-            Pairs(pairs.pictures[numbers], pairs.texts[chosen], places, pairs.languages[chosen])
-        )
+        numbers, places = np.unique(pairs.image_of[chosen], return_inverse=True)
+        found[language] = _direction(Pairs(pairs.images[numbers], pairs.texts[chosen], places, pairs.languages[chosen]))
     return found
 
 
 def _direction(pairs: Pairs) -> dict[str, Any]:
-    of_each = np.bincount(pairs.picture_of, minlength=len(pairs.pictures))
+    of_each = np.bincount(pairs.image_of, minlength=len(pairs.images))
     return {
-        "pictures": len(pairs.pictures),
+        "images": len(pairs.images),
         "texts": len(pairs.texts),
-        "text_to_image": recalls(text_ranks(pairs)) | {"chance": 1 / len(pairs.pictures)},
-        "image_to_text": recalls(picture_ranks(pairs)) | {"chance": float(of_each.mean() / len(pairs.texts))},
+        "text_to_image": recalls(text_ranks(pairs)) | {"chance": 1 / len(pairs.images)},
+        "image_to_text": recalls(image_ranks(pairs)) | {"chance": float(of_each.mean() / len(pairs.texts))},
     }
 
 

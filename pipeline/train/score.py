@@ -1,4 +1,4 @@
-"""``python -m pipeline.train.score``: the similarity of picture and text of every sample, as a column by key.
+"""``python -m pipeline.train.score``: the similarity of image and text of every sample, as a column by key.
 
 One Parquet file a tar (``key``, ``score``), written when it is whole, so that a run that stopped goes on with the tars
 that are missing. DataComp's CLIP-score filter (Gadre et al. 2023, section 5.2) is a bound on such a column.
@@ -34,7 +34,7 @@ def main(model: ModelOption, shards: ShardsOption, output: ColumnsOption, device
     encoder = Encoder(model, device)
 
     def similarity(images: list[Image.Image], texts: list[str]) -> dict[str, np.ndarray]:
-        return {"score": (encoder.pictures(images) * encoder.texts(texts)).sum(1)}
+        return {"score": (encoder.images(images) * encoder.texts(texts)).sum(1)}
 
     write_columns(shards, output, similarity, "Scoring")
 
@@ -42,12 +42,12 @@ def main(model: ModelOption, shards: ShardsOption, output: ColumnsOption, device
 def write_columns(
     paths: list[str], folder: Path, of_samples: Callable[[list[Image.Image], list[str]], dict], title: str
 ) -> None:
-    """Writes what ``of_samples`` says of the pictures and texts of each tar as ``<tar>.parquet`` beside their keys.
+    """Writes what ``of_samples`` says of the images and texts of each tar as ``<tar>.parquet`` beside their keys.
 
     A sample that cannot be read is in the table with nulls. Tars whose table is there already are left alone.
     """
+    from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
-    from pipeline.train.pictures import decode
     from pipeline.train.shards import ShardSet
 
     folder = Path(local(folder))

@@ -1,4 +1,4 @@
-"""``python -m pipeline.train.search``: the pictures of a shard set that are nearest to a text or to a picture.
+"""``python -m pipeline.train.search``: the images of a shard set that are nearest to a text or to an image.
 
 ``index`` embeds the set once (usearch, cosine); ``query`` writes a page of thumbnails that stands by itself.
 """
@@ -35,12 +35,12 @@ app = new_app()
 
 @app.command("index")
 def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: DeviceOption = None) -> None:
-    """Embeds the pictures of a shard set into an index."""
+    """Embeds the images of a shard set into an index."""
     from usearch.index import Index
 
     from pipeline.train.encoder import Encoder
+    from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
-    from pipeline.train.pictures import decode
     from pipeline.train.shards import ShardSet
 
     encoder = Encoder(model, device)
@@ -64,41 +64,41 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
                     seen.add(content)
                     places.append((shard, row))
                 if images:
-                    vectors = encoder.pictures(images)
+                    vectors = encoder.images(images)
                     made = made or Index(ndim=vectors.shape[1], metric="cos")
                     made.add(np.arange(len(places) - len(images), len(places)), vectors)
     if made is None:
-        raise UsageError("--shards: no picture can be read")
+        raise UsageError("--shards: no image can be read")
     index.mkdir(parents=True, exist_ok=True)
-    made.save(str(index / "pictures.usearch"))
+    made.save(str(index / "images.usearch"))
     facts = {
         "model": str(model.resolve()),
         "tars": [str(Path(tar).resolve()) for tar in samples.tars],
         "places": places,
     }
     (index / "index.json").write_text(json.dumps(facts))
-    say(f"{len(places):,} pictures, {broken:,} unreadable: {index}")
+    say(f"{len(places):,} images, {broken:,} unreadable: {index}")
 
 
 @app.command("query")
 def query(
     index: IndexOption,
     text: Annotated[str | None, typer.Option(help="What is looked for, in words.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="What is looked for, as a picture.")] = None,
+    image: Annotated[Path | None, typer.Option(help="What is looked for, as an image.")] = None,
     top: Annotated[int, typer.Option(min=1, help="So many results.")] = 24,
     output: Annotated[Path, typer.Option(help="The page.")] = Path("search.html"),
     device: DeviceOption = None,
 ) -> None:
-    """Writes a page of the nearest pictures."""
+    """Writes a page of the nearest images."""
     from usearch.index import Index
 
     from pipeline.train.encoder import Encoder
+    from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
-    from pipeline.train.pictures import decode
     from pipeline.train.shards import ShardSet
 
-    if (text is None) == (picture is None):
-        raise UsageError("--text, --picture: give one of them")
+    if (text is None) == (image is None):
+        raise UsageError("--text, --image: give one of them")
     if not (index / "index.json").is_file():
         raise UsageError(f"--index {index}: no index; make it with: python -m pipeline.train.search index")
     facts = json.loads((index / "index.json").read_text())
@@ -108,23 +108,23 @@ def query(
         vector = encoder.texts([text])[0]
     else:
         try:
-            image = decode(picture.read_bytes())
+            shown = decode(image.read_bytes())
         except BROKEN as error:
-            raise UsageError(f"--picture {picture}: not a picture that can be read: {error}") from None
-        vector, asked = encoder.pictures([image])[0], f"<p>{_thumbnail(image)}</p>"
-    matches = Index.restore(str(index / "pictures.usearch")).search(vector, top)
+            raise UsageError(f"--image {image}: not an image that can be read: {error}") from None
+        vector, asked = encoder.images([shown])[0], f"<p>{_thumbnail(shown)}</p>"
+    matches = Index.restore(str(index / "images.usearch")).search(vector, top)
     found, broken = [], 0
     for key, distance in zip(matches.keys.tolist(), matches.distances.tolist(), strict=True):
-        _, content, caption = samples.sample(*facts["places"][key])
+        _, content, its_text = samples.sample(*facts["places"][key])
         try:
             small = _thumbnail(decode(content))
         except BROKEN:  # It could be read when the index was made.
             broken += 1
             continue
-        found.append(f"<li>{small}{html.escape(caption)}<br><small>{1 - distance:.3f}</small></li>")
-    title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {picture.name}")
+        found.append(f"<li>{small}{html.escape(its_text)}<br><small>{1 - distance:.3f}</small></li>")
+    title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {image.name}")
     output.write_text(PAGE.format(title=title, asked=asked, found="\n".join(found)), encoding="utf-8")
-    say(f"Page: {output}" + (f", {broken:,} pictures unreadable" if broken else ""))
+    say(f"Page: {output}" + (f", {broken:,} images unreadable" if broken else ""))
 
 
 def _thumbnail(image: Image.Image) -> str:

@@ -35,7 +35,7 @@ class ShardSet:
         self.indexes = [find_index(tar, cache) for tar in self.tars]
         self.counts = np.array([pq.read_metadata(index).num_rows for index in self.indexes], np.int64)
         if not self.counts.sum():
-            raise UsageError(f"data.shards: no samples with a picture and a text in {len(self.tars)} tar(s)")
+            raise UsageError(f"data.shards: no samples with an image and a text in {len(self.tars)} tar(s)")
         self._remember()
 
     def _remember(self) -> None:
@@ -52,12 +52,12 @@ class ShardSet:
         return self._read(shard, ["keep_probability"])["keep_probability"].to_numpy()
 
     def sample(self, shard: int, row: int) -> tuple[str, bytes, str]:
-        """The key, the bytes of the picture, and the text of a sample."""
+        """The key, the bytes of the image, and the text of a sample."""
         keys, places = self._rows(shard)
-        picture_at, picture_size, text_at, text_size = (int(x) for x in places[row])
+        image_at, image_size, text_at, text_size = (int(x) for x in places[row])
         file = self._file(self.tars[shard])
         text = file.read(text_at, text_size).decode("utf-8", "replace")
-        return keys[row].as_py(), file.read(picture_at, picture_size), text
+        return keys[row].as_py(), file.read(image_at, image_size), text
 
     def json(self, shard: int, row: int) -> bytes | None:
         """The bytes of a sample's JSON member, or None where it has none."""

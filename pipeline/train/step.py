@@ -19,25 +19,25 @@ DROP = 1003  # what random numbers are for
 class Inputs:
     """A process's part of a batch on its device."""
 
-    pictures: torch.Tensor
+    images: torch.Tensor
     ids: torch.Tensor
     mask: torch.Tensor | None
     patch_order: torch.Tensor | None
 
     def part(self, start: int, end: int) -> "Inputs":
         """The samples [start, end)."""
-        rows = (None if x is None else x[start:end] for x in (self.pictures, self.ids, self.mask, self.patch_order))
+        rows = (None if x is None else x[start:end] for x in (self.images, self.ids, self.mask, self.patch_order))
         return Inputs(*rows)
 
 
-def make_inputs(towers: Towers, pictures, ids, pad: int, seed: int, first: int, patches: int) -> Inputs:
+def make_inputs(towers: Towers, images, ids, pad: int, seed: int, first: int, patches: int) -> Inputs:
     """The inputs of samples that stand at ``first`` and on in the stream, with the numbers for their patch dropout."""
     mask = (ids != pad).long() if needs_mask(towers.model) else None
     order = None
     if patches:
         places = torch.arange(first, first + len(ids)).numpy()
         order = torch.from_numpy(uniforms(seed, DROP, places, patches)).to(ids.device)
-    return Inputs(pictures, ids, mask, order)
+    return Inputs(images, ids, mask, order)
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -50,11 +50,11 @@ def forward_backward(module: nn.Module, inputs: Inputs, recipe: TrainRecipe) -> 
 
     ``module``: ``Towers``, or those within DDP, which averages the gradients of all processes.
     """
-    device = inputs.pictures.device.type
+    device = inputs.images.device.type
     half = torch.autocast(device, torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
-    if recipe.micro_batch is None or recipe.micro_batch >= len(inputs.pictures):
+    if recipe.micro_batch is None or recipe.micro_batch >= len(inputs.images):
         with half:
-            outputs = module(inputs.pictures, inputs.ids, inputs.mask, inputs.patch_order)
+            outputs = module(inputs.images, inputs.ids, inputs.mask, inputs.patch_order)
         loss = loss_of(outputs, recipe)
         loss.backward()
         return loss.detach()
@@ -73,29 +73,27 @@ def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, hal
 
     First all vectors without gradients; then the loss's gradient by them; then each part again, with that gradient.
     """
-    size, count = recipe.micro_batch, len(inputs.pictures)
+    size, count = recipe.micro_batch, len(inputs.images)
     parts = [inputs.part(start, min(start + size, count)) for start in range(0, count, size)]
     generators, vectors = [], []
     with torch.no_grad(), half:
         for part in parts:
-            generators.append(_generators(inputs.pictures.device))
-            vectors.append(module(part.pictures, part.ids, part.mask, part.patch_order)[:2])
+            generators.append(_generators(inputs.images.device))
+            vectors.append(module(part.images, part.ids, part.mask, part.patch_order)[:2])
     images, texts = (torch.cat(side).requires_grad_() for side in zip(*vectors, strict=True))
     towers = module.module if isinstance(module, DistributedDataParallel) else module
     scale = towers.scale().detach().requires_grad_()
     bias = None if towers.bias is None else towers.bias.detach().clone().requires_grad_()
     loss = loss_of((images, texts, scale, bias), recipe)
     loss.backward()
-    after = _generators(inputs.pictures.device)
+    after = _generators(inputs.images.device)
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         _restore(generators[number])
         with module.no_sync() if isinstance(module, DistributedDataParallel) and not last else nullcontext():
             with half:
-                got_images, got_texts, got_scale, got_bias = module(
-                    part.pictures, part.ids, part.mask, part.patch_order
-                )
-            rows = slice(number * size, number * size + len(part.pictures))
+                got_images, got_texts, got_scale, got_bias = module(part.images, part.ids, part.mask, part.patch_order)
+            rows = slice(number * size, number * size + len(part.images))
             outputs, gradients = [got_images, got_texts], [images.grad[rows], texts.grad[rows]]
             # The scale and the bias get their gradient once.
             for got, leaf in ((got_scale, scale), (got_bias, bias)):

@@ -14,10 +14,10 @@ import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 
 from pipeline.errors import PipelineError
-from pipeline.places.index import PICTURES
+from pipeline.places.index import IMAGE_ENDINGS
+from pipeline.train.images import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.loader import BROKEN, CROP, PART, Part
 from pipeline.train.order import uniforms
-from pipeline.train.pictures import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.recipe import TrainRecipe
 from pipeline.train.shards import COMPRESSED, find_tars
 from pipeline.train.tokenizer import encode
@@ -38,16 +38,16 @@ class Stream:
         self.tars = [tar for path in paths for tar in ([path] if is_stream(path) else find_tars(path))]
 
     def samples(self, *seed: int) -> Iterator[tuple[str, bytes, str]]:
-        """Key, picture and text of random samples."""
+        """Key, image and text of random samples."""
         mixed = int(np.random.default_rng(seed).integers(2**31))
         shards = webdataset.ResampledShards(self.tars, seed=mixed, deterministic=True, worker_seed=lambda: 0)
         try:
             for sample in webdataset.DataPipeline(
                 shards, webdataset.tarfile_to_samples(), webdataset.shuffle(BUFFER, rng=np.random.RandomState(mixed))
             ):
-                picture = next((sample[kind] for kind in PICTURES if kind in sample), None)
-                if picture is not None and "txt" in sample:
-                    yield sample["__key__"], picture, sample["txt"].decode("utf-8", "replace")
+                image = next((sample[kind] for kind in IMAGE_ENDINGS if kind in sample), None)
+                if image is not None and "txt" in sample:
+                    yield sample["__key__"], image, sample["txt"].decode("utf-8", "replace")
         except (OSError, ValueError, EOFError, tarfile.TarError) as error:
             raise PipelineError(f"data.shards: {' '.join(map(str, error.args))}") from None
 
@@ -72,20 +72,20 @@ class StreamParts(IterableDataset):
         worker = get_worker_info()
         seed = (*self.start, worker.id if worker else 0)
         side, crop = self.recipe.model.image_size, self.recipe.data.crop
-        pictures, keys, texts, broken = [], [], [], Counter()
+        images, keys, texts, broken = [], [], [], Counter()
         place = int(np.random.default_rng(seed).integers(2**62))
         for key, content, text in self.stream.samples(*seed):
             place += 1
             draws = uniforms(self.recipe.seed, CROP, np.array([place]), DRAWS)[0]
             try:
                 image = decode(content, draft_side(side, crop) if self.recipe.data.draft else None)
-                pictures.append(training_pixels(image, side, crop, draws))
+                images.append(training_pixels(image, side, crop, draws))
             except BROKEN as error:
                 broken[type(error).__name__] += 1
                 continue
             keys.append(key)
             texts.append(text)
             if len(keys) == self.size:
-                stacked = torch.from_numpy(np.stack(pictures))
+                stacked = torch.from_numpy(np.stack(images))
                 yield Part(stacked, torch.from_numpy(encode(self.tokenizer, texts)), keys, broken)
-                pictures, keys, texts, broken = [], [], [], Counter()
+                images, keys, texts, broken = [], [], [], Counter()

@@ -1,4 +1,4 @@
-"""``python -m pipeline.train.tag``: labels for pictures from a list of entries, the likeliest first."""
+"""``python -m pipeline.train.tag``: labels for images from a list of entries, the likeliest first."""
 
 import json
 from pathlib import Path
@@ -20,26 +20,26 @@ app = new_app()
 def main(
     model: ModelOption,
     entries: Annotated[Path, typer.Option(help="An entry list: one a line, JSON, or Parquet.")],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
-    top: Annotated[int, typer.Option(min=1, help="So many labels a picture.")] = 5,
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="So many labels an image.")] = 5,
     template: Annotated[str, typer.Option(help="The text of a label, {c} for the entry.")] = "{c}",
     output: Annotated[Path | None, typer.Option(help="A JSON-lines file; the terminal by default.")] = None,
     device: DeviceOption = None,
 ) -> None:
     """Tags."""
-    from pipeline.places.index import PICTURES
+    from pipeline.places.index import IMAGE_ENDINGS
     from pipeline.train.encoder import Encoder
+    from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
-    from pipeline.train.pictures import decode
 
     files = [
         file
-        for path in pictures
+        for path in images
         for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
-        if not path.is_dir() or file.suffix.lower().lstrip(".") in PICTURES
+        if not path.is_dir() or file.suffix.lower().lstrip(".") in IMAGE_ENDINGS
     ]
     if not files:
-        raise UsageError(f"{pictures[0]}: no pictures; allowed: {', '.join(PICTURES)}")
+        raise UsageError(f"{images[0]}: no images; allowed: {', '.join(IMAGE_ENDINGS)}")
     labels = load_list("entries", entries).entries.to_pylist()
     encoder = Encoder(model, device)
     vectors = encoder.texts([template.replace("{c}", label) for label in labels])
@@ -48,13 +48,13 @@ def main(
         try:
             image = decode(file.read_bytes())
         except BROKEN as error:
-            raise UsageError(f"{file}: not a picture that can be read: {error}") from None
-        similar = (encoder.pictures([image]) @ vectors.T)[0]
+            raise UsageError(f"{file}: not an image that can be read: {error}") from None
+        similar = (encoder.images([image]) @ vectors.T)[0]
         best = np.argsort(-similar, kind="stable")[:top]
-        lines.append({"picture": str(file), "labels": {labels[i]: round(float(similar[i]), 4) for i in best}})
+        lines.append({"image": str(file), "labels": {labels[i]: round(float(similar[i]), 4) for i in best}})
     if output is None:
         for line in lines:
-            say(f"{line['picture']}: " + ", ".join(f"{label} {value:.2f}" for label, value in line["labels"].items()))
+            say(f"{line['image']}: " + ", ".join(f"{label} {value:.2f}" for label, value in line["labels"].items()))
     else:
         output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
         say(f"Written: {output}")

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.balance.cap import Cutoffs, kept_rows, keys
+from pipeline.buckets.totals import Totals
 
 
 def brute_force(rows, limits):
@@ -26,7 +27,10 @@ def by_histograms(rows, limits, parts=3):
     rounds = 0
     while not cutoffs.done():
         part = np.arange(len(ids)) % parts
-        cutoffs.refine(sum(cutoffs.histogram(ids[part == p], high[part == p], low[part == p]) for p in range(parts)))
+        counted, place = Totals(), cutoffs.places()
+        for p in range(parts):
+            counted.count(*cutoffs.cells(place, ids[part == p], high[part == p], low[part == p]))
+        cutoffs.refine(*cutoffs.steps(*counted.together()))
         rounds += 1
     return set(pair_ids[kept_rows(cutoffs.keeps(ids, high, low), offsets)].tolist()), rounds
 

@@ -56,7 +56,7 @@ def test_the_evaluation_set_is_a_shard_with_an_index(tmp_path):
     assert index["key"].to_pylist() == sorted(index["key"].to_pylist())
 
 
-def test_a_picture_is_rendered(tmp_path):
+def test_an_image_is_rendered(tmp_path):
     pool.render((str(pool.drawings()["1F436"]), str(tmp_path / "dog.png")))
     with Image.open(tmp_path / "dog.png") as image:
         assert image.size == (224, 224)

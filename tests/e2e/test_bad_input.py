@@ -137,6 +137,6 @@ def test_outputs_that_are_refused(work, tmp_path, finished):
         run(work / "recipe.yaml", tmp_path / "file" / "below")
 
 
-def test_missing_pictures_folder(work, tmp_path):
+def test_missing_images_folder(work, tmp_path):
     with pytest.raises(UsageError, match=r"images.root: .*none: no such folder"):
         run(work / "recipe.yaml", tmp_path / "out", f"images.root={tmp_path}/none")

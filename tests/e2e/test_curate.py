@@ -195,7 +195,7 @@ def test_each_stage_alone_in_folders_of_its_own(finished, work, tmp_path):
         run(work / "recipe.yaml", tmp_path / "none", stages=["match"])
 
 
-def test_without_pictures_it_ends_with_the_tables(work, tmp_path):
+def test_without_images_it_ends_with_the_tables(work, tmp_path):
     text = "".join(
         line for line in (work / "recipe.yaml").read_text().splitlines(True) if not line.startswith("images")
     )

@@ -1,4 +1,4 @@
-"""Pictures fetched from a site on this machine: every URL accounted for, whatever is answered and whoever is killed."""
+"""Images fetched from a site on this machine: every URL accounted for, whatever is answered and whoever is killed."""
 
 import contextlib
 import json
@@ -115,7 +115,7 @@ def workers(process):
 
 @pytest.mark.slow
 def test_a_killed_fetch_goes_on_and_ends_the_same(site, tmp_path):
-    """Thousands of pictures; the driver is killed twice, and once the Python workers, which embedded Spark does not forgive."""
+    """Thousands of images; the driver is killed twice, and once the Python workers, which embedded Spark does not forgive."""
     urls = [f"{site.url}/good/{i}.jpg" for i in range(3000)]
     urls += [
         f"{site.url}/{path}?{i}" for path in ("status/404", "text/1", "noai/1", "huge/declared") for i in range(50)

@@ -1,4 +1,4 @@
-"""Filtering and balancing again, on real pictures in files."""
+"""Filtering and balancing again, on real images in files."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import UsageError
-from tests.filter.test_pictures import file, scene
+from tests.filter.test_hashes import file, scene
 
 from .conftest import check, run, stage, table
 from .test_tars import samples
@@ -22,21 +22,21 @@ language: {identify: none}
 entries: {en: %(entries)s}
 dedupe: {scope: none, threshold: 0.7, min_words: 4}
 balance: {mode: none, t: 10}
-images: {root: %(pictures)s, prefix: "p://"}
+images: {root: %(images)s, prefix: "p://"}
 """
 
 
-def write_work(folder: Path, rows: list[tuple], pictures: dict[str, bytes]) -> Path:
-    """``rows``: name of the picture, text, punsafe, boxes."""
-    (folder / "pictures").mkdir(parents=True)
-    for name, content in pictures.items():
-        (folder / "pictures" / name).write_bytes(content)
+def write_work(folder: Path, rows: list[tuple], images: dict[str, bytes]) -> Path:
+    """``rows``: name of the image, text, punsafe, boxes."""
+    (folder / "images").mkdir(parents=True)
+    for name, content in images.items():
+        (folder / "images" / name).write_bytes(content)
     names, texts, unsafe, faces = (list(column) for column in zip(*rows, strict=True))
     boxes = pa.array(faces, pa.list_(pa.list_(pa.float64())))
     columns = {"url": [f"p://{name}" for name in names], "text": texts, "punsafe": unsafe, "faces": boxes}
     pq.write_table(pa.table(columns), folder / "pool.parquet")
     (folder / "en.txt").write_text("picture\n")
-    places = {"pool": folder / "pool.parquet", "entries": folder / "en.txt", "pictures": folder / "pictures"}
+    places = {"pool": folder / "pool.parquet", "entries": folder / "en.txt", "images": folder / "images"}
     (folder / "recipe.yaml").write_text(RECIPE % places)
     return folder / "recipe.yaml"
 
@@ -45,9 +45,9 @@ def write_work(folder: Path, rows: list[tuple], pictures: dict[str, bytes]) -> P
 def recipe(tmp_path_factory):
     """Twenty scenes of their own, and one of each kind that a rule is about."""
     big = (300, 240)
-    pictures = {f"{i}.png": file(scene(i, big)) for i in range(20)}
-    pictures |= {
-        "bytes.png": pictures["0.png"],
+    images = {f"{i}.png": file(scene(i, big)) for i in range(20)}
+    images |= {
+        "bytes.png": images["0.png"],
         "pixels.webp": file(scene(1, big), "WEBP", lossless=True),
         "near.jpg": file(scene(2, big).resize((260, 208)), "JPEG", quality=60),
         "small.png": file(scene(31, (150, 199))),
@@ -60,7 +60,7 @@ def recipe(tmp_path_factory):
     }
     rows = [
         (name, f"picture of the thing named {name}", 0.1, None)
-        for name in pictures
+        for name in images
         if name not in ("unsafe.png", "faces.png")
     ]
     rows += [
@@ -75,7 +75,7 @@ def recipe(tmp_path_factory):
         *(("11.png", f"picture again number {i}", 0.1, None) for i in range(5)),
     ]
     folder = tmp_path_factory.mktemp("filter")
-    made = write_work(folder, rows, pictures)
+    made = write_work(folder, rows, images)
     (folder / "evaluation").mkdir()
     (folder / "evaluation" / "a.png").write_bytes(file(scene(36, big)))
     (folder / "evaluation" / "hashes.txt").write_text("0123456789abcdef\n\n" + "0" * 64 + "\n")
@@ -117,7 +117,7 @@ def test_every_rule_drops_what_it_is_for(spark, recipe, tmp_path):
     assert line["evaluation_texts"] == {"ours": 1}
     assert line["evaluation_texts_too_short"] == {"ours": 1}
     assert stage(summary, "shards")["out"] == line["out"] == table(tmp_path / "out", "filtered").num_rows
-    looked = {row["image_id"]: row for row in table(tmp_path / "out", "pictures").to_pylist()}
+    looked = {row["image_id"]: row for row in table(tmp_path / "out", "image_hashes").to_pylist()}
     assert {len(row["phash"]) for row in looked.values() if row["phash"]} == {16}
     found = samples(tmp_path / "out" / "shards")
     faces = next(name.split(".")[0] for name, content in found.items() if content == b"picture of two people")
@@ -172,7 +172,7 @@ HEAD, TAIL = 6000, 300
 
 @pytest.fixture(scope="module")
 def two_words(tmp_path_factory):
-    """A head and a tail entry; of pictures with even numbers only the file is there, so half of all survive."""
+    """A head and a tail entry; of images with even numbers only the file is there, so half of all survive."""
     folder = tmp_path_factory.mktemp("again")
     content = file(scene(1))
     rows = [(f"{i}.png", f"picture of {'head' if i < HEAD else 'tail'} {i}", 0.0, None) for i in range(HEAD + TAIL)]

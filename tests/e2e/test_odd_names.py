@@ -16,11 +16,11 @@ from pipeline.language.identify import LID_176, model_file
 from pipeline.recipe import load_recipe
 from pipeline.shards.tar import sample_key
 from tests.odd_names import ODD_NAMES
-from tests.pool import PREFIX, rows, write_entries, write_pictures
+from tests.pool import PREFIX, rows, write_entries, write_images
 
 from .conftest import digests
 
-PLACES = ("pool", "file", "entries", "pictures", "columns", "evaluation", "blocklist", "model", "domain", "shards")
+PLACES = ("pool", "file", "entries", "images", "columns", "evaluation", "blocklist", "model", "domain", "shards")
 TABLES = ("curated", "filtered", "final", "shards")
 
 
@@ -30,12 +30,12 @@ def write_work(base: Path, names: dict[str, str]) -> dict:
     found = rows(240)
     urls, texts, languages = (list(column) for column in zip(*found, strict=True))
     for key, folder in place.items():
-        if key not in ("entries", "pictures", "shards"):
+        if key not in ("entries", "images", "shards"):
             folder.mkdir(parents=True)
     with (place["pool"] / f"f{names['file']}.parquet").open("wb") as file:
         pq.write_table(pa.table({"url": urls, "text": texts, "language": languages}), file)
     write_entries(place["entries"])
-    write_pictures(place["pictures"], 90)
+    write_images(place["images"], 90)
     keys = [
         sample_key(xxhash.xxh64(f"{url}\0{text}".encode(), seed=42).intdigest())
         for url, text in dict.fromkeys(zip(urls, texts, strict=True))
@@ -54,7 +54,7 @@ def write_work(base: Path, names: dict[str, str]) -> dict:
         "entries": str(place["entries"]),
         "dedupe": {"threshold": 0.7, "shingle": 3, "min_words": 4},
         "balance": {"t": 15, "domain": {"entries": str(place["domain"] / f"{names['domain']}.lst"), "t": 12}},
-        "images": {"root": str(place["pictures"]), "prefix": PREFIX},
+        "images": {"root": str(place["images"]), "prefix": PREFIX},
         "filter": {
             "min_words": 1,
             "blocklist": {"other": str(place["blocklist"] / f"{names['blocklist']}.lst")},

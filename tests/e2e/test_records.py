@@ -41,11 +41,11 @@ def copy(finished, tmp_path):
 
 
 @pytest.fixture
-def no_pictures(work, tmp_path):
+def no_images(work, tmp_path):
     """The recipe without its section images."""
     lines = (work / "recipe.yaml").read_text().splitlines(True)
-    (tmp_path / "no-pictures.yaml").write_text("".join(line for line in lines if not line.startswith("images")))
-    return tmp_path / "no-pictures.yaml"
+    (tmp_path / "no-images.yaml").write_text("".join(line for line in lines if not line.startswith("images")))
+    return tmp_path / "no-images.yaml"
 
 
 OF_ANOTHER = [
@@ -57,7 +57,7 @@ OF_ANOTHER = [
     ("balance", ["input.preset=laion"], "matched is of input.preset nothing, the recipe says laion; run jobs/ingest.py first"),
     ("shards", ["seed=8"], "curated are of seed 7, the recipe says 8; run jobs/match.py first"),
     ("shards", ["balance.t=3"], "entry_counts, thresholds, curated are of balance.t 12.0, the recipe says 3.0; run jobs/balance.py first"),
-    ("shards", ["filter.min_words=2"], "no finished filtered, pictures; run jobs/filter_images.py first"),
+    ("shards", ["filter.min_words=2"], "no finished filtered, image_hashes; run jobs/filter_images.py first"),
 ]  # fmt: skip
 
 
@@ -135,8 +135,8 @@ def test_a_run_that_is_refused_or_fails_leaves_what_the_output_says(copy, work):
     assert listed(copy)[-1] == "shards"
 
 
-def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_pictures, capsys):
-    summary = run(no_pictures, copy)
+def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_images, capsys):
+    summary = run(no_images, copy)
     assert skipped(summary) == ["ingest", "match", "dedupe", "balance"]
     assert "Nothing to do" not in capsys.readouterr().out
     assert listed(copy) == [folder for folder in listed(finished) if folder != "shards"]
@@ -146,7 +146,7 @@ def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_pict
     # Its tables stay, and it may have them again.
     assert digests(copy, "shards") == digests(finished, "shards")
     before = everything(copy)
-    run(no_pictures, copy)
+    run(no_images, copy)
     assert everything(copy) == before
     assert "Nothing to do" in capsys.readouterr().out
     assert skipped(run(work / "recipe.yaml", copy))[-1] == "shards"
@@ -160,7 +160,7 @@ def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_pict
 def test_a_filter_that_is_taken_away_stays_for_another_time(copy, finished, work):
     recipe = work / "recipe.yaml"
     run(recipe, copy, "filter.min_words=3")
-    assert listed(copy)[-3:] == ["filtered", "pictures", "shards"]
+    assert listed(copy)[-3:] == ["filtered", "image_hashes", "shards"]
     filtered = digests(copy, "filtered", "shards")
     assert skipped(run(recipe, copy)) == ["ingest", "match", "dedupe", "balance"]
     assert listed(copy) == listed(finished)

@@ -1,4 +1,4 @@
-"""Pictures from tars that are there already: selected and written anew, byte for byte, whatever else is in the tars."""
+"""Images from tars that are there already: selected and written anew, byte for byte, whatever else is in the tars."""
 
 import gzip
 import io
@@ -36,7 +36,7 @@ def add(tar, name, content=b"", kind=tarfile.REGTYPE, **fields):
     tar.addfile(member, io.BytesIO(content))
 
 
-def write_work(folder, pairs=70, pictures=60):
+def write_work(folder, pairs=70, images=60):
     (folder / "tars").mkdir(parents=True)
     urls, texts = [f"http://x.test/{i}.jpg" for i in range(pairs)], [f"picture number {i}" for i in range(pairs)]
     pq.write_table(
@@ -45,7 +45,7 @@ def write_work(folder, pairs=70, pictures=60):
     (folder / "en.txt").write_text("picture\n")
     for part in range(3):
         with tarfile.open(folder / "tars" / f"{part:05d}.tar", "w") as tar:
-            for i in range(part, pictures, 3):
+            for i in range(part, images, 3):
                 add(tar, f"{i:09d}.jpg", jpeg(i) if i != 7 else b"broken")
                 add(tar, f"{i:09d}.txt", b"another text")
                 add(tar, f"{i:09d}.json", json.dumps({"uid": f"{i:032x}", "url": "?"}).encode())
@@ -75,7 +75,7 @@ def samples(folder):
     return found
 
 
-def test_curated_pairs_get_their_pictures(spark, tmp_path):
+def test_curated_pairs_get_their_images(spark, tmp_path):
     work = write_work(tmp_path / "work")
     summary = run(work / "recipe.yaml", tmp_path / "out")
     shards = stage(summary, "shards")
@@ -168,7 +168,7 @@ def test_hostile_tars_are_refused_with_their_reason(tmp_path):
 
 @pytest.mark.slow
 def test_hostile_tars_are_only_read(spark, tmp_path):
-    work = write_work(tmp_path / "work", pairs=5, pictures=5)
+    work = write_work(tmp_path / "work", pairs=5, images=5)
     write_hostile(work / "tars" / "hostile.tar", tmp_path)
     hostile_tars(work / "tars")
     before = {path for path in tmp_path.rglob("*")}
@@ -215,7 +215,7 @@ def test_each_uid_is_an_image_of_its_own_and_a_key_alone_may_be_several(spark, t
 
 
 def test_no_tars(tmp_path):
-    work = write_work(tmp_path / "work", pairs=2, pictures=2)
+    work = write_work(tmp_path / "work", pairs=2, images=2)
     with pytest.raises(UsageError, match="images.tars: .*: no .tar there"):
         run(work / "recipe.yaml", tmp_path / "out", f"images.tars=[{tmp_path / 'work' / 'none'}]")
     with pytest.raises(UsageError, match="found two of them"):
@@ -224,7 +224,7 @@ def test_no_tars(tmp_path):
 
 @pytest.mark.slow
 def test_pairs_are_chosen_by_columns(spark, tmp_path):
-    work = write_work(tmp_path / "work", pairs=30, pictures=30)
+    work = write_work(tmp_path / "work", pairs=30, images=30)
     run(work / "recipe.yaml", tmp_path / "first")
     index = pq.read_table(sorted((tmp_path / "first" / "shards").glob("*.parquet"))[0])
     keys = index["key"].to_pylist()

@@ -122,7 +122,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(jpeg(int(rest)))
 
     def _text(self, rest, query):
-        self._answer(b"<html>not a picture</html>")
+        self._answer(b"<html>not an image</html>")
 
     def _cut(self, rest, query):
         content = jpeg(1)

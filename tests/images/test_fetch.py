@@ -1,4 +1,4 @@
-"""What came of a picture: words for errors, pictures of every kind, and a shard that accounts for all."""
+"""What came of an image: words for errors, images of every kind, and a shard that accounts for all."""
 
 import io
 import resource
@@ -36,7 +36,7 @@ def test_words_for_errors(refusal, word, again):
 
 
 def test_words_for_what_is_no_image():
-    words = ["not a picture", "too many pixels", "animated", "image too small", "aspect ratio too large", "(-215) cv"]
+    words = ["not an image", "too many pixels", "animated", "image too small", "aspect ratio too large", "(-215) cv"]
     assert [reason("failed_to_resize", word) for word in words] == [
         "unreadable_image", "too_many_pixels", "animated", "too_small", "aspect_too_large", "unreadable_image",
     ]  # fmt: skip
@@ -159,7 +159,7 @@ def test_an_error_of_the_sink_ends_a_shard():
 
     samples = SampleWriter(Full(), "jpg")
     with pytest.raises(OSError, match="No space"):
-        samples.write(b"picture", "000", None, {"image_id": "a"})
+        samples.write(b"image", "000", None, {"image_id": "a"})
     samples.write(None, "001", None, {"image_id": "b"})
     with pytest.raises(OSError, match="No space"):
         samples.close()

@@ -99,25 +99,25 @@ def _fetched(content: bytes) -> None:
     pytest.importorskip("img2dataset")
     from pipeline.images.resize import LimitedResizer
 
-    assert LimitedResizer(None, 10**6)(io.BytesIO(content))[-1] == "not a picture"
+    assert LimitedResizer(None, 10**6)(io.BytesIO(content))[-1] == "not an image"
 
 
 def _filtered(content: bytes) -> None:
-    from pipeline.filter.pictures import facts
+    from pipeline.filter.hashes import facts
 
     assert facts(content, 10**6) == "unreadable_image"
 
 
 def _in_a_shard(content: bytes) -> None:
-    from pipeline.shards.pictures import pictures
+    from pipeline.shards.content import image_loader
 
     for boxes in (None, "[[0, 0, 1, 1]]"):
-        load = pictures(lambda row: content, "boxes" if boxes else None)
+        load = image_loader(lambda row: content, "boxes" if boxes else None)
         assert load({"boxes": boxes}) == "unreadable_image"
 
 
 def _trained_on(content: bytes) -> None:
-    from pipeline.train.pictures import decode
+    from pipeline.train.images import decode
 
     with pytest.raises(OSError, match="cannot identify"):
         decode(content)

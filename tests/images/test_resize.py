@@ -59,7 +59,7 @@ def test_16_bits_as_opencv_writes_them(ending, channels):
 
 def test_a_jpeg_2000_that_pillow_reads_wrongly_is_refused():
     values = ramp(3, 65_535).astype(np.uint16).repeat(4, 0)
-    assert resized(by_opencv(values, ".jp2"), most_pixels=20_000) == "not a picture"
+    assert resized(by_opencv(values, ".jp2"), most_pixels=20_000) == "not an image"
     found = resized(by_opencv(to_bytes(values, 65_535), ".jp2"), 1000, 20_000, "png", 1)
     assert (np.asarray(found) == to_bytes(values, 65_535)).all()
 
@@ -156,7 +156,7 @@ def test_of_several_pages_the_first_is_taken(kind):
     assert resized(frames(kind)).size == (20, 10)
 
 
-def test_pictures_of_every_kind_are_right_or_refused():
+def test_images_of_every_kind_are_right_or_refused():
     colour = Image.new("RGB", (40, 20), (200, 30, 40))
     clear = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
     clear.paste((200, 30, 40, 255), (0, 0, 40, 20))
@@ -177,7 +177,7 @@ def test_pictures_of_every_kind_are_right_or_refused():
     frames = [Image.new("RGB", (40, 20), colour) for colour in ("red", "blue")]
     assert resized(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])) == "animated"
     assert resized(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])).size == (32, 16)
-    assert resized(b"<svg/>") == "not a picture"
+    assert resized(b"<svg/>") == "not an image"
     assert resized(encoded(colour, "PNG")[:60]) is not None
     turned = Image.new("RGB", (40, 20), "white")
     turned.paste("black", (0, 0, 20, 20))

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 
 from pipeline.images.decode import TooManyPixels, upright
 from pipeline.shards.blur import blurred
-from pipeline.shards.pictures import Picture, pictures
+from pipeline.shards.content import ImageFile, image_loader
 from tests.images.files import chunk, encoded, huge, png
 
 WIDTH, HEIGHT = 96, 64
@@ -82,9 +82,9 @@ def test_the_box_is_blurred_and_the_rest_is_not(name):
     assert now[INSIDE].std((0, 1)).max() < max(0.5 * was[INSIDE].std((0, 1)).max(), 2)
     assert np.abs(now[INSIDE].mean((0, 1)) - was[INSIDE].mean((0, 1))).max() < (4 if mode != "I;16" else 1500)
     # A shard takes it.
-    picture = pictures(lambda row: content, "boxes")({"boxes": [BOX]})
-    assert isinstance(picture, Picture)
-    assert (picture.content, picture.width, picture.height) == (found, WIDTH, HEIGHT)
+    image = image_loader(lambda row: content, "boxes")({"boxes": [BOX]})
+    assert isinstance(image, ImageFile)
+    assert (image.content, image.width, image.height) == (found, WIDTH, HEIGHT)
 
 
 def exif(turn: int) -> Image.Exif:
@@ -96,7 +96,7 @@ def exif(turn: int) -> Image.Exif:
 
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "CMYK", "PNG", "WEBP"])
-def test_orientation_exif_and_profile_stay_and_boxes_are_of_the_stored_picture(kind, turn):
+def test_orientation_exif_and_profile_stay_and_boxes_are_of_the_stored_image(kind, turn):
     image = COLOURS.convert("CMYK") if kind == "CMYK" else COLOURS
     options = {"PNG": {}, "WEBP": {"lossless": True}}.get(kind, {"quality": 95, "subsampling": 0})
     options |= {"save_all": True, "append_images": [image]} if kind == "MPO" else {}
@@ -133,7 +133,7 @@ def test_a_lossless_webp_stays_one():
 
 
 def with_thumbnail() -> bytes:
-    """Exif data with a picture as it was behind it, and one in the maker's notes."""
+    """Exif data with an image as it was behind it, and one in the maker's notes."""
     body = exif(6)
     body.get_ifd(0x8769)[0x927C] = b"MAKER" + b"as it was" * 20
     body[0x02BC] = b"<x>as it was</x>"
@@ -148,7 +148,7 @@ def with_thumbnail() -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_nothing_shows_the_picture_as_it_was(kind):
+def test_nothing_shows_the_image_as_it_was(kind):
     content = encoded(COLOURS, kind, exif=with_thumbnail())
     assert b"as it was" in content
     found = blurred(content, [BOX])
@@ -160,7 +160,7 @@ def test_nothing_shows_the_picture_as_it_was(kind):
 
 @pytest.mark.parametrize("data", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + bytes(30)])
 def test_exif_data_without_sense(data):
-    assert isinstance(pictures(lambda row: encoded(COLOURS, "JPEG", exif=data), "b")({"b": [BOX]}), Picture)
+    assert isinstance(image_loader(lambda row: encoded(COLOURS, "JPEG", exif=data), "b")({"b": [BOX]}), ImageFile)
 
 
 def test_exif_data_that_grew_too_long_is_left_but_for_the_orientation():

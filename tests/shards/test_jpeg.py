@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.shards.content import ImageFile, _looked_at
 from pipeline.shards.jpeg import jpeg_size
-from pipeline.shards.pictures import Picture, _looked_at
 
 
 def jpeg(width=37, height=21, mode="RGB", **options):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)).convert(mode)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)).convert(mode)
     out = io.BytesIO()
-    picture.save(out, "JPEG", **options)
+    image.save(out, "JPEG", **options)
     return out.getvalue()
 
 
@@ -64,10 +64,10 @@ def test_what_is_no_jpeg(content):
     assert jpeg_size(content) is None
 
 
-def test_several_pictures_in_a_jpeg_are_one():
-    picture = Image.fromarray(np.zeros((30, 40, 3), np.uint8))
+def test_several_images_in_a_jpeg_are_one():
+    image = Image.fromarray(np.zeros((30, 40, 3), np.uint8))
     out = io.BytesIO()
-    picture.save(out, "MPO", save_all=True, append_images=[picture.rotate(90)])
-    with Image.open(io.BytesIO(out.getvalue())) as image:
-        assert (image.format, image.n_frames) == ("MPO", 2)
-    assert _looked_at(out.getvalue()) == Picture(out.getvalue(), "jpg", 40, 30)
+    image.save(out, "MPO", save_all=True, append_images=[image.rotate(90)])
+    with Image.open(io.BytesIO(out.getvalue())) as read:
+        assert (read.format, read.n_frames) == ("MPO", 2)
+    assert _looked_at(out.getvalue()) == ImageFile(out.getvalue(), "jpg", 40, 30)

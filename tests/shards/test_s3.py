@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.places.index import samples_of, scan
-from pipeline.shards.pictures import pictures, tar_content
+from pipeline.shards.content import image_loader, tar_content
 from pipeline.shards.tar import write_shard
 from tests.e2e.test_tars import add
 from tests.images.site import jpeg
@@ -33,7 +33,7 @@ def test_a_shard_is_written_from_a_tar_both_in_a_store(bucket, tmp_path):
     rows = [fields | row | {"pair_id": i, "tar": f"{bucket}/tars/a.tar"} for i, row in enumerate(samples.to_pylist())]
     for folder in (f"{bucket}/shards", str(tmp_path)):
         storage.make_folder(folder)
-        line = write_shard(folder, 0, rows, pictures(tar_content))
+        line = write_shard(folder, 0, rows, image_loader(tar_content))
         assert line["samples"] == 5
     assert storage.names(f"{bucket}/shards") == ["00000.parquet", "00000.tar", "00000_stats.json"]
     for name in ("00000.tar", "00000.parquet"):

@@ -6,9 +6,9 @@ import json
 import pyarrow.parquet as pq
 import webdataset as wds
 
-from pipeline.shards.pictures import local_content, pictures
+from pipeline.shards.content import image_loader, local_content
 from pipeline.shards.tar import write_shard
-from tests.pool import PREFIX, write_pictures
+from tests.pool import PREFIX, write_images
 
 
 def rows(count):
@@ -27,11 +27,11 @@ def rows(count):
 
 
 def test_a_shard(tmp_path):
-    root = write_pictures(tmp_path / "pictures", 40)
+    root = write_images(tmp_path / "images", 40)
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-        line = write_shard(str(folder), 3, rows(40), pictures(local_content(str(root), PREFIX)))
+        line = write_shard(str(folder), 3, rows(40), image_loader(local_content(str(root), PREFIX)))
     assert line["samples"] == 38
     assert line["dropped"] == {"missing_image": 1, "unreadable_image": 1}
     files = sorted(file.name for file in folders[0].iterdir())

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
-from pipeline.shards.pictures import local_content
-from pipeline.shards.pictures import pictures as loading
+from pipeline.shards.content import image_loader, local_content
 from pipeline.shards.tar import JSON_FIELDS, write_shard
 
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "black", "white", "gray", "pink"]
@@ -30,7 +29,7 @@ SMALL = {
 }
 
 
-def picture(colour: str, shape: str, size: tuple[int, int] = (40, 32)) -> bytes:
+def drawn(colour: str, shape: str, size: tuple[int, int] = (40, 32)) -> bytes:
     image = Image.new("RGB", size, "lightblue")
     draw, box = ImageDraw.Draw(image), (8, 6, 30, 26)
     if shape == "square":
@@ -47,14 +46,14 @@ def picture(colour: str, shape: str, size: tuple[int, int] = (40, 32)) -> bytes:
 
 def write_set(folder: Path, shards: int = 3, samples: int = 20, probability: float = 0.5) -> Path:
     """Shards of our own writer."""
-    pictures = folder / "pictures"
-    pictures.mkdir(parents=True)
+    images = folder / "images"
+    images.mkdir(parents=True)
     number = 0
     for shard in range(shards):
         rows = []
         for _ in range(samples):
             colour, shape = COLOURS[number % 10], SHAPES[number // 10 % 3]
-            (pictures / f"{number}.png").write_bytes(picture(colour, shape))
+            (images / f"{number}.png").write_bytes(drawn(colour, shape))
             fields = dict.fromkeys(JSON_FIELDS) | {"language": "en" if number % 2 else "de"}
             text = f"a {colour} {shape} number {number}"
             rows.append(
@@ -63,7 +62,7 @@ def write_set(folder: Path, shards: int = 3, samples: int = 20, probability: flo
             number += 1
         target = folder / "shards"
         target.mkdir(exist_ok=True)
-        write_shard(str(target), shard, rows, loading(local_content(str(pictures), "p://")))
+        write_shard(str(target), shard, rows, image_loader(local_content(str(images), "p://")))
     return folder / "shards"
 
 

@@ -12,7 +12,7 @@ from pipeline.train.sharded import average_scalars, clip_gradients, shard_parame
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 
 
-def gradients(recipe, tokens, pictures, ids, double: bool, evaluating: bool = False) -> tuple[float, dict]:
+def gradients(recipe, tokens, images, ids, double: bool, evaluating: bool = False) -> tuple[float, dict]:
     """The loss and the gradients of a batch, by this process alone or together with the others of its group."""
     rank, count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
@@ -20,11 +20,11 @@ def gradients(recipe, tokens, pictures, ids, double: bool, evaluating: bool = Fa
                     recipe.loss.name == "siglip")  # fmt: skip
     towers = (towers.double() if double else towers).train(not evaluating)
     if evaluating:
-        _settle_batch_norms(towers, pictures)
-    local = len(pictures) // count
+        _settle_batch_norms(towers, images)
+    local = len(images) // count
     rows = slice(rank * local, (rank + 1) * local)
     patches = 16 if recipe.patch_dropout else 0
-    inputs = make_inputs(towers, pictures[rows], ids[rows], tokens.pad, 0, 1000 + rank * local, patches)
+    inputs = make_inputs(towers, images[rows], ids[rows], tokens.pad, 0, 1000 + rank * local, patches)
     sharded = count > 1 and recipe.shard_parameters
     if sharded:
         shard_parameters(towers)
@@ -44,14 +44,14 @@ def gradients(recipe, tokens, pictures, ids, double: bool, evaluating: bool = Fa
     return float(loss) / count, found
 
 
-def _settle_batch_norms(towers, pictures):
-    """Gives batch norms the statistics of the pictures: with fresh ones what they let through is next to nothing."""
+def _settle_batch_norms(towers, images):
+    """Gives batch norms the statistics of the images: with fresh ones what they let through is next to nothing."""
     norms = [module for module in towers.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
     with torch.no_grad():
-        towers.model.get_image_features((pictures.to(towers.mean.dtype) / 255 - towers.mean) / towers.std)
+        towers.model.get_image_features((images.to(towers.mean.dtype) / 255 - towers.mean) / towers.std)
     for norm in norms:
         norm.eval()
 

@@ -12,37 +12,37 @@ from pipeline.errors import UsageError
 from pipeline.train import evaluate, moderate, score, search, tag
 from pipeline.train.classification import class_vectors, classify, open_data_set
 from pipeline.train.encoder import Encoder
-from pipeline.train.pictures import decode
-from pipeline.train.retrieval import Pairs, embed_pairs, picture_ranks, retrieval, share, text_ranks
+from pipeline.train.images import decode
+from pipeline.train.retrieval import Pairs, embed_pairs, image_ranks, retrieval, share, text_ranks
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
-from .conftest import COLOURS, SHAPES, invoke, picture, write_tar
+from .conftest import COLOURS, SHAPES, drawn, invoke, write_tar
 
 
-def random_pairs(pictures=9, texts=25, seed=0):
+def random_pairs(images=9, texts=25, seed=0):
     rng = np.random.default_rng(seed)
-    of = np.concatenate([np.arange(pictures), rng.integers(0, pictures, texts - pictures)])
+    of = np.concatenate([np.arange(images), rng.integers(0, images, texts - images)])
     unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, texts, 4))]
-    return Pairs(unit[0][:pictures], unit[1], of, np.array(["en", "de"] * texts)[:texts])
+    return Pairs(unit[0][:images], unit[1], of, np.array(["en", "de"] * texts)[:texts])
 
 
 def test_ranks_by_hand():
     pairs = random_pairs()
     for text, rank in enumerate(text_ranks(pairs)):
-        similar = [float(pairs.texts[text] @ p) for p in pairs.pictures]
-        assert rank == sum(s > similar[pairs.picture_of[text]] for s in similar)
-    for number, rank in enumerate(picture_ranks(pairs)):
-        similar = [float(pairs.pictures[number] @ t) for t in pairs.texts]
+        similar = [float(pairs.texts[text] @ p) for p in pairs.images]
+        assert rank == sum(s > similar[pairs.image_of[text]] for s in similar)
+    for number, rank in enumerate(image_ranks(pairs)):
+        similar = [float(pairs.images[number] @ t) for t in pairs.texts]
         order = sorted(range(len(similar)), key=lambda t: -similar[t])
-        assert rank == next(i for i, t in enumerate(order) if pairs.picture_of[t] == number)
+        assert rank == next(i for i, t in enumerate(order) if pairs.image_of[t] == number)
 
 
 def test_a_model_that_says_the_same_of_all_is_at_chance_or_below():
     pairs = random_pairs()
-    dull = Pairs(np.ones((9, 4)) / 2, np.ones((25, 4)) / 2, pairs.picture_of, pairs.languages)
+    dull = Pairs(np.ones((9, 4)) / 2, np.ones((25, 4)) / 2, pairs.image_of, pairs.languages)
     assert (text_ranks(dull) == 8).all()
-    assert (picture_ranks(dull) == 25 - np.bincount(pairs.picture_of)).all()
+    assert (image_ranks(dull) == 25 - np.bincount(pairs.image_of)).all()
 
 
 def test_recalls_and_chance():
@@ -56,11 +56,11 @@ def test_recalls_and_chance():
     assert 0.05 < interval["high"] - interval["low"] < 0.3
 
 
-def test_a_trained_model_finds_its_pictures(model, shard_set, tmp_path):
+def test_a_trained_model_finds_its_images(model, shard_set, tmp_path):
     out = invoke(evaluate.app, "--model", model, "--shards", shard_set, "--output", tmp_path / "evaluation.json")
     found = json.loads((tmp_path / "evaluation.json").read_text())["retrieval"]
     assert set(found) == {"all", "en", "de"}
-    assert found["all"]["pictures"] == 30  # of 60 samples; equal bytes are one picture
+    assert found["all"]["images"] == 30  # of 60 samples; equal bytes are one image
     assert found["all"]["text_to_image"]["recall@1"]["value"] > 5 * found["all"]["text_to_image"]["chance"]
     assert "t→i@1" in out.stdout
 
@@ -75,7 +75,7 @@ def benchmark_folder(tmp_path):
     members = {}
     for number in range(60):
         members[f"s{number:04d}.cls"] = str(number % 10).encode()
-        members[f"s{number:04d}.webp"] = picture(COLOURS[number % 10], SHAPES[number % 2])
+        members[f"s{number:04d}.webp"] = drawn(COLOURS[number % 10], SHAPES[number % 2])
     write_tar(folder / "test" / "0.tar", members)
     return folder
 
@@ -83,12 +83,12 @@ def benchmark_folder(tmp_path):
 def test_zero_shot_classification(model, benchmark_folder, tmp_path):
     invoke(evaluate.app, "--model", model, "--classification", benchmark_folder, "--output", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())["classification"]["colours"]
-    assert (found["pictures"], found["classes"], found["templates"], found["chance"]) == (60, 10, 2, 0.1)
+    assert (found["images"], found["classes"], found["templates"], found["chance"]) == (60, 10, 2, 0.1)
     encoder, data = Encoder(model), open_data_set(benchmark_folder)
     vectors = class_vectors(encoder, data.classes, data.templates)
     hits = {}
     for image, number in data.samples:
-        hits.setdefault(number, []).append(int((encoder.pictures([image]) @ vectors.T).argmax()) == number)
+        hits.setdefault(number, []).append(int((encoder.images([image]) @ vectors.T).argmax()) == number)
     assert found["top_1"]["value"] == pytest.approx(np.mean([hit for found in hits.values() for hit in found]))
     assert found["mean_class_recall"] == pytest.approx(np.mean([np.mean(h) for h in hits.values()]))
     assert found["top_1"]["value"] > 0.3
@@ -97,11 +97,11 @@ def test_zero_shot_classification(model, benchmark_folder, tmp_path):
 def test_an_image_folder(model, tmp_path):
     for colour in ("red", "light_blue"):
         (tmp_path / "set" / colour).mkdir(parents=True)
-        (tmp_path / "set" / colour / "a.png").write_bytes(picture("red", "circle"))
+        (tmp_path / "set" / colour / "a.png").write_bytes(drawn("red", "circle"))
     data = open_data_set(tmp_path / "set")
     assert data.classes == ["light blue", "red"]
     found = classify(Encoder(model), data, lambda done: None)
-    assert found["pictures"] == 2
+    assert found["images"] == 2
     assert found["top_1"]["value"] == found["mean_class_recall"] == 0.5
 
 
@@ -145,7 +145,7 @@ def test_scores_are_similarities_and_go_on_by_shard(model, shard_set, tmp_path):
     for row in (0, 7):
         key, content, text = shards.sample(1, row)
         assert table["key"][row].as_py() == key
-        similarity = float((encoder.pictures([decode(content)]) @ encoder.texts([text]).T)[0, 0])
+        similarity = float((encoder.images([decode(content)]) @ encoder.texts([text]).T)[0, 0])
         assert table["score"][row].as_py() == pytest.approx(similarity, abs=1e-5)
     files[1].unlink()
     kept = files[0].stat().st_mtime_ns
@@ -156,7 +156,7 @@ def test_scores_are_similarities_and_go_on_by_shard(model, shard_set, tmp_path):
 
 
 def test_an_unreadable_sample_has_no_score(model, tmp_path):
-    members = {"1.png": picture("red", "circle"), "1.txt": b"red", "2.png": b"nothing", "2.txt": b"blue"}
+    members = {"1.png": drawn("red", "circle"), "1.txt": b"red", "2.png": b"nothing", "2.txt": b"blue"}
     members |= {"3.png": huge("PNG"), "3.txt": b"green"}
     tar = write_tar(tmp_path / "set.tar", members)
     invoke(score.app, "--model", model, "--shards", tar, "--output", tmp_path / "scores")
@@ -180,7 +180,7 @@ def test_moderation_names_the_concept(model, shard_set, tmp_path):
 
 
 def test_tags(model, tmp_path):
-    (tmp_path / "red.png").write_bytes(picture("red", "square"))
+    (tmp_path / "red.png").write_bytes(drawn("red", "square"))
     (tmp_path / "entries.txt").write_text("".join(f"a {c} {s}\n" for c in COLOURS for s in SHAPES))
     invoke(tag.app, "--model", model, "--entries", tmp_path / "entries.txt", "--top", 3, "--output", tmp_path / "tags.jsonl",
            tmp_path / "red.png")  # fmt: skip
@@ -188,20 +188,20 @@ def test_tags(model, tmp_path):
     assert list(line["labels"].values()) == sorted(line["labels"].values(), reverse=True)
     encoder = Encoder(model)
     names = (tmp_path / "entries.txt").read_text().splitlines()
-    similar = (encoder.pictures([decode(picture("red", "square"))]) @ encoder.texts(names).T)[0]
+    similar = (encoder.images([decode(drawn("red", "square"))]) @ encoder.texts(names).T)[0]
     assert set(line["labels"]) == {names[i] for i in np.argsort(-similar)[:3]}
 
 
-def test_search_finds_a_picture_by_itself(model, shard_set, tmp_path):
+def test_search_finds_an_image_by_itself(model, shard_set, tmp_path):
     invoke(search.app, "index", "--model", model, "--shards", shard_set, "--index", tmp_path / "index")
-    (tmp_path / "asked.png").write_bytes(picture("green", "cross"))
+    (tmp_path / "asked.png").write_bytes(drawn("green", "cross"))
     page = tmp_path / "page.html"
     invoke(
         search.app,
         "query",
         "--index",
         tmp_path / "index",
-        "--picture",
+        "--image",
         tmp_path / "asked.png",
         "--top",
         5,
@@ -242,7 +242,7 @@ def test_search_page_in_a_browser(model, shard_set, tmp_path):
 def test_pairs_of_a_set(model, shard_set, tmp_path):
     pairs = embed_pairs(Encoder(model), ShardSet([str(shard_set)], tmp_path), lambda done: None)
     assert pairs.texts.shape == (60, 32)
-    assert pairs.pictures.shape == (30, 32)
-    assert (pairs.picture_of[:30] == np.arange(30)).all()
-    assert (pairs.picture_of[30:] == np.arange(30)).all()
+    assert pairs.images.shape == (30, 32)
+    assert (pairs.image_of[:30] == np.arange(30)).all()
+    assert (pairs.image_of[30:] == np.arange(30)).all()
     assert np.allclose(np.linalg.norm(pairs.texts, axis=1), 1, atol=1e-5)

@@ -17,7 +17,7 @@ from pipeline.train.models import Towers
 from pipeline.train.recipe import save_recipe
 from tests.images.files import huge
 
-from .conftest import picture, write_set, write_tar
+from .conftest import drawn, write_set, write_tar
 from .test_step import ALIGN
 
 
@@ -132,9 +132,9 @@ def test_a_model_learns_its_set(recipe, train, tmp_path):
 
 def test_a_broken_sample_is_counted_and_its_slot_filled(recipe, train, tmp_path):
     members = {}
-    broken = [b"no picture", huge("PNG", 20_000, 10_000), huge("JPEG", 12_000, 9_000)]
+    broken = [b"no image", huge("PNG", 20_000, 10_000), huge("JPEG", 12_000, 9_000)]
     for number in range(30):
-        content = picture("red", "circle") if number % 10 else broken[number // 10]
+        content = drawn("red", "circle") if number % 10 else broken[number // 10]
         members |= {f"{number:03d}.png": content, f"{number:03d}.txt": b"red circle %d" % number}
     write_tar(tmp_path / "set.tar", members)
     shards = f'["{tmp_path / "set.tar"}"]'

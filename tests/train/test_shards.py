@@ -11,7 +11,7 @@ from pipeline.places.index import scan
 from pipeline.train.shards import ShardSet, check_unbalanced
 from tests.odd_names import ODD_NAMES
 
-from .conftest import picture, write_tar
+from .conftest import drawn, write_tar
 
 
 def contents(shards):
@@ -38,7 +38,7 @@ def test_other_tars(tmp_path):
         tmp_path / "other.tar",
         {
             "a/1.jpg": b"x", "a/1.txt": b"one", "a/1.seg.png": b"mask", "a/2.JPEG": b"yy", "a/2.txt": "zwei ü".encode(),
-            "3.txt": b"no picture", "4.png": b"no text", "1.webp": b"zzz", "1.txt": b"not a/1", "5.pyd": b"cos\nsystem\n",
+            "3.txt": b"no image", "4.png": b"no text", "1.webp": b"zzz", "1.txt": b"not a/1", "5.pyd": b"cos\nsystem\n",
         },
     )  # fmt: skip
     found = ShardSet([str(tar)], tmp_path / "cache")
@@ -71,7 +71,7 @@ def test_tars_of_odd_names_and_patterns(tmp_path, monkeypatch):
 
 def test_an_index_of_another_kind_is_not_taken(tmp_path):
     # img2dataset has a table beside each tar too, without places.
-    tar = write_tar(tmp_path / "00000.tar", {"0.jpg": picture("red", "cross"), "0.txt": b"red"})
+    tar = write_tar(tmp_path / "00000.tar", {"0.jpg": drawn("red", "cross"), "0.txt": b"red"})
     pq.write_table(scan(str(tar)).select(["key"]), tmp_path / "00000.parquet")
     assert ShardSet([str(tmp_path)], tmp_path / "cache").counts.tolist() == [1]
 
@@ -82,7 +82,7 @@ def test_an_index_of_another_kind_is_not_taken(tmp_path):
         ("none", None, "none: no such file or folder"),
         ("set.tar.gz", b"", "a compressed tar cannot be read at any place"),
         ("bad.tar", b"no tar at all" * 100, "not a whole tar"),
-        ("empty.tar", b"\0" * 10240, "no samples with a picture and a text"),
+        ("empty.tar", b"\0" * 10240, "no samples with an image and a text"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, name, content, message):

@@ -16,13 +16,13 @@ TOKENS = Tokens(60, 58, 59, 0, 12)
 
 def batch(count=16):
     generator = torch.Generator().manual_seed(1)
-    pictures = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    images = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
     ids = torch.randint(1, 58, (count, 12), generator=generator)
     ids[:, 0] = 58
     for row in range(count):
         ids[row, 5 + row % 6] = 59
         ids[row, 6 + row % 6 :] = 0
-    return pictures, ids
+    return images, ids
 
 
 def compare(found, want, double):
@@ -71,10 +71,10 @@ def test_cached_gradients_have_the_same_dropout(recipe):
     # Attention dropout draws from torch's generator: the second pass of a part must draw what the first drew.
     text = "{hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2, attention_dropout: 0.3}"
     made = recipe(model__text=text, micro_batch=4)
-    pictures, ids = batch()
-    first = gradients(made, TOKENS, pictures, ids, True)
-    again = gradients(made, TOKENS, pictures, ids, True)
-    plain = gradients(recipe(micro_batch=4), TOKENS, pictures, ids, True)
+    images, ids = batch()
+    first = gradients(made, TOKENS, images, ids, True)
+    again = gradients(made, TOKENS, images, ids, True)
+    plain = gradients(recipe(micro_batch=4), TOKENS, images, ids, True)
     compare(first, again, True)
     assert abs(first[0] - plain[0]) > 1e-4
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import PipelineError, UsageError
 from pipeline.train.stream import Stream, is_stream
 
-from .conftest import picture, write_tar
+from .conftest import drawn, write_tar
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_over_http(tmp_path, shard_set):
         found = [next(stream) for _ in range(60)]
         server.shutdown()
     assert len({key for key, _, _ in found}) == 20
-    assert all(text.startswith("a ") and picture[:4] == b"\x89PNG" for _, picture, text in found)
+    assert all(text.startswith("a ") and image[:4] == b"\x89PNG" for _, image, text in found)
 
 
 def test_seeds_differ_and_repeat(compressed):
@@ -65,7 +65,7 @@ def test_seeds_differ_and_repeat(compressed):
 
 
 def test_a_broken_stream_is_said(tmp_path):
-    whole = gzip.compress(write_tar(tmp_path / "a.tar", {"1.png": picture("red", "cross"), "1.txt": b"x"}).read_bytes())
+    whole = gzip.compress(write_tar(tmp_path / "a.tar", {"1.png": drawn("red", "cross"), "1.txt": b"x"}).read_bytes())
     (tmp_path / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(PipelineError, match="cut.tar.gz"):
         next(Stream([str(tmp_path / "cut.tar.gz")]).samples(0))

@@ -11,16 +11,16 @@ from pipeline.train.retrieval import embed_pairs
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
-from .conftest import COLOURS, invoke, picture, write_tar
+from .conftest import COLOURS, drawn, invoke, write_tar
 
-BAD = {"empty": b"", "text": b"no picture", "bomb": huge("PNG"), "smaller bomb": huge("JPEG", 12_000, 9_000)}
+BAD = {"empty": b"", "text": b"no image", "bomb": huge("PNG"), "smaller bomb": huge("JPEG", 12_000, 9_000)}
 
 
 def test_what_cannot_be_read_ends_no_evaluation(model, tmp_path, capsys):
-    """Retrieval leaves such samples out, also where several have one picture, and classification such pictures."""
+    """Retrieval leaves such samples out, also where several have one image, and classification such images."""
     members = {}
     for number in range(20):
-        content = list(BAD.values())[number % 5 - 1] if number % 5 else picture(COLOURS[number // 5], "circle")
+        content = list(BAD.values())[number % 5 - 1] if number % 5 else drawn(COLOURS[number // 5], "circle")
         members |= {
             f"{number:03d}.png": content,
             f"{number:03d}.txt": b"text",
@@ -34,43 +34,43 @@ def test_what_cannot_be_read_ends_no_evaluation(model, tmp_path, capsys):
         evaluate.app, "--model", model, "--shards", tar, "--classification", folder, "--output", tmp_path / "e.json"
     )
     found = json.loads((tmp_path / "e.json").read_text())
-    assert found["retrieval"]["all"]["pictures"] == found["retrieval"]["all"]["texts"] == 4
+    assert found["retrieval"]["all"]["images"] == found["retrieval"]["all"]["texts"] == 4
     assert found["retrieval"]["all"]["unreadable"] == 16
     assert "16 samples are left out" in out.stdout
-    assert (found["classification"]["set"]["pictures"], found["classification"]["set"]["unreadable"]) == (4, 16)
+    assert (found["classification"]["set"]["images"], found["classification"]["set"]["unreadable"]) == (4, 16)
     nothing = write_tar(
         tmp_path / "bad.tar", {name: content for name, content in members.items() if name[:3] in ("001", "002")}
     )
-    with pytest.raises(UsageError, match="no picture can be read"):
+    with pytest.raises(UsageError, match="no image can be read"):
         embed_pairs(Encoder(model), ShardSet([str(nothing)], tmp_path), lambda done: None)
 
 
 def test_what_cannot_be_read_ends_no_search(model, tmp_path):
-    members = {"1.png": picture("red", "circle"), "1.txt": b"red", "2.png": picture("blue", "cross"), "2.txt": b"blue"}
+    members = {"1.png": drawn("red", "circle"), "1.txt": b"red", "2.png": drawn("blue", "cross"), "2.txt": b"blue"}
     for number, content in enumerate(BAD.values(), 3):
         members |= {f"{number}.png": content, f"{number}.txt": b"text"}
     tar, page = write_tar(tmp_path / "set.tar", members), tmp_path / "page.html"
     out = invoke(search.app, "index", "--model", model, "--shards", tar, "--index", tmp_path / "index")
-    assert "2 pictures, 4 unreadable" in out.stdout
-    # The second picture is damaged after that.
+    assert "2 images, 4 unreadable" in out.stdout
+    # The second image is damaged after that.
     content = tar.read_bytes()
     at = content.index(members["2.png"])
     tar.write_bytes(content[:at] + huge("PNG") + content[at + len(huge("PNG")) :])
     out = invoke(search.app, "query", "--index", tmp_path / "index", "--text", "red", "--output", page)
-    assert "1 pictures unreadable" in out.stdout
+    assert "1 images unreadable" in out.stdout
     assert page.read_text().count("<li>") == 1
 
 
 @pytest.mark.parametrize("name", [*BAD, "missing"])
-def test_a_picture_that_is_asked_for_and_cannot_be_read(model, tmp_path, name):
-    tar = write_tar(tmp_path / "set.tar", {"1.png": picture("red", "circle"), "1.txt": b"red"})
+def test_an_image_that_is_asked_for_and_cannot_be_read(model, tmp_path, name):
+    tar = write_tar(tmp_path / "set.tar", {"1.png": drawn("red", "circle"), "1.txt": b"red"})
     invoke(search.app, "index", "--model", model, "--shards", tar, "--index", tmp_path / "index")
     file = tmp_path / "asked.png"
     if name != "missing":
         file.write_bytes(BAD[name])
-    with pytest.raises(UsageError, match="--picture .*asked.png: not a picture that can be read"):
+    with pytest.raises(UsageError, match="--image .*asked.png: not an image that can be read"):
         search.query(tmp_path / "index", None, file, 3, tmp_path / "page.html", None)
     if name != "missing":
         (tmp_path / "entries.txt").write_text("red\n")
-        with pytest.raises(UsageError, match="asked.png: not a picture that can be read"):
+        with pytest.raises(UsageError, match="asked.png: not an image that can be read"):
             tag.main(model, tmp_path / "entries.txt", [file], 5, "{c}", None, None)

@@ -1,26 +1,30 @@
 """The stage ``rebalance``: ``filtered``, what survived fetching and filtering, balanced again to ``final``."""
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline import tables
-from pipeline.balance.spark import choose, count_entries, survivors, weighted
+from pipeline.balance.draw import Draw
+from pipeline.balance.pool import Pool
+from pipeline.balance.spark import ABOVE_FIRST, KEPT, count_entries
 from pipeline.balance.stage import (
-    ROWS_PER_FILE,
-    Pool,
+    account,
     check_domain,
     domain_files,
+    draw,
     entry_counts_table,
     find_limits,
     find_thresholds,
     thresholds_table,
 )
+from pipeline.balance.texts.spark import count_texts
 from pipeline.balance.thresholds import probabilities, tail_share
+from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
 from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
-from pipeline.tables import Account
 
 
 def run(run: Run) -> Outcome:
@@ -31,29 +35,24 @@ def run(run: Run) -> Outcome:
     first threshold was too low, and such pairs are fewer than they should be: the notes count them, and say what the
     first ``t`` should have been.
     """
-    recipe = run.recipe
-    whole = None
+    recipe, spark = run.recipe, run.session
+    pool = Pool(Files.of(run.folder("filtered")), weighted=True)
     if recipe.balance.texts_per_image == "one":
-        whole = survivors(run.table("matched"), run.table("clusters"))
-    rows = weighted(run.table("filtered"), whole)
-    counts = count_entries(rows, run.list_sizes).weighted()
-    t = find_thresholds(Pool(rows, None, counts), recipe.rebalance)
+        whole = Pool(Files.of(run.folder("matched")), Files.of(run.folder("clusters")))
+        folder, spool = (run.work_folder(name) for name in ("image-texts", "images"))
+        pool = replace(pool, image_texts=count_texts(spark, whole, folder, spool))
+    counts = count_entries(spark, pool, run.list_sizes).weighted()
+    t = find_thresholds(spark, pool, counts, recipe.rebalance)
     limits, notes_of_domain = find_limits(run, counts, t, recipe.rebalance)
     probability = probabilities(counts, limits)
     tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "final_entry_counts")
     tables.write_arrow(thresholds_table(counts, t), run.output, "final_thresholds")
-    drawn = choose(rows, "sample", counts, probability, None, None)
-    dropped = tables.write_accounted(tables.keep_only_reasons(drawn), run.output, "drawn-again")
-    kept = dropped.pop(None)
-    drawn = tables.read(run.session, tables.staging(run.output, "drawn-again"))
-    short = drawn.where("keep_probability > first_probability").count()
-    files = recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE))
-    tables.write_sorted(drawn.drop("weight", "first_probability"), run.output, "final", files)
-    first = run.notes("balance")["t"]
-    survived = tables.count_rows(run.folder("filtered"))
+    found = draw(run, pool, Draw("sample", counts.starts, probability), "final")
+    kept, short = found.lines[KEPT, None], found.lines[ABOVE_FIRST, None]
+    survived = account(found).rows_in
     notes = {
         "t": t,
-        "first_t": first,
+        "first_t": run.notes("balance")["t"],
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
         "survivors_of_the_pool": {name: round(pairs) for name, pairs in counts.pairs.items()},
         "pairs_above_first": short,
@@ -65,7 +64,7 @@ def run(run: Run) -> Outcome:
             f"{short:,} of {kept:,} pairs should be kept more often than balancing kept them at first: the first t "
             f"must be at least the final t over the lowest survival of any entry; {share:.0%} of all pairs survived"
         )
-    return Account(survived, kept, dict(sorted(dropped.items()))), notes
+    return account(found), notes
 
 
 def _check(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Duplicate pictures as DataFrames: the first of each group stays.
+"""Duplicate images as DataFrames: the first of each group stays.
 
 Near ones cost one shuffle of a row for each mask and distinct hash (24 bytes), and the connection of what is near.
 """
@@ -24,7 +24,7 @@ def drop(pairs: DataFrame, reasons: dict[str, Column]) -> DataFrame:
 
 
 def by_duplicates(images: DataFrame, options: Filter, cut: Cut) -> DataFrame:
-    """Drops all but ``keep_per_cluster`` pictures (of smallest image_id) of those that are the same or near.
+    """Drops all but ``keep_per_cluster`` images (of smallest image_id) of those that are the same or near.
 
     ``same_bytes``, ``same_pixels``; ``near_image``: of a connected component of perceptual hashes within
     ``near_duplicates`` bits. Adds ``cluster``, the smallest hash of the component.
@@ -41,9 +41,9 @@ def by_duplicates(images: DataFrame, options: Filter, cut: Cut) -> DataFrame:
 
 
 def _keep_first(images: DataFrame, key: str, reason: str, keep: int) -> DataFrame:
-    """Drops the pictures of one ``key`` after those of the first ``keep`` images that are not dropped yet."""
+    """Of the images of one ``key`` that are not dropped yet, drops all after the first ``keep`` (by image_id)."""
     alive = F.col("dropped").isNull()
-    # Each picture that is dropped already is a group of its own, so that no task gets them all.
+    # Each image that is dropped already is a group of its own, so that no task gets them all.
     group = F.when(alive, F.col(key).cast("string")).otherwise(F.col("image_key"))
     place = F.dense_rank().over(Window.partitionBy("group").orderBy("image_id"))
     placed = images.withColumn("group", group).withColumn("place", place)

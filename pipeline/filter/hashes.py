@@ -1,4 +1,4 @@
-"""What filtering wants to know of a picture: its hashes and its size."""
+"""What filtering wants to know of an image: its hashes and its size."""
 
 import hashlib
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.images.decode import TooManyPixels, is_animated, opened, upright
-from pipeline.shards.pictures import TOO_MANY_PIXELS, UNREADABLE
+from pipeline.shards.content import TOO_MANY_PIXELS, UNREADABLE
 
 ANIMATED = "animated"
 
@@ -17,7 +17,7 @@ def facts(content: bytes, most_pixels: int) -> dict[str, Any] | str:
     """``sha256`` of the bytes, ``pixels`` (SHA-256 of the upright pixels), ``phash``, ``width``, ``height``.
 
     Both digests are hex. ``phash`` is the 64-bit perceptual hash of ``imagehash`` as a signed integer: for the 8 x 8
-    lowest frequencies whether each is above their median. A picture that cannot be taken gives the reason instead: it
+    lowest frequencies whether each is above their median. An image that cannot be taken gives the reason instead: it
     is decoded whole, so that one that is cut short is found.
     """
     try:

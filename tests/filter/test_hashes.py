@@ -1,4 +1,4 @@
-"""Facts of pictures of every odd kind: right, or counted out."""
+"""Facts of images of every odd kind: right, or counted out."""
 
 import hashlib
 import io
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.filter.pictures import facts
+from pipeline.filter.hashes import facts
 from tests.images.files import huge, png
 from tests.images.site import jpeg
 
@@ -60,7 +60,7 @@ def _orientation(value):
     return exif
 
 
-def test_near_pictures_have_near_hashes_and_others_have_not():
+def test_near_images_have_near_hashes_and_others_have_not():
     first = facts(file(scene(1, (512, 340))), MOST)
     smaller, worse = scene(1, (512, 340)).resize((256, 170)), scene(1, (512, 340))
     assert distance(first, facts(file(smaller), MOST)) <= 4
@@ -82,7 +82,7 @@ def test_near_pictures_have_near_hashes_and_others_have_not():
     ],
     ids=["cmyk", "grey", "one bit", "palette", "palette with alpha", "16 bits", "one pixel", "long"],
 )
-def test_odd_pictures(image):
+def test_odd_images(image):
     found = facts(file(image, "TIFF" if image.mode == "CMYK" else "PNG"), MOST)
     assert (found["width"], found["height"]) == image.size
     assert -(2**63) <= found["phash"] < 2**63
@@ -94,7 +94,7 @@ def test_what_cannot_be_taken():
     assert facts(file(frames[0], "WEBP", save_all=True, append_images=frames[1:]), MOST) == "animated"
     assert facts(file(scene()), 1000) == "too_many_pixels"
     assert facts(jpeg(3)[:-200], MOST) == "unreadable_image"
-    for content in (b"", b"no picture", file(scene())[:-40], file(scene())[:60]):
+    for content in (b"", b"no image", file(scene())[:-40], file(scene())[:60]):
         assert facts(content, MOST) == "unreadable_image"
 
 

@@ -1,4 +1,4 @@
-"""Pixels: the evaluation's are the exported processor's, the training's lie in the picture."""
+"""Pixels: the evaluation's are the exported processor's, the training's lie in the image."""
 
 import contextlib
 import io
@@ -11,9 +11,9 @@ from PIL import Image
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from pipeline.images.decode import TooManyPixels
+from pipeline.train.images import DRAWS, crop_box, decode, evaluation_pixels, training_pixels
 from pipeline.train.loader import BROKEN
 from pipeline.train.models import build_processor
-from pipeline.train.pictures import DRAWS, crop_box, decode, evaluation_pixels, training_pixels
 from tests.images.files import encoded, huge, png, ramp, to_bytes
 
 
@@ -37,13 +37,13 @@ def test_evaluation_pixels_are_the_processors(kind, sides):
     low=st.floats(0.05, 1),
     draws=st.lists(st.floats(0, 1, exclude_max=True), min_size=DRAWS, max_size=DRAWS),
 )
-def test_crops_lie_in_the_picture(width, height, low, draws):
+def test_crops_lie_in_the_image(width, height, low, draws):
     left, top, right, bottom = crop_box(width, height, (low, 1.0), np.array(draws))
     assert 0 <= left < right <= width
     assert 0 <= top < bottom <= height
 
 
-def test_a_whole_crop_is_the_picture_resized():
+def test_a_whole_crop_is_the_image_resized():
     image = noise(50, 50)
     draws = np.tile([1.0 - 1e-12, 0.5, 0.0, 0.0], DRAWS // 4)
     whole = np.asarray(image.resize((20, 20), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
@@ -58,7 +58,7 @@ def test_decoding():
     with pytest.raises(OSError):
         decode(out.getvalue()[:3000])
     with pytest.raises(OSError):
-        decode(b"GIF89a no picture of ours")
+        decode(b"GIF89a no image of ours")
 
 
 @pytest.mark.parametrize(("channels", "colour"), [(1, 0), (2, 4), (3, 2), (4, 6)])
@@ -70,7 +70,7 @@ def test_16_bits_are_scaled(channels, colour):
 
 
 @pytest.mark.parametrize("draft", [None, 20])
-def test_pictures_are_upright(draft):
+def test_images_are_upright(draft):
     image = Image.fromarray(np.zeros((60, 90, 3), np.uint8))
     image.paste((255, 255, 255), (0, 0, 45, 60))  # The left half is white: above, when it is turned to the right.
     exif = Image.Exif()

@@ -1,4 +1,4 @@
-"""Pictures as arrays: decoded with Pillow, cropped for training or for evaluation.
+"""Images as arrays: decoded with Pillow, cropped for training or for evaluation.
 
 The evaluation's transform gives the pixels of the image processor that is exported with the model.
 """
@@ -15,7 +15,7 @@ DRAWS = 4 * CROPS  # random numbers that a training crop may need
 
 
 def decode(content: bytes, draft: int | None = None) -> Image.Image:
-    """The picture upright and in RGB.
+    """The image upright and in RGB.
 
     ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this. Raises one of
     ``loader.BROKEN`` where it cannot be decoded, or has more pixels than ``images.decode.MOST_PIXELS``.
@@ -28,7 +28,7 @@ def decode(content: bytes, draft: int | None = None) -> Image.Image:
 
 
 def draft_side(size: int, share: tuple[float, float]) -> int:
-    """The shorter side that a picture needs so that its smallest crop is not smaller than ``size``."""
+    """The shorter side that an image needs so that its smallest crop is not smaller than ``size``."""
     return math.ceil(size / math.sqrt(share[0] * ASPECT[0]))
 
 

@@ -5,8 +5,8 @@ import time
 import pytest
 from PIL import Image
 
+from pipeline.shards.content import ImageFile, image_loader, image_path, loaded, local_content
 from pipeline.shards.jpeg import jpeg_size
-from pipeline.shards.pictures import Picture, loaded, local_content, picture_path, pictures
 from tests.images.files import encoded, huge
 
 PREFIX = "https://p.test/a/"
@@ -39,10 +39,10 @@ def png(**options) -> bytes:
     ],
 )
 def test_only_files_below_the_root(url, below):
-    assert picture_path(PREFIX + url, "/root", PREFIX) == (None if below is None else f"/root/{below}")
+    assert image_path(PREFIX + url, "/root", PREFIX) == (None if below is None else f"/root/{below}")
 
 
-def test_pictures_and_reasons(tmp_path):
+def test_images_and_reasons(tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "secret.png").write_bytes(png(format="PNG"))
@@ -59,8 +59,8 @@ def test_pictures_and_reasons(tmp_path):
     (root / "folder").mkdir()
 
     def load(url):
-        found = pictures(local_content(str(root), PREFIX))({"url": url})
-        return (found.extension, found.width, found.height) if isinstance(found, Picture) else found
+        found = image_loader(local_content(str(root), PREFIX))({"url": url})
+        return (found.extension, found.width, found.height) if isinstance(found, ImageFile) else found
 
     assert load(PREFIX + "a.png") == ("png", 5, 4)
     assert load(PREFIX + "b.bin") == ("jpg", 5, 4)
@@ -74,7 +74,7 @@ def test_pictures_and_reasons(tmp_path):
 
 
 @pytest.mark.parametrize("at_a_time", [1, 4, 100])
-def test_pictures_that_are_read_at_a_time_come_in_order(at_a_time):
+def test_images_that_are_read_at_a_time_come_in_order(at_a_time):
     reading, most, lock = 0, 0, threading.Lock()
 
     def load(row):
@@ -100,14 +100,14 @@ def test_too_many_pixels_are_not_taken(kind, blur):
     """By the markers of a JPEG and by Pillow; above the limit, above Pillow's own, and above that of a recipe."""
     row = {"boxes": [(0, 0, 0.5, 0.5)]}
     for side in (9_000, 16_000):
-        assert pictures(lambda row, side=side: huge(kind, 12_000, side), blur)(row) == "too_many_pixels"
+        assert image_loader(lambda row, side=side: huge(kind, 12_000, side), blur)(row) == "too_many_pixels"
     small = encoded(Image.new("RGB", (40, 30)), kind)
-    assert pictures(lambda row: small, blur, 1199)(row) == "too_many_pixels"
-    assert isinstance(pictures(lambda row: small, blur, 1200)(row), Picture)
+    assert image_loader(lambda row: small, blur, 1199)(row) == "too_many_pixels"
+    assert isinstance(image_loader(lambda row: small, blur, 1200)(row), ImageFile)
 
 
 def test_too_many_pixels_in_a_jpeg_that_pillow_opens():
     content = encoded(Image.new("RGB", (40, 30)), "JPEG", comment=b"c")
     odd = content.replace(b"\xff\xfe", b"\xff\xff\xfe", 1)  # a filling byte, at which the look at markers ends
     assert jpeg_size(odd) is None
-    assert pictures(lambda row: odd, None, 1199)({}) == "too_many_pixels"
+    assert image_loader(lambda row: odd, None, 1199)({}) == "too_many_pixels"

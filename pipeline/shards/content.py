@@ -1,4 +1,4 @@
-"""Where the picture of a pair is: a local file, or a member of a tar that was fetched; and whether shards take it.
+"""Where the image of a pair is: a local file, or a member of a tar that was fetched; and whether shards take it.
 
 Of local ones, only a URL that starts with the recipe's ``images.prefix`` stands for a file, and only for one below
 ``images.root``.
@@ -18,15 +18,15 @@ from pipeline.images.decode import MOST_PIXELS, SHARD_FORMATS, TooManyPixels, op
 from pipeline.shards.blur import BAD_BOXES, blurred, boxes_of
 from pipeline.shards.jpeg import jpeg_size
 
-# A JPEG with further pictures behind it, as telephones make them for depth or brightness, is a JPEG to its readers.
+# A JPEG with further images behind it, as telephones make them for depth or brightness, is a JPEG to its readers.
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 NOT_LOCAL, OUTSIDE, MISSING, UNREADABLE = "not_local", "outside_root", "missing_image", "unreadable_image"
 TOO_MANY_PIXELS = "too_many_pixels"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The bytes of a picture file, its member extension, and its size in pixels."""
+class ImageFile:
+    """The bytes of an image file, its member extension, and its size in pixels."""
 
     content: bytes
     extension: str
@@ -35,26 +35,26 @@ class Picture:
 
 
 Content = Callable[[dict[str, Any]], bytes | str]
-Load = Callable[[dict[str, Any]], Picture | str]
+Load = Callable[[dict[str, Any]], ImageFile | str]
 
 
-def pictures(content: Content, blur: str | None = None, most_pixels: int = MOST_PIXELS) -> Load:
-    """What loads the picture of a curated pair, or says why there is none, from what gives its bytes.
+def image_loader(content: Content, blur: str | None = None, most_pixels: int = MOST_PIXELS) -> Load:
+    """What loads the image of a curated pair, or says why there is none, from what gives its bytes.
 
-    ``blur``: the column with the boxes that are blurred; a picture whose boxes cannot be told is not taken.
+    ``blur``: the column with the boxes that are blurred; an image whose boxes cannot be told is not taken.
     ``most_pixels``: nor is a larger one, by what its header says.
     """
 
-    def load(row: dict[str, Any]) -> Picture | str:
+    def load(row: dict[str, Any]) -> ImageFile | str:
         found = content(row)
         boxes = boxes_of(row[blur]) if blur else []
         if boxes is None:
             return BAD_BOXES
-        picture = found if isinstance(found, str) else _looked_at(found, most_pixels)
-        if isinstance(picture, str) or not boxes:
-            return picture
+        image = found if isinstance(found, str) else _looked_at(found, most_pixels)
+        if isinstance(image, str) or not boxes:
+            return image
         try:
-            return _looked_at(blurred(picture.content, boxes, most_pixels), most_pixels)
+            return _looked_at(blurred(image.content, boxes, most_pixels), most_pixels)
         except Exception:  # As above: it could be opened, and not decoded.
             return UNREADABLE
 
@@ -80,12 +80,12 @@ def loaded(
 
 
 def local_content(root: str, prefix: str) -> Content:
-    """What reads the picture file of a curated pair from the files below ``root``."""
-    return lambda row: read_picture(row["url"], root, prefix)
+    """What reads the image file of a curated pair from the files below ``root``."""
+    return lambda row: read_image(row["url"], root, prefix)
 
 
 def tar_content(row: dict[str, Any]) -> bytes:
-    """The picture file of a curated pair that has its place in a tar beside it."""
+    """The image file of a curated pair that has its place in a tar beside it."""
     return _open_tar(row["tar"]).read_at(row["image_size"], row["image_offset"])
 
 
@@ -95,7 +95,7 @@ def _open_tar(tar: str):
     return filesystem.open_input_file(path)
 
 
-def picture_path(url: str, root: str, prefix: str) -> str | None:
+def image_path(url: str, root: str, prefix: str) -> str | None:
     """The file below ``root`` that a URL stands for, or None where it would lie outside."""
     relative = unquote(url[len(prefix) :].split("?", 1)[0].split("#", 1)[0])
     normal = posixpath.normpath(relative.lstrip("/"))
@@ -104,11 +104,11 @@ def picture_path(url: str, root: str, prefix: str) -> str | None:
     return storage.join(root, normal)
 
 
-def read_picture(url: str, root: str, prefix: str) -> bytes | str:
-    """The picture file of a URL, or the reason why there is none."""
+def read_image(url: str, root: str, prefix: str) -> bytes | str:
+    """The image file of a URL, or the reason why there is none."""
     if not url.startswith(prefix):
         return NOT_LOCAL
-    path = picture_path(url, root, prefix)
+    path = image_path(url, root, prefix)
     if path is None:
         return OUTSIDE
     try:
@@ -117,14 +117,14 @@ def read_picture(url: str, root: str, prefix: str) -> bytes | str:
         return MISSING
 
 
-def _looked_at(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture | str:
+def _looked_at(content: bytes, most_pixels: int = MOST_PIXELS) -> ImageFile | str:
     if size := jpeg_size(content):
         fits = size[0] * size[1] <= most_pixels
-        return Picture(content, EXTENSIONS["JPEG"], *size) if fits else TOO_MANY_PIXELS
+        return ImageFile(content, EXTENSIONS["JPEG"], *size) if fits else TOO_MANY_PIXELS
     try:
         with opened(content, most_pixels, SHARD_FORMATS) as image:
             image.verify()
-            return Picture(content, EXTENSIONS[image.format], image.width, image.height)
+            return ImageFile(content, EXTENSIONS[image.format], image.width, image.height)
     except TooManyPixels:
         return TOO_MANY_PIXELS
     except Exception:  # Pillow's decoders raise errors of many kinds on bad bytes.

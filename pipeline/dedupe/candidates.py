@@ -1,0 +1,71 @@
+"""Equal texts and candidate pairs, from rows (hash, id, digest): a text's bands, or one half of its digest.
+
+A bucket is the rows of one hash. Texts of equal digest are one text, whose smallest id, its head, stands for all.
+"""
+
+import numpy as np
+
+from pipeline.buckets.hashing import hashes
+from pipeline.dedupe.bands import LARGE_BUCKET, bucket_pairs
+
+HALVES = (11, 12)  # seeds of the two halves of a digest
+
+
+def digests(normal, scopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """128 bits of each normalised text and its scope, as two int64."""
+    mixed = scopes.astype(np.int64)
+    return tuple(hashes(normal, seed) ^ mixed for seed in HALVES)
+
+
+def first_of_equal(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """For each row the first row of the same digest."""
+    order = np.lexsort((low, high))
+    new = np.concatenate([[True], (np.diff(high[order]) != 0) | (np.diff(low[order]) != 0)])[: len(order)]
+    # The sort is stable, so the first of a group is its first row.
+    heads = order[np.flatnonzero(new)]
+    found = np.empty(len(order), np.int64)
+    found[order] = heads[np.cumsum(new) - 1]
+    return found
+
+
+def shared(hashes: np.ndarray) -> np.ndarray:
+    """The rows whose hash another row has too."""
+    order = np.argsort(hashes)
+    same = hashes[order[1:]] == hashes[order[:-1]]
+    among = np.zeros(len(order), bool)
+    among[1:] |= same
+    among[:-1] |= same
+    return order[among]
+
+
+def equal_edges(high: np.ndarray, ids: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The edges (a, b) from the smallest id of each digest to its others."""
+    rows = shared(high)
+    high, ids, low = high[rows], ids[rows], low[rows]
+    order = np.lexsort((ids, low, high))
+    high, ids, low = high[order], ids[order], low[order]
+    new = np.concatenate([[True], (np.diff(high) != 0) | (np.diff(low) != 0)])[: len(ids)]
+    heads = ids[np.flatnonzero(new)][np.cumsum(new) - 1]
+    return heads[~new], ids[~new]
+
+
+def candidate_pairs(
+    bands: np.ndarray, ids: np.ndarray, digest: np.ndarray, large: int = LARGE_BUCKET
+) -> tuple[np.ndarray, np.ndarray]:
+    """The candidate pairs (a, b), a < b, of the heads of each bucket; see ``bucket_pairs``."""
+    rows = shared(bands)
+    bands, ids, digest = bands[rows], ids[rows], digest[rows]
+    order = np.lexsort((ids, digest, bands))
+    bands, ids, digest = bands[order], ids[order], digest[order]
+    head = np.concatenate([[True], (np.diff(bands) != 0) | (np.diff(digest) != 0)])[: len(ids)]
+    bands, ids = bands[head], ids[head]
+    order = np.lexsort((ids, bands))
+    return bucket_pairs(bands[order], ids[order], large)
+
+
+def distinct_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs in order, each once."""
+    order = np.lexsort((b, a))
+    a, b = a[order], b[order]
+    new = np.concatenate([[True], (np.diff(a) != 0) | (np.diff(b) != 0)])[: len(a)]
+    return a[new], b[new]
