@@ -76,10 +76,10 @@ def write_recipe(request: Request, finished: Finished) -> None:
 
 def _recipe_text(recipe: Recipe, finished: Finished) -> str:
     """The recipe as YAML. A stage alone is not given the pool, so its paths are those that the tables were made of."""
-    pool = finished.origins().get("ingest")
-    if pool is not None:
-        paths = {"paths": pool["depends"]["input"]["paths"]}
-        recipe = recipe.model_copy(update={"input": recipe.input.model_copy(update=paths)})
+    for origin in finished.origins().values():
+        if "input" in origin["depends"]:
+            paths = {"paths": origin["depends"]["input"]["paths"]}
+            recipe = recipe.model_copy(update={"input": recipe.input.model_copy(update=paths)})
     return to_yaml(recipe)
 
 

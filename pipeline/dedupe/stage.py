@@ -75,6 +75,7 @@ STAGE = Stage(
     title="Looking for near-duplicates",
     job="dedupe",
     tables={"clusters": "pairs whose text is nearly that of others, and which of them stay"},
+    beside=(f"clusters/{COUNTS}",),
     reads=("match",),
     run=run,
     depends=_depends,
