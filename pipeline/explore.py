@@ -2,31 +2,31 @@
 
 import uuid
 
-from pipeline import record, storage
+from pipeline import storage
 from pipeline.balance import stage as balance
-from pipeline.curate import check_output
-from pipeline.errors import UsageError
+from pipeline.fitting import Fit, finished_before
+from pipeline.output import check_output
 from pipeline.progress import results, running, say
 from pipeline.recipe import Recipe
 from pipeline.report import what_if
 from pipeline.report.plots import what_if_plot
-from pipeline.run import Run
+from pipeline.run import Request, Run
 from pipeline.session import open_session
 
 
 def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | None, dead_links: float) -> None:
     """Shows what a range of ``t`` would give, and writes it as ``what-if.json`` and ``what-if.png`` into ``output``."""
     given, output = output, storage.absolute(output)
-    source = storage.absolute(source) if source else output
+    request = Request(recipe=recipe, output=output, source=storage.absolute(source) if source else output)
     check_output(output, recipe, force=False)
-    if record.load(source, "dedupe") is None:
-        raise UsageError(f"--input {source}: no finished clusters; run jobs/dedupe.py first")
+    finished = finished_before(request, [balance.STAGE], Fit(recipe, [balance.STAGE]))
     session = open_session()
     storage.make_folder(output)
     work = storage.join(output, f".what-if-{uuid.uuid4().hex[:8]}")  # A run may be at work in the output itself.
     try:
         with running("Looking at thresholds", session):
-            lines = what_if.figures(balance.explore(Run(recipe, output, source, session, work=work), ts), dead_links)
+            run = Run(**vars(request), session=session, finished=finished, work=work)
+            lines = what_if.figures(balance.explore(run, ts), dead_links)
     finally:
         storage.remove(work)
     storage.write_json(storage.join(output, "what-if.json"), {"dead_links": dead_links, "lines": lines})

@@ -7,23 +7,34 @@ from typing import Any
 
 from pipeline import storage
 
-FOLDER = ".stages"
-# Part of every fingerprint: raise it when a stage's output changes for the same recipe and input.
-VERSION = 1
+FOLDER, MANIFEST = ".stages", "manifest.json"
+# Part of every record: raise it when records change, or a stage's output for the same recipe and input.
+VERSION = 2
 
 
-@dataclass
+@dataclass(frozen=True)
 class Record:
-    """A finished stage: rows in = out + sum of ``dropped``; its tables' files; ``notes`` for summary and README."""
+    """A finished stage: rows in = out + sum of ``dropped``; its tables' files; ``notes`` for summary and README.
+
+    ``depends``: the part of the recipe that it was made with, by key. ``fingerprint`` stands for that, for the files of
+    its input and for the stages that it read. ``before`` has both of all stages before it, near and far, by name.
+    """
 
     stage: str
     fingerprint: str
+    depends: dict[str, Any]
+    before: dict[str, dict[str, Any]]
     rows_in: int
     rows_out: int
     dropped: dict[str, int]
     seconds: float
     files: list[dict[str, Any]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+
+    def origins(self) -> dict[str, dict[str, Any]]:
+        """Fingerprint and ``depends`` of the stages before and of this one, by name."""
+        return self.before | {self.stage: {"fingerprint": self.fingerprint, "depends": self.depends}}
 
     def summary(self, skipped: bool) -> dict[str, Any]:
         """The stage's line in ``summary.json``."""
@@ -38,6 +49,9 @@ class Record:
         }
 
 
+FIELDS = set(Record.__dataclass_fields__)
+
+
 def fingerprint(*parts: Any) -> str:
     """A hash of plain values: equal for equal values on any machine."""
     text = json.dumps([VERSION, *parts], sort_keys=True, ensure_ascii=True, default=str)
@@ -45,9 +59,11 @@ def fingerprint(*parts: Any) -> str:
 
 
 def load(output: str, stage: str) -> Record | None:
-    """The record of a finished stage, or None."""
+    """The record of a finished stage; None where there is none, or one that another version wrote."""
     value = storage.read_json(_path(output, stage))
-    return Record(**value) if value else None
+    if not isinstance(value, dict) or set(value) != FIELDS or value["version"] != VERSION:
+        return None
+    return Record(**value)
 
 
 def save(output: str, record: Record) -> None:
@@ -57,7 +73,8 @@ def save(output: str, record: Record) -> None:
 
 
 def remove(output: str, stage: str) -> None:
-    """Forgets a stage."""
+    """Forgets a stage: the manifest first, which is there only while all that it lists is."""
+    storage.remove(storage.join(output, MANIFEST))
     storage.remove(_path(output, stage))
 
 

@@ -1,16 +1,16 @@
-"""One run of some stages: what each of them gets."""
+"""A command's request, the finished stages that it may read, and the run that a stage gets of it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import record, storage, tables
-from pipeline.entries.lists import EntryList
-from pipeline.ingest.plan import Plan
+from pipeline import storage, tables
 from pipeline.recipe import Recipe
+from pipeline.record import Record
 from pipeline.tables import Account
 
 LISTS = "_lists"  # in `matched`: the entry lists that its ids are of
@@ -20,35 +20,64 @@ COUNTS = "_counts"  # in `matched`: the entry counts of its pairs; in `clusters`
 Outcome = tuple[Account, dict[str, Any]]
 
 
-@dataclass
-class Run:
-    """The recipe, the output folder, the folder with the tables of the stages before, and the session.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a command asks for: a recipe, the output folder, and the one with the tables of the stages before.
 
-    ``plan`` is there for ``ingest`` and ``lists`` for ``match``: both are looked at before any stage starts.
-    ``force``: what is there already is not to be used. ``work``: where rows are cut, where not in the output's staging.
+    ``force``: what is there already is not to be used. ``strict``: a damaged input file ends the run.
     """
 
     recipe: Recipe
     output: str
     source: str
-    session: tables.SparkSession
-    plan: Plan | None = None
-    lists: dict[str, EntryList] | None = None
     force: bool = False
+    strict: bool = False
+
+
+@dataclass
+class Finished:
+    """Finished stages whose tables belong together: their records, and the output that each of their folders is in."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+    def add(self, record: Record, folders: Iterable[str], output: str) -> None:
+        """Takes in a stage."""
+        self.records[record.stage] = record
+        self.places |= dict.fromkeys(folders, output)
+
+    def origins(self) -> dict[str, dict[str, Any]]:
+        """What the tables come from, near and far: fingerprint and ``depends`` by stage."""
+        return {name: origin for record in self.records.values() for name, origin in record.origins().items()}
+
+    def copy(self) -> "Finished":
+        """The same, to add more to."""
+        return Finished(dict(self.records), dict(self.places))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Request):
+    """A request on its way through one stage: the session, what the stage's check found, what is finished.
+
+    ``work``: where rows are cut, where not in the output's staging.
+    """
+
+    session: tables.SparkSession
+    finished: Finished
+    found: Any = None
     work: str | None = None
 
     def folder(self, name: str) -> str:
-        """The folder of a finished table: in the source, else in the output."""
-        there = storage.join(self.source, name)
-        return there if storage.exists(there) else storage.join(self.output, name)
+        """The folder of a finished table of a stage before."""
+        return storage.join(self.finished.places[name], name)
 
     def table(self, name: str) -> tables.DataFrame:
-        """A finished table."""
+        """A finished table of a stage before."""
         return tables.read(self.session, self.folder(name))
 
     def notes(self, stage: str) -> dict[str, Any]:
-        """The notes of a finished stage: of the source, else of the output."""
-        return (record.load(self.source, stage) or record.load(self.output, stage)).notes
+        """The notes of a finished stage."""
+        return self.finished.records[stage].notes
 
     def cut(self, rows: tables.DataFrame, name: str) -> tables.DataFrame:
         """Writes rows to staging and reads them back."""

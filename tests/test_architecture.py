@@ -10,6 +10,7 @@ MODULES = sorted(PROJECT.glob("pipeline/**/*.py"))
 STAGES = ("ingest", "language", "entries", "match", "dedupe", "balance", "images", "filter", "shards")
 # What serves several stages: none of them, so that their Spark sides may use its own.
 SHARED = ("buckets", "components", "places")
+MAIN_PATH = {f"pipeline.{name}" for name in ("curate", "explore", "fitting", "job", "output", "session", "stages")}
 
 
 def imports(file: Path) -> set[str]:
@@ -62,9 +63,28 @@ def test_every_folder_is_a_stage_or_shared_or_apart():
 def test_stages_do_not_know_the_main_path_and_spark_does_not_know_torch(file):
     found = imports(file)
     if name(file).split("/")[0] in STAGES and file.name != "__main__.py":  # a command
-        assert not found & {"pipeline.curate", "pipeline.job", "pipeline.session"}
+        assert not found & MAIN_PATH
     if not name(file).startswith("train/"):
         assert not [i for i in found if i.split(".")[0] in ("torch", "transformers")]
+
+
+@pytest.mark.parametrize("file", ["curate", "fitting", "output", "record", "run", "stage"])
+def test_the_main_path_names_no_stage(file):
+    """Stages are in the list of ``stages.py`` alone: a new one is no change to what runs them."""
+    found = imports(PROJECT / "pipeline" / f"{file}.py")
+    assert not [i for i in found if i.startswith("pipeline.") and i.split(".")[1] in STAGES]
+
+
+def test_stages_are_declared():
+    """Each has a job, names of its own, and reads what comes before it."""
+    from pipeline.stages import STAGES
+
+    folders = [folder for stage in STAGES for folder in stage.folders]
+    assert len(set(folders)) == len(folders)
+    for at, stage in enumerate(STAGES):
+        assert (PROJECT / "jobs" / f"{stage.job}.py").is_file()
+        assert set(stage.reads) <= {before.name for before in STAGES[:at]}
+    assert len({stage.name for stage in STAGES}) == len(STAGES)
 
 
 @pytest.mark.parametrize("file", MODULES, ids=name)

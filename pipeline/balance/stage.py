@@ -1,8 +1,4 @@
-"""The stages ``balance`` and ``rebalance``: counts, thresholds and the draw.
-
-``balance`` takes ``matched`` less the removed duplicates to ``curated``, ``rebalance`` takes what survived fetching and
-filtering, ``filtered``, to ``final``.
-"""
+"""The stage ``balance``: ``matched`` less the removed duplicates to counts, thresholds and, as drawn, ``curated``."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +13,6 @@ from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP, Draw
 from pipeline.balance.pool import Pool
 from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, what_if
 from pipeline.balance.spark import (
-    ABOVE_FIRST,
     EXPECTED,
     KEPT,
     SIZE_UNIT,
@@ -27,17 +22,17 @@ from pipeline.balance.spark import (
     expected_sizes,
     write_drawn,
 )
-from pipeline.balance.texts.spark import choose_texts, count_texts
+from pipeline.balance.texts.spark import choose_texts
 from pipeline.balance.thresholds import entry_limits, followed, key_of, leader, probabilities, tail_share, thresholds
 from pipeline.buckets.files import Files
 from pipeline.buckets.totals import Totals
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
-from pipeline.progress import say
-from pipeline.recipe import Balance, Rebalance, Recipe
+from pipeline.recipe import Balance, Rebalance
 from pipeline.recipe_file import found_path, local_path
 from pipeline.report.distribution import distribution
-from pipeline.run import COUNTS, Outcome, Run
+from pipeline.run import COUNTS, Outcome, Request, Run
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 ROWS_PER_FILE = 1_000_000
@@ -105,46 +100,6 @@ def account(found: Totals) -> Account:
     return Account(kept + sum(dropped.values()), kept, dropped)
 
 
-def rebalance(run: Run) -> Outcome:
-    """Writes ``final_entry_counts``, ``final_thresholds`` and ``final``: balancing is the last step.
-
-    A survivor counts for 1/k1, k1 being its first ``keep_probability``, so that counts are those of all survivors that
-    the whole pool would have had; the same draw is then held against the new probability k2. Where k2 is above k1 the
-    first threshold was too low, and such pairs are fewer than they should be: the notes count them, and say what the
-    first ``t`` should have been.
-    """
-    recipe, spark = run.recipe, run.session
-    pool = Pool(Files.of(run.folder("filtered")), weighted=True)
-    if recipe.balance.texts_per_image == "one":
-        whole = Pool(Files.of(run.folder("matched")), Files.of(run.folder("clusters")))
-        folder, spool = (run.work_folder(name) for name in ("image-texts", "images"))
-        pool = replace(pool, image_texts=count_texts(spark, whole, folder, spool))
-    counts = count_entries(spark, pool, run.list_sizes).weighted()
-    t = find_thresholds(spark, pool, counts, recipe.rebalance)
-    limits, notes_of_domain = find_limits(run, counts, t, recipe.rebalance)
-    probability = probabilities(counts, limits)
-    tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "final_entry_counts")
-    tables.write_arrow(thresholds_table(counts, t), run.output, "final_thresholds")
-    found = draw(run, pool, Draw("sample", counts.starts, probability), "final")
-    kept, short = found.lines[KEPT, None], found.lines[ABOVE_FIRST, None]
-    survived = account(found).rows_in
-    notes = {
-        "t": t,
-        "first_t": run.notes("balance")["t"],
-        "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
-        "survivors_of_the_pool": {name: round(pairs) for name, pairs in counts.pairs.items()},
-        "pairs_above_first": short,
-        **notes_of_domain,
-    }
-    if short:
-        share = survived / max(1, tables.count_rows(run.folder("curated")))
-        say(
-            f"{short:,} of {kept:,} pairs should be kept more often than balancing kept them at first: the first t "
-            f"must be at least the final t over the lowest survival of any entry; {share:.0%} of all pairs survived"
-        )
-    return account(found), notes
-
-
 def find_limits(run: Run, counts: ListCounts, t: dict[str, float], balance) -> tuple[np.ndarray, dict[str, Any]]:
     """The ``t`` of every entry, flat: that of its list, or of the recipe's domain; and notes on the domain."""
     limits = entry_limits(counts, t)
@@ -157,11 +112,10 @@ def find_limits(run: Run, counts: ListCounts, t: dict[str, float], balance) -> t
     return limits, {"domain": {"t": balance.domain.t, "entries": len(entries), "in_lists": int(found.sum())}}
 
 
-def check_domains(recipe: Recipe) -> None:
-    """Raises ``UsageError`` where the file of a domain's entries is missing."""
-    for key, balance in (("balance", recipe.balance), ("rebalance", recipe.rebalance)):
-        if balance is not None and balance.domain and not local_path(balance.domain.entries).is_file():
-            raise UsageError(f"{key}.domain.entries: {balance.domain.entries}: no such file")
+def check_domain(key: str, balance: Balance | Rebalance) -> None:
+    """Raises ``UsageError`` where the file of a domain's entries is missing; ``key`` is that of the section."""
+    if balance.domain and not local_path(balance.domain.entries).is_file():
+        raise UsageError(f"{key}.domain.entries: {balance.domain.entries}: no such file")
 
 
 def domain_files(balance: Balance | Rebalance) -> list:
@@ -225,3 +179,24 @@ def thresholds_table(counts: ListCounts, t: dict[str, float]) -> pa.Table:
         for name, size in counts.sizes.items()
     ]
     return pa.Table.from_pylist(rows, tables.THRESHOLDS)
+
+
+def _check(request: Request) -> None:
+    check_domain("balance", request.recipe.balance)
+
+
+STAGE = Stage(
+    name="balance",
+    title="Balancing",
+    job="balance",
+    tables={
+        "entry_counts": "every entry with the number of pairs that match it and its probability",
+        "thresholds": "the threshold t of every entry list",
+        "curated": "the curated pairs, with the probability by which each was kept",
+    },
+    reads=("match", "dedupe"),
+    run=run,
+    depends=lambda recipe: {"seed": recipe.seed, "balance": recipe.balance.model_dump()},
+    check=_check,
+    files=lambda recipe, _: domain_files(recipe.balance),
+)

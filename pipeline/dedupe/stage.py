@@ -10,7 +10,9 @@ from pipeline.buckets.files import Files, write_bucket
 from pipeline.components.spark import connect
 from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.spark import WORDS, near_edges, write_clusters
+from pipeline.recipe import Recipe
 from pipeline.run import COUNTS, Outcome, Run
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 TOP_ENTRIES = 20
@@ -61,3 +63,20 @@ def _losses(run: Run, removed: ListCounts) -> list[dict[str, Any]]:
         {"entry_list": name, "entry": run.entry_lists[name][entry_id].as_py(), "removed": pairs}
         for name, entry_id, pairs in found
     ]
+
+
+def _depends(recipe: Recipe) -> dict[str, Any]:
+    options = recipe.dedupe
+    return {"dedupe": {"scope": "none"} if options.scope == "none" else options.model_dump()}
+
+
+STAGE = Stage(
+    name="dedupe",
+    title="Looking for near-duplicates",
+    job="dedupe",
+    tables={"clusters": "pairs whose text is nearly that of others, and which of them stay"},
+    beside=(f"clusters/{COUNTS}",),
+    reads=("match",),
+    run=run,
+    depends=_depends,
+)

@@ -5,6 +5,7 @@ Parquet file has ids of its own, ``entry_id``, those hold.
 """
 
 import gzip
+import hashlib
 import zlib
 from dataclasses import dataclass
 from itertools import pairwise
@@ -62,6 +63,14 @@ def load_lists(recipe: Recipe) -> dict[str, EntryList]:
 def list_names(recipe: Recipe) -> list[str]:
     """The names of a recipe's entry lists, sorted, without a look into them; none where the folder is not there."""
     return sorted(_files(recipe))
+
+
+def list_digests(recipe: Recipe) -> dict[str, str]:
+    """The SHA-256 of the files of a recipe's entry lists, by name; none unless all are there."""
+    files = {name: local_path(path) for name, path in sorted(_files(recipe).items())}
+    if not all(file.is_file() for file in files.values()):
+        return {}
+    return {name: f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" for name, file in files.items()}
 
 
 def _files(recipe: Recipe) -> dict[str, str]:

@@ -40,11 +40,12 @@ from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import build_file
 from pipeline.places.index import IMAGE, samples_of
 from pipeline.places.spark import with_places
-from pipeline.places.stage import image_content, image_places, images_at_a_time
-from pipeline.recipe import Recipe
+from pipeline.places.stage import SOURCES, image_content, image_places, images_at_a_time
+from pipeline.recipe import Recipe, filters
 from pipeline.recipe_file import found_path, local_path
-from pipeline.run import Outcome, Run
+from pipeline.run import Outcome, Request, Run
 from pipeline.shards.content import tar_content
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 ROWS_PER_FILE = 1_000_000
@@ -148,17 +149,16 @@ def _without_blocked(run: Run, rows):
         return run.cut(by_blocklist(rows, names), "unblocked")
 
 
-def files_of(recipe: Recipe) -> list:
-    """Names, sizes and times of the files outside of the output that filter and shards read."""
+def _files(recipe: Recipe, _: None) -> list:
     options = recipe.filter
     read = [*recipe.images.tars, *options.columns, *options.blocklist.values()]
     read += [path for found in options.evaluation.values() for path in (*found.images, *found.texts)]
     return [storage.list_files(found_path(path)) for path in read]
 
 
-def check_filter(recipe: Recipe) -> None:
+def _check(request: Request) -> None:
     """Raises ``UsageError`` where a rule cannot be followed with what the recipe has."""
-    options = recipe.filter
+    recipe, options = request.recipe, request.recipe.filter
     if options.looks() and not (recipe.images.fetch or recipe.images.tars or recipe.images.root):
         raise UsageError("filter: rules for images need images.fetch, images.tars or images.root")
     for name, path in options.blocklist.items():
@@ -167,3 +167,30 @@ def check_filter(recipe: Recipe) -> None:
     if missing := [folder for folder in options.columns if not storage.list_files(found_path(folder))]:
         raise UsageError(f"filter.columns: {missing[0]}: no files there")
     find_sets(options)
+
+
+def _depends(recipe: Recipe) -> dict[str, Any]:
+    """Texts of evaluation sets are compared as near-duplicates are, block-lists matched in the form of entries."""
+    return {
+        "filter": recipe.filter.model_dump(),
+        "images": recipe.images.model_dump(include=SOURCES),
+        "dedupe": recipe.dedupe.model_dump(),
+        "match": {"form": recipe.match.form},
+    }
+
+
+STAGE = Stage(
+    name="filter",
+    title="Filtering",
+    job="filter_images",
+    tables={
+        "filtered": "the curated pairs that passed the filter",
+        "image_hashes": "the images that were looked at: hashes, size, and why one was dropped",
+    },
+    reads=("ingest", "balance", "images"),
+    run=run,
+    depends=_depends,
+    in_recipe=filters,
+    check=_check,
+    files=_files,
+)

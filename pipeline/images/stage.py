@@ -6,6 +6,7 @@ takes its place when all is there.
 """
 
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from pipeline import record, storage, tables
@@ -23,8 +24,9 @@ from pipeline.images.spark import (
     tried,
 )
 from pipeline.progress import say
-from pipeline.recipe import Images
-from pipeline.run import Outcome, Run
+from pipeline.recipe import Images, Recipe
+from pipeline.run import Outcome, Request, Run
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 HOSTS = 20
@@ -32,8 +34,6 @@ FETCHED, PLAN = "fetched", "_plan.json"
 # What makes a fetched image what it is, or decides whether it is taken.
 MAKING = ("size", "resize", "only_if_bigger", "format", "quality", "min_side", "max_aspect", "most_bytes",
           "most_pixels")  # fmt: skip
-# Where later stages find images, and which they take.
-SOURCES = {"root", "prefix", "tars", "fetch", "most_pixels"}
 
 
 def run(run: Run) -> Outcome:
@@ -122,3 +122,28 @@ def _put_in_place(output: str, folder: str) -> None:
     for name in storage.names(output):
         if name.startswith(f".{FETCHED}-"):
             say(f"{storage.join(output, name)} has images that were begun otherwise; remove it if nobody goes on there")
+
+
+def _check(request: Request) -> None:
+    if not request.recipe.images.fetch:
+        raise UsageError("images.fetch: found false; images are fetched where it is true")
+    if find_spec("img2dataset") is None:
+        raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
+
+
+def _depends(recipe: Recipe) -> dict[str, Any]:
+    return {"images": recipe.images.model_dump(include={*MAKING, "retries"})}
+
+
+STAGE = Stage(
+    name="images",
+    title="Fetching images",
+    job="fetch_images",
+    tables={"images": "every image that was asked for, and what became of it"},
+    beside=(FETCHED,),
+    reads=("balance",),
+    run=run,
+    depends=_depends,
+    in_recipe=lambda recipe: recipe.images.fetch,
+    check=_check,
+)

@@ -3,6 +3,7 @@
 import tempfile
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +12,12 @@ import pyarrow.parquet as pq
 from pipeline import storage, tables
 from pipeline.balance.counts import ListCounts
 from pipeline.buckets.files import Files
-from pipeline.entries.lists import EntryList
+from pipeline.entries.lists import EntryList, list_digests, load_lists
 from pipeline.match.engine import build_file
 from pipeline.match.spark import KEPT, NO_LIST, NO_MATCH, write_matched
+from pipeline.recipe import Recipe
 from pipeline.run import COUNTS, LISTS, Outcome, Run
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 MOST_LANGUAGES = 50
@@ -27,14 +30,14 @@ def run(run: Run) -> Outcome:
     recipe = run.recipe
     with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
         files = {}
-        for name, entry_list in run.lists.items():
+        for name, entry_list in run.found.items():
             # The session keeps files by name for as long as it lives, and a saved automaton differs every time.
             file = Path(folder) / f"{name}-{uuid.uuid4().hex}.{recipe.match.engine}"
             build_file(entry_list.entries, recipe.match.form, recipe.match.engine, file)
             run.session.sparkContext.addFile(file.as_uri())
             files[name] = file.name
         one_list = recipe.language.identify == "none"
-        sizes = {name: len(found.entries) for name, found in run.lists.items()}
+        sizes = {name: len(found.entries) for name, found in run.found.items()}
         source, folder = Files.of(run.folder("pairs")), tables.new_folder(run.output, "matched")
         schema = tables.with_columns(source.schema(), **tables.MATCH)
         found = write_matched(
@@ -46,7 +49,7 @@ def run(run: Run) -> Outcome:
     notes = {
         "entries": {
             name: {"entries": len(found.entries), "blank": found.blank, "repeated": found.repeated}
-            for name, found in run.lists.items()
+            for name, found in run.found.items()
         }
     }
     if without_list:
@@ -61,7 +64,7 @@ def run(run: Run) -> Outcome:
 def _write_lists(run: Run) -> None:
     folder = storage.join(tables.staging(run.output, "matched"), LISTS)
     storage.make_folder(folder)
-    for name, found in run.lists.items():
+    for name, found in run.found.items():
         sink = pa.BufferOutputStream()
         pq.write_table(_as_table(found), sink, compression="zstd")
         storage.write_bytes(storage.join(folder, f"{name}.parquet"), sink.getvalue().to_pybytes())
@@ -70,3 +73,23 @@ def _write_lists(run: Run) -> None:
 def _as_table(found: EntryList) -> pa.Table:
     ids = pa.array(np.arange(len(found.entries), dtype=np.int32))
     return pa.table({"entry_id": ids, "entry": found.entries})
+
+
+def _depends(recipe: Recipe) -> dict[str, Any]:
+    """Not on the engine: both find the same. Lists that are not there are not told: a later stage alone needs none."""
+    lists = {"entries": digests} if (digests := list_digests(recipe)) else {}
+    language = {"identify": recipe.language.identify}
+    return {"seed": recipe.seed, "match": {"form": recipe.match.form}, "language": language, **lists}
+
+
+STAGE = Stage(
+    name="match",
+    title="Matching texts with entries",
+    job="match",
+    tables={"matched": "the pairs that match at least one entry, with the ids of their entries and their draw"},
+    beside=(f"matched/{LISTS}", f"matched/{COUNTS}"),
+    reads=("ingest",),
+    run=run,
+    depends=_depends,
+    check=lambda request: load_lists(request.recipe),
+)

@@ -10,6 +10,8 @@ from pipeline.run import Run
 from pipeline.shards.content import Content, local_content, tar_content
 
 REQUESTS = 16
+# Where the images of pairs are, and which of them are taken.
+SOURCES = {"root", "prefix", "tars", "fetch", "most_pixels"}
 
 
 def image_places(run: Run, pairs: Files, rows: int) -> Located | None:

@@ -4,25 +4,9 @@ from typing import Any
 
 from pipeline.recipe import Recipe
 
-TABLES = {
-    "pairs": "every distinct (URL, text) pair of the pool that passed the checks",
-    "matched": "the pairs that match at least one entry, with the ids of their entries and their draw",
-    "clusters": "pairs whose text is nearly that of others, and which of them stay",
-    "entry_counts": "every entry with the number of pairs that match it and its probability",
-    "thresholds": "the threshold t of every entry list",
-    "curated": "the curated pairs, with the probability by which each was kept",
-    "images": "every image that was asked for, and what became of it",
-    "filtered": "the curated pairs that passed the filter",
-    "image_hashes": "the images that were looked at: hashes, size, and why one was dropped",
-    "final": "the pairs of balancing again over what passed",
-    "final_entry_counts": "the entries with the estimated counts of that",
-    "final_thresholds": "the thresholds of that",
-    "shards": "the curated pairs with their images, as webdataset tars",
-}
 
-
-def readme(recipe: Recipe, stages: list[dict[str, Any]], with_plot: bool, tables: list[str]) -> str:
-    """The text of ``README.md``, by the recipe, the stages' summaries and the names of their tables."""
+def readme(recipe: Recipe, stages: list[dict[str, Any]], with_plot: bool, tables: dict[str, str]) -> str:
+    """The text of ``README.md``, by the recipe, the stages' summaries, and their tables with what each is."""
     lines = [f"# {recipe.name}", "", "A training set for CLIP models, curated the MetaCLIP way.", ""]
     if recipe.credit:
         lines += ["## Credit and licence", "", recipe.credit.strip(), ""]
@@ -36,7 +20,7 @@ def readme(recipe: Recipe, stages: list[dict[str, Any]], with_plot: bool, tables
     lines += [
         "| folder | what |",
         "|---|---|",
-        *[f"| `{name}/` | {what} |" for name, what in TABLES.items() if name in tables],
+        *[f"| `{name}/` | {what} |" for name, what in tables.items()],
     ]
     lines += ["", "`manifest.json` lists every file with its rows and SHA-256.", ""]
     return "\n".join(lines)

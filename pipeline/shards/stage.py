@@ -1,18 +1,19 @@
 """The stage ``shards``: ``curated`` and its images to webdataset tars."""
 
-from importlib.util import find_spec
+from typing import Any
 
 from pipeline import storage, tables
 from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
 from pipeline.places.rows import SUCCESS
-from pipeline.places.stage import check_images, image_content, image_places, images_at_a_time
+from pipeline.places.stage import SOURCES, check_images, image_content, image_places, images_at_a_time
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.recipe_file import found_path
-from pipeline.run import Outcome, Run
+from pipeline.run import Outcome, Request, Run
 from pipeline.shards.content import MISSING, image_loader
-from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear
+from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear, is_there
 from pipeline.shards.spark import count_ranks, write_shards
+from pipeline.stage import Stage
 from pipeline.tables import Account
 
 
@@ -68,19 +69,39 @@ def run(run: Run) -> Outcome:
     return Account(rows_in, samples, dict(sorted(dropped.items()))), notes
 
 
-def check_shards(recipe: Recipe, fetching: bool, output: str, source: str) -> None:
-    """Raises ``UsageError`` where there are no images for shards, or their folder is another's or overlaps others.
-
-    ``fetching``: the stage images is to run. ``source``: where the tables before are.
-    """
-    images = recipe.images
+def _check(request: Request) -> None:
+    """Raises ``UsageError`` where there are no images for shards, or their folder is another's or overlaps others."""
+    recipe, images = request.recipe, request.recipe.images
     if recipe.shards.folder is not None:
         check_owner(found_path(recipe.shards.folder), recipe.name)
-        check_apart(recipe, output, source)
-    if fetching and not images.fetch:
-        raise UsageError("images.fetch: found false; images are fetched where it is true")
-    if images.fetch and find_spec("img2dataset") is None:
-        raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
-    if not (images.fetch or images.tars or images.root):
+        check_apart(recipe, request.output, request.source)
+    if not _has_images(recipe):
         raise UsageError("images.root: missing; shards need it and images.prefix, or images.tars, or images.fetch")
     check_images(images)
+
+
+def _has_images(recipe: Recipe) -> bool:
+    return bool(recipe.images.fetch or recipe.images.root or recipe.images.tars)
+
+
+def _depends(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "images": recipe.images.model_dump(include=SOURCES),
+        "shards": recipe.shards.model_dump(),
+    }
+
+
+STAGE = Stage(
+    name="shards",
+    title="Writing shards",
+    job="shards",
+    tables={"shards": "the curated pairs with their images, as webdataset tars"},
+    reads=("balance", "images", "filter", "rebalance"),
+    run=run,
+    depends=_depends,
+    in_recipe=_has_images,
+    check=_check,
+    files=lambda recipe, _: [storage.list_files(found_path(path)) for path in recipe.images.tars],
+    is_there=is_there,
+)

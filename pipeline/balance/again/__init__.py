@@ -1,0 +1,1 @@
+"""Balancing again, over what survived."""

@@ -1,0 +1,139 @@
+"""The output folder: whose it is, who is at work there, and what it says of itself.
+
+``recipe.yaml`` is the recipe of the finished tables there. The other files follow from it and the records; the manifest
+is removed before anything that it lists, and comes last, so that where it is there all is.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline import lock, record, storage, tables
+from pipeline.errors import UsageError
+from pipeline.fitting import Fit, load_finished
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import parse, to_yaml
+from pipeline.record import MANIFEST, Record
+from pipeline.report.readme import readme
+from pipeline.run import Finished, Request
+from pipeline.stage import Stage
+from pipeline.stages import STAGES, named, stages_from
+
+RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
+OURS = {RECIPE, README, SUMMARY, PLOT, MANIFEST, "what-if.json", "what-if.png", record.FOLDER, tables.STAGING,
+        *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
+
+
+def check_output(output: str, recipe: Recipe, force: bool) -> None:
+    """Refuses a folder that holds something else, or (without ``--force``) the output of another recipe."""
+    try:
+        here = storage.names(output)
+    except OSError:
+        raise UsageError(f"--output {output}: not a folder") from None
+    if foreign := [name for name in here if name not in OURS and not name.startswith(".")]:
+        raise UsageError(f"--output {output}: holds {foreign[0]!r}, which is not of this project; give an empty folder")
+    if RECIPE in here and not force:
+        text = storage.read_bytes(storage.join(output, RECIPE)).decode("utf-8", "replace")
+        found = parse(text, f"--output {output}: {RECIPE}", texts=True)
+        name = found.get("name", "?") if isinstance(found, dict) else "?"
+        if name != recipe.name:
+            raise UsageError(
+                f"--output {output}: holds the output of recipe {name!r}, not {recipe.name!r}; "
+                "give another folder, or --force to replace it"
+            )
+
+
+@contextlib.contextmanager
+def held(request: Request) -> Iterator[None]:
+    """Holds the output folder within a ``with`` block. A new one is the recipe's from the start."""
+    output = request.output
+    with contextlib.ExitStack() as stack:
+        try:
+            storage.make_folder(output)
+            stack.enter_context(lock.held(output))
+            if not {RECIPE, record.FOLDER} & set(storage.names(output)):
+                write_recipe(request, Finished())
+        except OSError as error:
+            raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
+        yield
+
+
+def forget(output: str, stage: Stage) -> None:
+    """Removes what is of another run once a stage's tables change: records of it and of later stages, their tables."""
+    for name in (MANIFEST, README, SUMMARY, PLOT):
+        storage.remove(storage.join(output, name))
+    first, *later = stages_from(stage)
+    for one in (first, *later):
+        record.remove(output, one.name)
+    for table in (table for one in later for table in one.tables):
+        storage.remove(storage.join(output, table))
+
+
+def write_recipe(request: Request, finished: Finished) -> None:
+    """Writes ``recipe.yaml``: the recipe of a stage that is about to be finished."""
+    storage.write_bytes(storage.join(request.output, RECIPE), _recipe_text(request.recipe, finished).encode())
+
+
+def _recipe_text(recipe: Recipe, finished: Finished) -> str:
+    """The recipe as YAML. A stage alone is not given the pool, so its paths are those that the tables were made of."""
+    for origin in finished.origins().values():
+        if "input" in origin["depends"]:
+            paths = {"paths": origin["depends"]["input"]["paths"]}
+            recipe = recipe.model_copy(update={"input": recipe.input.model_copy(update=paths)})
+    return to_yaml(recipe)
+
+
+def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, Any]) -> bool:
+    """Writes what the output says of itself, where that is not what it says now; returns whether it did.
+
+    Where tables are there that the recipe does not fit, and no stage was done, it says what it said.
+    """
+    output, recipe = request.output, request.recipe
+    records, whole = _belonging(output, fit, finished)
+    lines = [found.summary(skipped=False) for found in records]
+    written = {table: what for found in records for table, what in named(found.stage).tables.items()}
+    figures = next((found.notes["distribution"] for found in records if "distribution" in found.notes), None)
+    files = [file for found in records for file in found.files]
+    manifest = {"name": recipe.name, "files": files} if len(records) == len(fit.stages) else None
+    texts = {
+        README: readme(recipe, lines, figures is not None, written).encode(),
+        RECIPE: _recipe_text(recipe, finished).encode(),
+    }
+    same = {name: _content(output, name) == text for name, text in texts.items()}
+    if not (whole or same[RECIPE]):
+        return False
+    if all(same.values()) and storage.read_json(storage.join(output, MANIFEST)) == manifest:
+        return False
+    storage.remove(storage.join(output, MANIFEST))
+    if figures is None:
+        storage.remove(storage.join(output, PLOT))
+    else:
+        from pipeline.report.plots import distribution_plot
+
+        storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
+    storage.write_json(storage.join(output, SUMMARY), summary)
+    for name, text in texts.items():
+        storage.write_bytes(storage.join(output, name), text)
+    if manifest is not None:
+        storage.write_json(storage.join(output, MANIFEST), manifest)
+    return True
+
+
+def _belonging(output: str, fit: Fit, finished: Finished) -> tuple[list[Record], bool]:
+    """The records in an output that belong to the recipe and to what is finished, and whether those are all.
+
+    Those of stages that the recipe does not have stay with their tables, and do not count.
+    """
+    there = finished.copy()
+    found = list(filter(None, (load_finished(output, stage) for stage in fit.stages)))
+    belonging = []
+    for one in found:
+        if fit.misfit(one, there) is None:
+            there.add(one, (), output)
+            belonging.append(one)
+    return belonging, len(belonging) == len(found)
+
+
+def _content(output: str, name: str) -> bytes | None:
+    path = storage.join(output, name)
+    return storage.read_bytes(path) if storage.exists(path) else None

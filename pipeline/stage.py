@@ -1,0 +1,56 @@
+"""What a stage says of itself, so that the main path needs to know none of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.recipe import Recipe
+from pipeline.run import Outcome, Request, Run
+
+
+def _always(recipe: Recipe) -> bool:
+    return True
+
+
+def _no_files(recipe: Recipe, found: Any) -> list:
+    return []
+
+
+def _unchecked(request: Request) -> None:
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A stage, declared in the ``stage.py`` of its folder and listed in ``stages.py``.
+
+    ``tables`` are folders of the output that it writes to staging, with what the README says of them. Those ``beside``
+    hold what belongs to a table: hidden ones in it, or one that grows in its place. ``job`` is the stage's file in
+    ``jobs/``, and ``reads`` names the stages whose tables it reads.
+
+    - ``run`` does the work; it raises ``UsageError`` or ``PipelineError`` and has changed no table then.
+    - ``depends``: all of the recipe that its tables depend on, as plain values by key. It looks at no file that may be
+      missing where the stage does not run.
+    - ``in_recipe``: whether a recipe has the stage.
+    - ``check`` raises ``UsageError`` for what is wrong, before anything starts; what it returns is ``run.found``.
+    - ``files``: the files from outside the output that the tables depend on, with sizes and times.
+    - ``is_there``: whether what a finished stage wrote outside of the output is there still.
+    """
+
+    name: str
+    title: str
+    job: str
+    tables: dict[str, str]
+    run: Callable[[Run], Outcome]
+    depends: Callable[[Recipe], dict[str, Any]]
+    reads: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    in_recipe: Callable[[Recipe], bool] = _always
+    check: Callable[[Request], Any] = _unchecked
+    files: Callable[[Recipe, Any], list] = _no_files
+    is_there: Callable[[Recipe], bool] = _always
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All that it leaves in the output."""
+        return (*self.tables, *self.beside)
