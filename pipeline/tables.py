@@ -207,8 +207,11 @@ def write_arrow(table: pa.Table, output: str, name: str) -> None:
 
 
 def commit(output: str, *names: str) -> None:
-    """Moves finished tables from staging into their place."""
+    """Moves finished tables from staging into their place, without what attempts that died left there."""
     for name in names:
+        for left in storage.names(staging(output, name)):
+            if left.startswith("."):
+                storage.remove(storage.join(staging(output, name), left))
         storage.replace(staging(output, name), storage.join(output, name))
 
 
