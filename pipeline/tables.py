@@ -9,6 +9,7 @@ rows and moves the kept ones into place. An accumulator would count a retried ta
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -82,6 +83,9 @@ THRESHOLDS = pa.schema(
 )
 
 STAGING = ".staging"
+# Files of so many bytes together are described without tasks.
+READ_HERE = 64 << 20
+DESCRIBED = pa.schema({"path": pa.string(), "rows": pa.int64(), "sha256": pa.string(), "bytes": pa.int64()})
 _KEPT = "dropped=__HIVE_DEFAULT_PARTITION__"
 
 
@@ -227,32 +231,29 @@ def _digest(path: str) -> str:
 def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list[dict]:
     """For the manifest: path (below the output), bytes, rows (of Parquet) and SHA-256 of all files in finished folders.
 
-    The tasks read the files, one at a time.
+    The tasks read the files, one at a time; little ones are read here.
     """
     found = [file for folder in folders for file in storage.files_below(storage.join(output, folder))]
-    if not found:
-        return []
     root = storage.open_filesystem(output)[1].rstrip("/") + "/"
-    sent = spark.sparkContext.broadcast([path for path, _, _ in found])
+    if sum(size for _, size, _ in found) <= READ_HERE:
+        with ThreadPoolExecutor() as threads:
+            lines = list(threads.map(lambda file: describe(file[0], file[1], root), found))
+        return sorted(lines, key=lambda line: line["path"])
+    sent = spark.sparkContext.broadcast(found)
 
-    def describe(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def describe_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            paths = [sent.value[i] for i in batch.column(0).to_pylist()]
-            rows = [file_rows(p) if storage.base_name(p).endswith(".parquet") else None for p in paths]
-            below = [storage.open_filesystem(path)[1].removeprefix(root) for path in paths]
-            yield pa.record_batch(
-                {
-                    "path": pa.array(below, pa.string()),
-                    "rows": pa.array(rows, pa.int64()),
-                    "sha256": pa.array([_digest(path) for path in paths], pa.string()),
-                    "bytes": pa.array([found_size[path] for path in paths], pa.int64()),
-                }
-            )
+            lines = [describe(*sent.value[i][:2], root) for i in batch.column(0).to_pylist()]
+            yield pa.RecordBatch.from_pylist(lines, DESCRIBED)
 
-    found_size = {path: size for path, size, _ in found}
     tasks = min(len(found), 4 * spark.sparkContext.defaultParallelism)
-    files = spark.range(0, len(found), 1, tasks).mapInArrow(
-        describe, "path string, rows bigint, sha256 string, bytes bigint"
-    )
+    files = spark.range(0, len(found), 1, tasks).mapInArrow(describe_batches, from_arrow_schema(DESCRIBED))
     lines = files.toArrow().sort_by("path").to_pylist()
     return [{k: v for k, v in line.items() if v is not None} for line in lines]
+
+
+def describe(path: str, size: int, root: str) -> dict:
+    """A file's line of the manifest; ``root``: the folder that holds all, with a slash."""
+    rows = {"rows": file_rows(path)} if storage.base_name(path).endswith(".parquet") else {}
+    below = storage.open_filesystem(path)[1].removeprefix(root)
+    return {"path": below, **rows, "sha256": _digest(path), "bytes": size}

@@ -95,11 +95,11 @@ class Files:
             return pq.read_schema(file)
 
     def read(self, bucket: int, buckets: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows of a bucket of ``buckets``, in order of pair_id, some columns of them (``pair_id`` among them).
+        """The rows of a bucket of ``buckets``, in order of pair_id; some columns of them, ``pair_id`` among those."""
+        yield from self.read_ids(first_id(bucket, buckets), first_id(bucket + 1, buckets), columns)
 
-        Of other files than those it is in, and row groups, nothing is read.
-        """
-        first, end = first_id(bucket, buckets), first_id(bucket + 1, buckets)
+    def read_ids(self, first: int, end: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows with a pair_id in [first, end). Of files and row groups without such nothing is read."""
         for at in overlapping(first, end, len(self.paths)):
             whole = first <= first_id(at, len(self.paths)) and first_id(at + 1, len(self.paths)) <= end
             yield from read_file(self.paths[at], columns, None if whole else (first, end))

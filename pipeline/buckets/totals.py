@@ -52,7 +52,7 @@ class Totals:
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """Blocks for the tasks that add up: the lines for the first, the sums by their range."""
         if self.lines:
-            yield block(0, self.rows_of_lines(), LINES)
+            yield self.block_of_lines(LINES)
         indices, values = self.together()
         if len(indices):
             rows = pa.record_batch({"index": pa.array(indices), "value": pa.array(values)})
@@ -65,12 +65,13 @@ class Totals:
         else:
             self.count(rows["index"].to_numpy(), rows["value"].to_numpy())
 
-    def rows_of_lines(self) -> pa.RecordBatch:
-        """The lines as rows (line, count)."""
+    def block_of_lines(self, part: int) -> pa.RecordBatch:
+        """The lines as a block for the first task."""
         names = pa.array([list(line) for line in self.lines], pa.list_(pa.string()))
-        return pa.record_batch({"line": names, "count": pa.array(list(self.lines.values()), pa.int64())})
+        counts = pa.array(list(self.lines.values()), pa.int64())
+        return block(0, pa.record_batch({"line": names, "count": counts}), part)
 
     def add_lines(self, rows: pa.Table) -> None:
-        """Adds lines as ``rows_of_lines`` gives them."""
+        """Adds lines of ``block_of_lines``."""
         for line, count in zip(rows["line"].to_pylist(), rows["count"].to_pylist(), strict=True):
             self.lines[tuple(line)] += count

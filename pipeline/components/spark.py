@@ -17,7 +17,7 @@ from pipeline.components.stars import stars
 ONE_TASK_EDGES = 4_000_000
 # A task connects so many edges at a time before a round.
 TASK_EDGES = 1_000_000
-EDGE = "a bigint, b bigint"
+EDGE, MEMBER = "a bigint, b bigint", "pair_id bigint, cluster_id bigint"
 Cut = Callable[[DataFrame, str], DataFrame]
 Batches = Iterator[pa.RecordBatch]
 
@@ -35,10 +35,19 @@ def connect(edges: DataFrame, cut: Cut, one_task: int = ONE_TASK_EDGES) -> DataF
     until a round changes nothing; every edge then leads to the smallest id.
     """
     edges = cut(edges.where("a != b").transform(connect_tasks), "edges")
-    few = edges.count() <= one_task
-    edges = edges.coalesce(1).transform(connect_tasks, one_task) if few else settle(edges, cut)
-    members = edges.select(F.col("b").alias("pair_id"), F.col("a").alias("cluster_id"))
+    if edges.count() <= one_task:
+        return edges.coalesce(1).mapInArrow(members_of, MEMBER)
+    members = settle(edges, cut).select(F.col("b").alias("pair_id"), F.col("a").alias("cluster_id"))
     return members.union(members.select(F.col("cluster_id").alias("pair_id"), "cluster_id").distinct())
+
+
+def members_of(batches: Batches) -> Batches:
+    """The members of the components of all edges of a task."""
+    a, b = joined(list(batches))
+    others, heads = stars(a, b)
+    smallest = np.unique(heads)
+    pairs, clusters = np.concatenate([others, smallest]), np.concatenate([heads, smallest])
+    yield pa.RecordBatch.from_arrays([pa.array(pairs), pa.array(clusters)], ["pair_id", "cluster_id"])
 
 
 def connect_tasks(edges: DataFrame, most: int = TASK_EDGES) -> DataFrame:
@@ -55,10 +64,15 @@ def connect_tasks(edges: DataFrame, most: int = TASK_EDGES) -> DataFrame:
         yield connected(held)
 
     def connected(held: list[pa.RecordBatch]) -> pa.RecordBatch:
-        a, b = (np.concatenate([np.empty(0, np.int64), *(e.column(c).to_numpy() for e in held)]) for c in ("a", "b"))
-        return edge_batch(*reversed(stars(a, b)))
+        return edge_batch(*reversed(stars(*joined(held))))
 
     return edges.mapInArrow(connect_batches, EDGE)
+
+
+def joined(held: list[pa.RecordBatch]) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the edges of all batches."""
+    a, b = (np.concatenate([np.empty(0, np.int64), *(e.column(c).to_numpy() for e in held)]) for c in ("a", "b"))
+    return a, b
 
 
 def settle(edges: DataFrame, cut: Cut) -> DataFrame:

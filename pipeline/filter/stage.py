@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage, tables
+from pipeline.buckets.files import Files
 from pipeline.buckets.spark import write_rows
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
@@ -38,7 +39,8 @@ from pipeline.filter.spark import (
 from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import build_file
 from pipeline.places.index import IMAGE, samples_of
-from pipeline.places.stage import image_places, images_at_a_time
+from pipeline.places.spark import with_places
+from pipeline.places.stage import image_content, image_places, images_at_a_time
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path, local_path
 from pipeline.run import Outcome, Run
@@ -51,10 +53,12 @@ ROWS_PER_FILE = 1_000_000
 def run(run: Run) -> Outcome:
     """Writes ``filtered``, and ``image_hashes`` with the images that were looked at: none without rules for images."""
     recipe, options = run.recipe, run.recipe.filter
-    curated = run.table("curated")
+    curated, rows_in = Files.of(run.folder("curated")), tables.count_rows(run.folder("curated"))
     notes: dict[str, Any] = {}
     sets = find_sets(options)
-    rows, content, refused = image_places(run, curated)
+    located, content = image_places(run, curated, rows_in), image_content(recipe.images)
+    places, refused = (None, {}) if located is None else (located.places, located.refused)
+    rows = with_places(run.session, curated, places, by_uid=bool(recipe.images.tars))
     rows = by_place(rows) if recipe.images.fetch or recipe.images.tars else rows
     for columns in options.columns:
         rows = with_columns(rows, columns, storage.list_files(found_path(columns)))
@@ -74,15 +78,15 @@ def run(run: Run) -> Outcome:
     rows = run.cut(rows, "judged")
 
     images = _look(run, rows, content, sets, notes)
-    rows = by_images(rows, images, curated.columns)
+    rows = by_images(rows, images, curated.schema().names)
     dropped = tables.write_accounted(tables.keep_only_reasons(rows), run.output, "passed")
     kept = dropped.pop(None)
-    passed = tables.read(run.session, tables.staging(run.output, "passed")).select(*curated.columns)
+    passed = tables.read(run.session, tables.staging(run.output, "passed")).select(*curated.schema().names)
     files = recipe.balance.files or max(1, -(-kept // ROWS_PER_FILE))
     write_rows(passed, tables.staging(run.output, "filtered"), files)
     if refused:
         notes["refused_members"] = refused
-    return Account(tables.count_rows(run.folder("curated")), kept, dict(sorted(dropped.items()))), notes
+    return Account(rows_in, kept, dict(sorted(dropped.items()))), notes
 
 
 def _look(run: Run, rows, content: Callable | None, sets: dict[str, EvaluationFiles], notes: dict[str, Any]):

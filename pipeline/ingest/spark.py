@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from pipeline.buckets.blocks import block
 from pipeline.buckets.files import CODED, write_bucket
 from pipeline.buckets.hashing import pair_ids
 from pipeline.buckets.scatter import Scatter, in_schema
@@ -63,7 +62,7 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
                 yield from rows.add(with_ids(batch.filter(pc.is_null(batch.column("dropped")))))
         yield from rows.rest()
         rows.spool.close()
-        yield block(0, dropped.rows_of_lines(), LAST)
+        yield dropped.block_of_lines(LAST)
 
     return read
 

@@ -1,8 +1,9 @@
 """The image of each pair of a run: where it is, and what reads it."""
 
-from pipeline import storage, tables
+from pipeline import storage
+from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
-from pipeline.places.spark import refused_members, scan_tars, with_files, with_images, with_tars
+from pipeline.places.spark import Located, in_fetched, in_tars
 from pipeline.recipe import Images
 from pipeline.recipe_file import found_path
 from pipeline.run import Run
@@ -11,20 +12,22 @@ from pipeline.shards.content import Content, local_content, tar_content
 REQUESTS = 16
 
 
-def image_places(run: Run, pairs: tables.DataFrame) -> tuple[tables.DataFrame, Content | None, dict[str, int]]:
-    """The pairs with the places of their images, what reads an image (None: there are none), and what was refused.
-
-    The pairs get ``status``, ``tar``, the place in it and the original size, where images are fetched or in tars.
-    """
+def image_places(run: Run, pairs: Files, rows: int) -> Located | None:
+    """The places of the images of the pairs, where those are fetched or in tars; ``rows``: how many pairs there are."""
     images = run.recipe.images
     if images.fetch:
-        return with_images(pairs, run.table("images"), run.folder("fetched")), tar_content, {}
+        there = Files.of(run.folder("images"))
+        return in_fetched(run.session, pairs, rows, there, run.folder("fetched"), run.work_folder)
     if images.tars:
-        samples = run.cut(scan_tars(run.session, list_tars(images.tars)), "places")
-        return with_tars(pairs, samples), tar_content, refused_members(samples)
-    if images.root is not None:
-        return with_files(pairs), local_content(found_path(images.root), images.prefix), {}
-    return with_files(pairs), None, {}
+        return in_tars(run.session, pairs, rows, list_tars(images.tars), run.work_folder)
+    return None
+
+
+def image_content(images: Images) -> Content | None:
+    """What reads the image of a pair with its place; None where a recipe has no images."""
+    if images.fetch or images.tars:
+        return tar_content
+    return None if images.root is None else local_content(found_path(images.root), images.prefix)
 
 
 def images_at_a_time(run: Run) -> int:

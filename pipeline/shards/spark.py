@@ -1,74 +1,66 @@
-"""Shards as a DataFrame: number the pairs, give each shard to a task, write it there."""
+"""Shards by tasks: each reads the pairs of its range of keys, with their places, and writes a shard after another."""
 
 from collections.abc import Iterator
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
-from pipeline.shards.content import MISSING, Load
+from pipeline.buckets.files import Files
+from pipeline.buckets.spark import Batches, run_tasks, totals
+from pipeline.buckets.totals import Totals
+from pipeline.places.ranks import Slice, fine_buckets, place_in_order, slices
+from pipeline.places.rows import rows_in_range
+from pipeline.shards.content import Load
 from pipeline.shards.tar import JSON_FIELDS, write_shard
 
-WRITTEN = "shard string, samples bigint, bytes bigint, sha256 string, dropped map<string, bigint>"
-BUCKET_BITS = 20
-MOST_PARTITIONS = 4096
+WRITTEN = pa.schema(
+    {"shard": pa.string(), "samples": pa.int64(), "bytes": pa.int64(), "sha256": pa.string(),
+     "dropped": pa.map_(pa.string(), pa.int64())}
+)  # fmt: skip
+MOST_TASKS = 4096
 
 
-def unsigned(column: Column) -> Column:
-    """A signed value whose order is the unsigned order of the column's bits, which is that of the keys."""
-    return column.bitwiseXOR(F.lit(-(2**63)).cast("bigint"))
+def count_ranks(spark: SparkSession, pairs: Files, rows: int) -> np.ndarray:
+    """The pairs in each fine bucket, in key order (``pipeline.places.ranks``)."""
+    fine, files = fine_buckets(rows), len(pairs.paths)
 
+    def count(bucket: int) -> Batches:
+        found = Totals()
+        for batch in pairs.read(bucket, files, ["pair_id"]):
+            found.count(*np.unique(place_in_order(batch.column("pair_id").to_numpy(), fine), return_counts=True))
+        yield from found.blocks()
 
-def numbered(curated: DataFrame, samples: int) -> DataFrame:
-    """Adds ``shard``: the pairs in key order, ``samples`` to a shard.
-
-    The rank of a pair is the number of pairs in smaller buckets of its id's leading bits plus its rank in its own, so
-    nothing is sorted as a whole and the result does not depend on the partitioning. A pair_id is a hash: key order is
-    a shuffle of the pool.
-    """
-    bucketed = curated.withColumn("bucket", F.shiftrightunsigned(F.col("pair_id"), 64 - BUCKET_BITS))
-    sizes = bucketed.groupBy("bucket").agg(F.count("*").alias("pairs"))
-    before = Window.orderBy("bucket").rowsBetween(Window.unboundedPreceding, -1)
-    starts = sizes.select("bucket", F.coalesce(F.sum("pairs").over(before), F.lit(0)).alias("bucket_start"))
-    place = F.row_number().over(Window.partitionBy("bucket").orderBy(unsigned(F.col("pair_id"))))
-    ranked = bucketed.join(starts, "bucket").withColumn("rank", F.col("bucket_start") + place - 1)
-    return ranked.withColumn("shard", F.floor(F.col("rank") / samples).cast("int")).drop(
-        "bucket", "bucket_start", "rank"
-    )
-
-
-def without_image(pairs: DataFrame) -> dict[str, int]:
-    """The pairs whose image was not fetched, by its status."""
-    counted = pairs.where("status is null or status != 'success'").groupBy("status").count().toArrow().to_pylist()
-    return {line["status"] or MISSING: line["count"] for line in counted}
+    return totals(run_tasks(spark, list(range(files)), count), fine).numbers(fine)
 
 
 def write_shards(
-    curated: DataFrame, pairs: int, samples: int, folder: str, load: Load, at_a_time: int, *more: str
-) -> DataFrame:
-    """Writes the shards of the curated pairs into ``folder`` from the tasks; a row a shard says what is in it.
+    spark: SparkSession, pairs: Files, places: Files | None, ranks: np.ndarray, samples: int, folder: str, load: Load,
+    at_a_time: int, *more: str,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Writes the pairs that have an image, in key order, into shards in ``folder``; a line for each shard.
 
-    ``at_a_time``: images that a task reads at a time; ``more``: further columns that ``load`` looks at.
+    ``places``: of the images, by pair; without it every pair is tried. ``ranks``: how many pairs go into shards, by
+    fine bucket. ``at_a_time``: images that a task reads at a time; ``more``: further columns that ``load`` looks at.
     """
-    columns = ["shard", "pair_id", *JSON_FIELDS, "tar", "image_offset", "image_size", *more]
+    columns = ["pair_id", *JSON_FIELDS, *more]
 
-    def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows: Iterator[dict[str, Any]] = (row for batch in batches for row in batch.to_pylist())
-        for number, of_shard in groupby(rows, key=itemgetter("shard")):
-            line = write_shard(folder, number, of_shard, load, at_a_time)
-            dropped = pa.array([list(line["dropped"].items())], pa.map_(pa.string(), pa.int64()))
-            plain = {name: pa.array([line[name]]) for name in ("shard", "samples", "bytes", "sha256")}
-            yield pa.record_batch(plain | {"dropped": dropped})
+    def write(of_task: list[Slice]) -> Batches:
+        for part in of_task:
+            line = write_shard(folder, part.number, _rows(part), load, at_a_time)
+            yield pa.RecordBatch.from_pylist([line | {"dropped": list(line["dropped"].items())}], WRITTEN)
 
-    shards = -(-pairs // samples)
-    tasks = max(1, min(shards, MOST_PARTITIONS))
-    return (
-        curated.transform(numbered, samples)
-        .select(*columns)
-        .repartitionById(tasks, F.col("shard") % tasks)
-        .sortWithinPartitions("shard", unsigned(F.col("pair_id")))
-        .mapInArrow(write_batches, WRITTEN)
-    )
+    def _rows(part: Slice) -> Iterator[dict[str, Any]]:
+        skip, left = part.skip, part.rows
+        for first, end in part.ranges:
+            for batch in rows_in_range(pairs, places, first, end, columns):
+                taken = batch.slice(skip, left)
+                skip, left = max(0, skip - batch.num_rows), left - taken.num_rows
+                yield from taken.to_pylist()
+
+    found = slices(ranks, samples)
+    size = max(1, -(-len(found) // MOST_TASKS))
+    items = [found[at : at + size] for at in range(0, len(found), size)]
+    lines = run_tasks(spark, items, write, WRITTEN).toArrow().to_pylist() if items else []
+    return sorted((line | {"dropped": dict(line["dropped"])} for line in lines), key=lambda line: line["shard"])

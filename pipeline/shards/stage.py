@@ -3,14 +3,16 @@
 from importlib.util import find_spec
 
 from pipeline import storage, tables
+from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
-from pipeline.places.stage import check_images, image_places, images_at_a_time
+from pipeline.places.rows import SUCCESS
+from pipeline.places.stage import check_images, image_content, image_places, images_at_a_time
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.recipe_file import found_path
 from pipeline.run import Outcome, Run
-from pipeline.shards.content import image_loader
+from pipeline.shards.content import MISSING, image_loader
 from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear
-from pipeline.shards.spark import without_image, write_shards
+from pipeline.shards.spark import count_ranks, write_shards
 from pipeline.tables import Account
 
 
@@ -20,30 +22,33 @@ def run(run: Run) -> Outcome:
     With ``shards.folder`` all of them are there, the manifest last, and the two lists in ``shards/`` too.
     """
     recipe, source = run.recipe, pairs_table(run.recipe)
-    pairs = rows_in = tables.count_rows(run.folder(source))
+    rows_in = tables.count_rows(run.folder(source))
     dropped: dict[str, int] = {}
     staging = tables.staging(run.output, "shards")
     storage.remove(staging)
     storage.make_folder(staging)
-    curated, content, refused = image_places(run, run.table(source))
-    if recipe.images.fetch or recipe.images.tars:
-        # Shards are numbered by the pairs that have an image, so that all are full.
-        curated = run.cut(curated, "located")
-        dropped = without_image(curated)
-        curated, pairs = curated.where("status = 'success'"), rows_in - sum(dropped.values())
+    pairs = Files.of(run.folder(source))
     blur = recipe.shards.blur
-    if blur is not None and blur not in curated.columns:
+    if blur is not None and blur not in pairs.schema().names:
         raise UsageError(f"shards.blur: no column {blur}; name it in input.pass_through too")
     more = [blur] if blur else []
     folder = staging
     if recipe.shards.folder is not None:  # Only now: the set before stays where the recipe is wrong.
         folder = found_path(recipe.shards.folder)
         clear(folder, recipe.name)
-    load, at_a_time = image_loader(content, blur, recipe.images.most_pixels), images_at_a_time(run)
-    written = write_shards(curated, pairs, recipe.shards.samples, folder, load, at_a_time, *more)
-    shards = sorted(written.toArrow().to_pylist(), key=lambda line: line["shard"])
+    # Shards are numbered by the pairs that have an image, so that all are full.
+    located = image_places(run, pairs, rows_in)
+    ranks = count_ranks(run.session, pairs, rows_in) if located is None else located.ranks
+    if located is not None:
+        dropped = {status: rows for status, rows in located.statuses.items() if status != SUCCESS}
+        if missing := rows_in - sum(located.statuses.values()):
+            dropped[MISSING] = missing
+    load = image_loader(image_content(recipe.images), blur, recipe.images.most_pixels)
+    places = None if located is None else located.places
+    shards = write_shards(
+        run.session, pairs, places, ranks, recipe.shards.samples, folder, load, images_at_a_time(run), *more
+    )
     for line in shards:
-        line["dropped"] = dict(line["dropped"])
         for reason, rows in line["dropped"].items():
             dropped[reason] = dropped.get(reason, 0) + rows
     samples = sum(line["samples"] for line in shards)
@@ -57,6 +62,7 @@ def run(run: Run) -> Outcome:
     for place in dict.fromkeys((staging, folder)):
         storage.write_json(storage.join(place, "sizes.json"), {line["shard"]: line["samples"] for line in shards})
         storage.write_json(storage.join(place, MANIFEST), manifest)
+    refused = {} if located is None else located.refused
     notes = {"shards": len(shards)} | ({"refused_members": refused} if refused else {})
     notes |= {"folder": recipe.shards.folder} if recipe.shards.folder is not None else {}
     return Account(rows_in, samples, dict(sorted(dropped.items()))), notes
