@@ -11,7 +11,6 @@ archive of something else starts without it.
 import contextlib
 import fcntl
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import zlib
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+
+from pipeline.java import full_version, use_java
 
 PACKAGE = Path(__file__).resolve().parent
 BASE = "base.jsa"
@@ -39,24 +40,13 @@ def archive_of(home: Path) -> Path | None:
         with contextlib.suppress(OSError):
             found = file.stat()
             parts.append(f"{file.name} {found.st_size} {found.st_mtime_ns}")
-    name = f"spark-{version('pyspark')}-java-{_version(home)}-{zlib.crc32(os.fsencode(chr(0).join(parts))):08x}.jsa"
-    return home / name
+    java, rest = full_version((home / "lib").resolve().parent), zlib.crc32(os.fsencode("\0".join(parts)))
+    return home / f"spark-{version('pyspark')}-java-{java}-{rest:08x}.jsa"
 
 
 def spark_home() -> Path:
     """The folder of the Spark that a session starts: ``SPARK_HOME``, else that in the package pyspark."""
     return Path(os.environ.get("SPARK_HOME") or Path(find_spec("pyspark").origin).parent)
-
-
-def _version(home: Path) -> str:
-    """The version in full that a Java says it is of."""
-    try:
-        found = re.search(
-            r'^JAVA_VERSION="([\w.+-]+)"', ((home / "lib").resolve().parent / "release").read_text(), re.M
-        )
-    except OSError:
-        found = None
-    return found[1] if found else "unknown"
 
 
 def use(archive: Path | None) -> list[str]:
@@ -131,8 +121,6 @@ def _base(home: Path, folder: Path) -> Path | None:
 
 
 if __name__ == "__main__":
-    from pipeline.java import use_java
-
     os.nice(19)
     if (place := archive_of(use_java())) is not None:
         make(place)

