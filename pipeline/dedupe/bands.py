@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
-from datasketch import MinHashLSH
 
 from pipeline.compiled import compiled
 
@@ -20,6 +19,8 @@ def bands_and_rows(threshold: float, permutations: int) -> tuple[int, int]:
     """How many bands of how many rows a signature is cut into for a Jaccard threshold."""
     if threshold >= 1:
         return 2, permutations // 2
+    from datasketch import MinHashLSH  # which imports SciPy
+
     index = MinHashLSH(threshold=threshold, num_perm=permutations)
     return index.b, index.r
 

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
-from datasketch import MinHash
 
 from pipeline.compiled import compiled
 from pipeline.dedupe.hashing import hash_shingles, scratch_for
@@ -21,6 +20,8 @@ LARGEST = np.uint32(0xFFFFFFFF)
 
 @lru_cache(maxsize=8)
 def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
+    from datasketch import MinHash  # which imports SciPy
+
     a, b = MinHash(num_perm=count, seed=SEED).permutations
     return a.astype(np.uint32), b.astype(np.uint32)
 

@@ -1,0 +1,65 @@
+"""Compiles the kernels of a plain run on small examples, so that no run waits for it: ``python -m pipeline.kernels``.
+
+``make`` starts it when the packages that it needs are there, while it installs the others. What is compiled here is in
+Numba's cache (``compiled.py``) for every later process; what is not, or whose code changed, is compiled at its first
+use as ever. The examples have the types of the real thing: a kernel is compiled for the types of a call.
+"""
+
+import os
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+TEXTS = ["a photo of a dog", "a photo of a dog .", "Ein Hund, zwei Hunde"]
+WIDE = pa.array(TEXTS, pa.large_string())
+
+
+def match() -> None:
+    """Building a list's tables, and matching with them."""
+    from pipeline.match.engine import build_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        build_file(pa.array(["dog", "a photo"]), "metaclip1", "fast", Path(folder) / "tables")
+
+
+def ids_and_texts() -> None:
+    """Ids of pairs and normalised texts, their signatures, candidates and similarities."""
+    from pipeline.buckets.hashing import hashes, pair_ids
+    from pipeline.components.stars import stars
+    from pipeline.dedupe.bands import bucket_pairs
+    from pipeline.dedupe.jaccard import jaccards
+    from pipeline.dedupe.normal import normal_texts
+    from pipeline.dedupe.signatures import signatures
+
+    pair_ids(pa.array(TEXTS), pa.array(TEXTS))
+    hashes(WIDE)
+    normal, _ = normal_texts(pa.array(TEXTS))
+    signatures(normal, 128, 5)
+    jaccards(normal, normal, 5)
+    ids = np.arange(2)
+    bucket_pairs(np.zeros(2, np.int64), ids)
+    stars(ids, ids[::-1])
+
+
+def counts() -> None:
+    """Counts of entries, and what is drawn by them."""
+    from pipeline.balance.counts import EntryCounter
+    from pipeline.balance.thresholds import keep_probability
+
+    EntryCounter({"en": 1}).add(pa.array(["en"]), pa.array([[0]], pa.list_(pa.int32())))
+    keep_probability(np.ones(1), np.zeros(1, np.int64), np.array([0, 1]))
+
+
+def compile_kernels() -> None:
+    """Compiles all, the parts at the same time where there are cores for it."""
+    parts = (match, ids_and_texts, counts)
+    with ProcessPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+        for done in [pool.submit(part) for part in parts]:
+            done.result()
+
+
+if __name__ == "__main__":
+    compile_kernels()

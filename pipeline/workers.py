@@ -1,0 +1,19 @@
+"""Where the Python workers of an embedded session are forked: pyspark's daemon, with what tasks need imported before.
+
+A worker then shares these modules with the others and starts with them, and does not import each for itself. Run by
+Spark (``spark.python.daemon.module``) as ``python -m pipeline.workers pyspark.worker``.
+"""
+
+import datasketch  # noqa: F401
+import pandas  # noqa: F401, Arrow imports it for any array that is made of Python values.
+import pyarrow.parquet  # noqa: F401
+import pyspark.worker  # noqa: F401
+from pyspark.daemon import manager
+
+import pipeline.balance.stage
+import pipeline.dedupe.stage
+import pipeline.ingest.stage
+import pipeline.match.stage  # noqa: F401
+
+if __name__ == "__main__":
+    manager()
