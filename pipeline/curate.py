@@ -16,7 +16,7 @@ from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.run import Request, Run
-from pipeline.session import open_session
+from pipeline.session import open_session, start_session
 from pipeline.stage import Stage
 from pipeline.stages import stages_of
 
@@ -42,6 +42,8 @@ def curate(
     )
     check_output(place, recipe, force)
     wanted = stages_of(recipe, stages)
+    if force or any(load_finished(place, stage) is None for stage in wanted):
+        start_session()  # The JVM starts while everything is looked at.
     found = {stage.name: stage.check(request) for stage in wanted}
     fit = Fit(recipe, wanted)
     finished = finished_before(request, wanted, fit)
