@@ -1,7 +1,7 @@
 """The class-data archive: Spark's Java classes as the JVM holds them in memory, so that a later start maps them.
 
 Without one an embedded session reads and checks fifteen thousand classes at each start. The archive is a file of some
-160 MB in this environment, beside the wrapper of its Java, and is named by all that it depends on. It is made after
+190 MB in this environment, beside the wrapper of its Java, and is named by all that it depends on. It is made after
 the first run by a process of its own (``python -m pipeline.class_data``) that nobody waits for: it opens a session as
 the stages do, runs small jobs, and lets the JVM write what it has loaded to a temporary file, which takes its place
 when the JVM has ended well. Where that fails, an empty file says so, and nothing is tried again. A JVM that finds an
@@ -59,15 +59,24 @@ def use(archive: Path | None) -> list[str]:
 
 
 def _is_made(archive: Path) -> bool:
+    """Whether an archive is there in full: one that is cut short, by a crash or a copy, kills the JVM that maps it."""
     try:
-        return archive.stat().st_size > 0
-    except OSError:
+        return 0 < archive.stat().st_size == int(_size_file(archive).read_text())
+    except (OSError, ValueError):
         return False
+
+
+def _is_settled(archive: Path) -> bool:
+    return _is_made(archive) or (archive.exists() and archive.stat().st_size == 0)
+
+
+def _size_file(archive: Path) -> Path:
+    return archive.with_suffix(".size")
 
 
 def make_later(archive: Path) -> None:
     """Starts the process that makes an archive, apart from this one and with no output."""
-    if archive.exists() or not os.access(archive.parent, os.W_OK):
+    if _is_settled(archive) or not os.access(archive.parent, os.W_OK):
         return
     with contextlib.suppress(OSError):
         subprocess.Popen(
@@ -85,7 +94,7 @@ def make(archive: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-        if archive.exists():
+        if _is_settled(archive):
             return False
         for left in archive.parent.glob("*.tmp"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
@@ -97,12 +106,19 @@ def make(archive: Path) -> bool:
                 *([f"-XX:SharedArchiveFile={base}"] if base else []),
                 f"-XX:ArchiveClassesAtExit={made}",
             ]
-            if not record_classes(options) or not _is_made(made):
+            try:
+                well = record_classes(options) and made.exists()
+            except Exception:  # Nobody waits for a word of it, and Spark has many.
+                well = False
+            if not well:
                 made.unlink(missing_ok=True)
                 made.touch()
+            _to_disk(made)
+            _size_file(archive).write_text(str(made.stat().st_size))
             former = sorted(archive.parent.glob("spark-*.jsa"), key=lambda file: file.stat().st_mtime)
             for file in former[:-KEPT]:
                 file.unlink(missing_ok=True)
+                _size_file(file).unlink(missing_ok=True)
             os.replace(made, archive)
     return True
 
@@ -115,9 +131,16 @@ def _base(home: Path, folder: Path) -> Path | None:
     if not base.exists():
         command = [str(home / "bin" / "java"), *OPTIONS, "-Xshare:dump", f"-XX:SharedArchiveFile={made}"]
         subprocess.run(command, capture_output=True, check=False)
-        if _is_made(made):
+        if made.exists():
+            _to_disk(made)
             os.replace(made, base)
     return base if base.exists() else None
+
+
+def _to_disk(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def _open_embedded(master: str | None, options: list[str] | None = None) -> Spar
 def _embedded(master: str | None, options: list[str]) -> SparkConf:
     _set_environment()
     conf = SparkConf().setMaster(master or "local[*]").setAppName(NAME).setAll((DEFAULTS | _local()).items())
+    conf.set("spark.python.daemon.module", "pipeline.workers")  # A submitted one may have the package from --py-files.
     options = [f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}", *options]
     return conf.set("spark.driver.extraJavaOptions", " ".join(_quoted(option) for option in options))
 
@@ -181,7 +182,6 @@ def _local() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
-        "spark.python.daemon.module": "pipeline.workers",
         "spark.driver.memory": f"{max(1, _memory_gib() // 2)}g",
         "spark.driver.maxResultSize": "0",
         "spark.sql.shuffle.partitions": str(min(200, max(8, 4 * cores))),

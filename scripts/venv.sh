@@ -43,9 +43,12 @@ explain() {
   fi
 }
 
+pip_install() {
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -c constraints.txt "$@" >>"$log" 2>&1
+}
+
 install() {
-  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -c constraints.txt "$@" >>"$log" 2>&1 ||
-    explain "pip could not install $*"
+  pip_install "$@" || explain "pip could not install $*"
 }
 
 if [ -x "$venv/bin/python" ] && ! "$venv/bin/python" -c "$fits" 2>/dev/null; then
@@ -70,6 +73,10 @@ for extra in $(echo "$extras" | tr , ' '); do
   if ! grep -qxF "$extra $sum" "$venv/installed" 2>/dev/null; then
     echo "Installing packages" >&2
     : >"$log" || fail "$venv cannot be written: make the folder writable"
+    # What the kernels need comes first: they are compiled while pip is busy with the rest. pip says then what is wrong.
+    if pip_install datasketch fsspec numba numpy pyahocorasick pyarrow pydantic pyyaml zstandard; then
+      "$venv/bin/python" -m pipeline.kernels >/dev/null 2>&1 &
+    fi
     install -e ".[$extras]"
     for done in $(echo "$extras" | tr , ' '); do echo "$done $sum"; done >>"$venv/installed"
     break

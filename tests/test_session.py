@@ -1,0 +1,91 @@
+"""How a session starts: in the background, with nothing left behind, and with what the user gave."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session()\n"
+
+
+def run(code, tmp_path, **environment):
+    """Runs code in a process whose temporary files go to a folder of their own."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "TMPDIR": str(temporary), **environment},
+    )  # fmt: skip
+
+
+def test_a_session_that_was_started_early_is_the_one_that_is_opened(tmp_path):
+    code = EARLY + (
+        'session = open_session("local[1]")\n'
+        "print(session.sparkContext.master, open_session() is not None)\n"
+        'print(session.range(0, 4, 1, 2).mapInArrow(lambda batches: batches, "id bigint").toArrow().num_rows)\n'
+    )
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "local[1] True\n4\n", "")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2, 0.5, 1, 2, 5])
+def test_an_error_while_it_starts_ends_at_once_and_leaves_no_jvm(tmp_path, seconds):
+    """The JVM inherits stdout and stderr, so that ``run`` returns when it, too, is gone."""
+    done = run(f"{EARLY}import time; time.sleep({seconds})\nfail('wrong', 2)\n", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: wrong\n")
+    assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
+
+
+def test_workers_are_forked_with_what_tasks_need(tmp_path):
+    code = EARLY + (
+        "import sys\n"
+        "def there(batches):\n"
+        "    import sys\n"
+        "    wanted = ('numba', 'pandas', 'pipeline.match.fast', 'pipeline.session')\n"
+        "    before = [name in sys.modules for name in wanted]\n"
+        "    import pyarrow as pa\n"
+        "    list(batches)\n"
+        "    yield pa.record_batch({'there': pa.array([str(before)])})\n"
+        "session = open_session('local[1]')\n"
+        "print(session.range(0, 1, 1, 1).mapInArrow(there, 'there string').toArrow()['there'].to_pylist())\n"
+    )
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['[True, True, True, False]']\n", "")
+
+
+def test_what_goes_wrong_is_raised_where_the_session_is_opened(tmp_path):
+    code = (
+        "from pipeline import errors, java, session\n"
+        "java.machine_java_home = java.bundled_java_home = lambda: None\n"
+        "session.start_session()\n"
+        "try:\n    session.open_session()\nexcept errors.UsageError as error:\n    print(error)\n"
+    )
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("no Java 17 or newer found")
+
+
+def test_options_given_to_spark_submit_stand(tmp_path):
+    job = tmp_path / "job.py"
+    job.write_text(
+        "from pipeline.session import open_session, start_session\nstart_session()\nsession = open_session()\n"
+        "given = session.sparkContext.getConf().get\n"
+        "print(given('spark.driver.extraJavaOptions'))\n"
+        "print(given('spark.driver.memory'), given('spark.app.name'), given('spark.python.daemon.module'))\n"
+        "print(given('spark.ui.enabled'), session.range(0, 4, 1, 2).mapInArrow(lambda b: b, 'id bigint').count())\n"
+    )
+    command = [sys.executable, "-m", "pyspark.find_spark_home"]
+    home = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    given = ["--driver-java-options", "-Dmine=1", "--driver-memory", "700m", "--name", "mine", "--master", "local[1]"]
+    done = subprocess.run(
+        [f"{home}/bin/spark-submit", *given, str(job)], cwd=PROJECT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(PROJECT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    options, *rest = done.stdout.splitlines()
+    assert "-Dmine=1" in options.split()
+    assert "-XX:" not in options.replace("-XX:+IgnoreUnrecognizedVMOptions", "")  # that is Spark's
+    assert rest == ["700m mine None", "false 4"]
