@@ -5,7 +5,9 @@ does not fit the recipe, its files and the stages before it. A stage that ran ta
 of all later ones; the recipe, its record and, at the end, the manifest change with them.
 """
 
+import threading
 import time
+from importlib import import_module
 from typing import Any
 
 from pipeline import record, storage, tables
@@ -43,7 +45,8 @@ def curate(
     check_output(place, recipe, force)
     wanted = stages_of(recipe, stages)
     if force or any(load_finished(place, stage) is None for stage in wanted):
-        start_session()  # The JVM starts while everything is looked at.
+        start_session()  # The JVM starts while everything is looked at,
+        threading.Thread(target=import_module, args=("pipeline.report.plots",), daemon=True).start()  # and this, too.
     found = {stage.name: stage.check(request) for stage in wanted}
     fit = Fit(recipe, wanted)
     finished = finished_before(request, wanted, fit)

@@ -37,12 +37,23 @@ def stage_app(stages: list[str] | None, about: str) -> typer.Typer:
         force: ForceOption = False,
         strict: StrictOption = False,
     ) -> None:
+        found, target, source = resolve(recipe, input, output, set, from_pool=stages is None or "ingest" in stages)
+        begin(target, force)
         from pipeline.curate import curate
 
-        found, target, source = resolve(recipe, input, output, set, from_pool=stages is None or "ingest" in stages)
         curate(found, target, stages, source, force, strict)
 
     return app
+
+
+def begin(output: str, force: bool) -> None:
+    """Starts the JVM where there is surely something to do, so that it starts while the rest is imported."""
+    from pipeline import storage
+
+    if force or not storage.exists(storage.join(storage.absolute(output), "manifest.json")):
+        from pipeline.session import start_session
+
+        start_session()
 
 
 def new_app() -> typer.Typer:
