@@ -16,7 +16,7 @@ from rensa import RMinHash
 
 from benchmarks.compare import rates, read_texts, report
 from pipeline.dedupe.shingles import normalise, shingles
-from pipeline.dedupe.signatures import SEED, signatures
+from pipeline.dedupe.signatures import SEED, coefficients, signatures
 from pipeline.job import new_app, run
 
 PERMUTATIONS, SHINGLE = 128, 5
@@ -49,11 +49,11 @@ def main(
             sketch.update(list(shingles(text, SHINGLE)))
             sketch.digest()
 
-    ours = signatures(every[: len(some)], PERMUTATIONS, SHINGLE).flatten().to_numpy()
+    ours = signatures(every[: len(some)], coefficients(PERMUTATIONS), SHINGLE).flatten().to_numpy()
     assert (ours == np.concatenate(by_datasketch())).all()
     measured = rates(
         {
-            "ours": (len(every), lambda: signatures(every, PERMUTATIONS, SHINGLE)),
+            "ours": (len(every), lambda: signatures(every, coefficients(PERMUTATIONS), SHINGLE)),
             "datasketch": (len(some), lambda: by_datasketch(None)),
             "datasketch, permutations shared": (len(some), by_datasketch),
             "rensa": (len(some), by_rensa),

@@ -19,7 +19,7 @@ from pipeline.components.stars import stars
 from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs
 from pipeline.dedupe.jaccard import jaccards
 from pipeline.dedupe.shingles import normalise, shingles
-from pipeline.dedupe.signatures import signatures
+from pipeline.dedupe.signatures import coefficients, signatures
 from pipeline.job import new_app, run
 from pipeline.progress import results
 
@@ -60,7 +60,7 @@ def measure(
     arrow = pa.array(normal)
     bands, rows = bands_and_rows(threshold, permutations)
     scopes = np.zeros(len(normal), np.int64)
-    hashes = band_hashes(signatures(arrow, permutations, shingle), bands, rows, scopes).ravel()
+    hashes = band_hashes(signatures(arrow, coefficients(permutations), shingle), bands, rows, scopes).ravel()
     ids = np.repeat(np.arange(len(normal)), bands)
     order = np.lexsort([ids, hashes])
     proposed = np.unique(np.stack(bucket_pairs(hashes[order], ids[order]), 1), axis=0)

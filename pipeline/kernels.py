@@ -32,12 +32,12 @@ def ids_and_texts() -> None:
     from pipeline.dedupe.bands import bucket_pairs
     from pipeline.dedupe.jaccard import jaccards
     from pipeline.dedupe.normal import normal_texts
-    from pipeline.dedupe.signatures import signatures
+    from pipeline.dedupe.signatures import coefficients, signatures
 
     pair_ids(pa.array(TEXTS), pa.array(TEXTS))
     hashes(WIDE)
     normal, _ = normal_texts(pa.array(TEXTS))
-    signatures(normal, 128, 5)
+    signatures(normal, coefficients(128), 5)
     jaccards(normal, normal, 5)
     ids = np.arange(2)
     bucket_pairs(np.zeros(2, np.int64), ids)

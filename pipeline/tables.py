@@ -84,7 +84,7 @@ THRESHOLDS = pa.schema(
 
 STAGING = ".staging"
 # Files of so many bytes together are described without tasks.
-READ_HERE = 64 << 20
+READ_HERE = 512 << 20
 DESCRIBED = pa.schema({"path": pa.string(), "rows": pa.int64(), "sha256": pa.string(), "bytes": pa.int64()})
 _KEPT = "dropped=__HIVE_DEFAULT_PARTITION__"
 

@@ -4,7 +4,6 @@ A worker then shares these modules with the others and starts with them, and doe
 Spark (``spark.python.daemon.module``) as ``python -m pipeline.workers pyspark.worker``.
 """
 
-import datasketch  # noqa: F401
 import pandas  # noqa: F401, Arrow imports it for any array that is made of Python values.
 import pyarrow.parquet  # noqa: F401
 import pyspark.worker  # noqa: F401

@@ -19,26 +19,29 @@ LARGEST = np.uint32(0xFFFFFFFF)
 
 
 @lru_cache(maxsize=8)
-def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
+def coefficients(permutations: int) -> tuple[np.ndarray, np.ndarray]:
+    """The factors and terms, uint32, of so many permutations: datasketch's."""
     from datasketch import MinHash  # which imports SciPy
 
-    a, b = MinHash(num_perm=count, seed=SEED).permutations
+    a, b = MinHash(num_perm=permutations, seed=SEED).permutations
     return a.astype(np.uint32), b.astype(np.uint32)
 
 
 def signatures(
-    normal: pa.Array, permutations: int, shingle: int, shingle_by: str = "characters"
+    normal: pa.Array, permutations: tuple[np.ndarray, np.ndarray], shingle: int, shingle_by: str = "characters"
 ) -> pa.FixedSizeListArray:
-    """The signatures of normalised texts, fixed-size lists of ``permutations`` uint32, bit for bit datasketch's.
+    """The signatures of normalised texts, fixed-size lists of a uint32 a permutation, bit for bit datasketch's.
 
-    ``normal``: a string or large_string array as ``normalise`` makes it; a null counts as an empty text. ``shingle``:
-    characters (or words, where ``shingle_by`` says so) of a shingle.
+    ``normal``: a string or large_string array as ``normalise`` makes it; a null counts as an empty text.
+    ``permutations``: their ``coefficients``. ``shingle``: characters (or words, where ``shingle_by`` says so) of a
+    shingle.
     """
     data, offsets = text_buffers(normal)
-    result = np.empty((len(normal), permutations), np.uint32)
+    count = len(permutations[0])
+    result = np.empty((len(normal), count), np.uint32)
     by_words = shingle_by == "words"
-    sign_rows(data, offsets, shingle, by_words, *_permutations(permutations), *scratch_for(offsets), result)
-    return pa.FixedSizeListArray.from_arrays(pa.array(result.ravel()), permutations)
+    sign_rows(data, offsets, shingle, by_words, *permutations, *scratch_for(offsets), result)
+    return pa.FixedSizeListArray.from_arrays(pa.array(result.ravel()), count)
 
 
 @compiled

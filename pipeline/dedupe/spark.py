@@ -33,7 +33,7 @@ from pipeline.dedupe.candidates import (
 )
 from pipeline.dedupe.jaccard import jaccards
 from pipeline.dedupe.normal import normal_texts
-from pipeline.dedupe.signatures import signatures
+from pipeline.dedupe.signatures import coefficients, signatures
 from pipeline.recipe import Dedupe
 from pipeline.tables import CLUSTERS, arrow_schema
 
@@ -62,7 +62,7 @@ def near_edges(spark: SparkSession, matched: Files, rows: int, options: Dedupe, 
 def hasher(options: Dedupe, tasks: int, spool: str) -> Callable:
     """What sends the bands and digests of a file's texts to the tasks of their hashes; of equal texts the first's."""
     bands, rows_a_band = bands_and_rows(options.threshold, options.permutations)
-    by_image = options.scope == "image"
+    permutations, by_image = coefficients(options.permutations), options.scope == "image"
 
     def hash_file(item: tuple[int, str]) -> Batches:
         there = new_spool(spool)
@@ -81,7 +81,7 @@ def hasher(options: Dedupe, tasks: int, spool: str) -> Callable:
             for start in range(0, len(heads), SIGNED_ROWS):
                 part = heads[start : start + SIGNED_ROWS]
                 texts = normal.take(pa.array(part))
-                signed = signatures(texts, options.permutations, options.shingle, options.shingle_by)
+                signed = signatures(texts, permutations, options.shingle, options.shingle_by)
                 found = band_hashes(signed, bands, rows_a_band, scopes[part]).ravel()
                 yield from of_bands.add(hash_rows(found, np.repeat(ids[part], bands), np.repeat(low[part], bands)))
         yield from of_bands.rest()

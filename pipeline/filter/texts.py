@@ -6,7 +6,7 @@ import pyarrow as pa
 from pipeline.dedupe.bands import band_hashes, bands_and_rows
 from pipeline.dedupe.jaccard import jaccards
 from pipeline.dedupe.shingles import long_enough, normalise
-from pipeline.dedupe.signatures import signatures
+from pipeline.dedupe.signatures import coefficients, signatures
 from pipeline.recipe import Dedupe
 
 
@@ -51,5 +51,5 @@ class KnownTexts:
     def _bands(self, normal: pa.Array) -> np.ndarray:
         options = self.options
         bands, rows = bands_and_rows(options.threshold, options.permutations)
-        signed = signatures(normal, options.permutations, options.shingle, options.shingle_by)
+        signed = signatures(normal, coefficients(options.permutations), options.shingle, options.shingle_by)
         return band_hashes(signed, bands, rows, np.zeros(len(normal), np.int64))

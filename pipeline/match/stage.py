@@ -1,22 +1,19 @@
 """The stage ``match``: ``pairs`` to ``matched``, with the entry lists that its ids are of."""
 
-import tempfile
-import uuid
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import storage, tables
+from pipeline import record, storage, tables
 from pipeline.balance.counts import ListCounts
 from pipeline.buckets.files import Files
 from pipeline.entries.lists import EntryList, list_digests, load_lists
-from pipeline.match.engine import build_file
+from pipeline.match.matchers import Matchers
 from pipeline.match.spark import KEPT, NO_LIST, NO_MATCH, write_matched
 from pipeline.recipe import Recipe
-from pipeline.run import COUNTS, LISTS, Outcome, Run
+from pipeline.run import COUNTS, LISTS, Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -27,29 +24,22 @@ def run(run: Run) -> Outcome:
     """Writes ``matched``. The notes say how large the lists are, what was left out of their files, and which languages
     have none.
     """
-    recipe = run.recipe
-    with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
-        files = {}
-        for name, entry_list in run.found.items():
-            # The session keeps files by name for as long as it lives, and a saved automaton differs every time.
-            file = Path(folder) / f"{name}-{uuid.uuid4().hex}.{recipe.match.engine}"
-            build_file(entry_list.entries, recipe.match.form, recipe.match.engine, file)
-            run.session.sparkContext.addFile(file.as_uri())
-            files[name] = file.name
-        one_list = recipe.language.identify == "none"
-        sizes = {name: len(found.entries) for name, found in run.found.items()}
-        source, folder = Files.of(run.folder("pairs")), tables.new_folder(run.output, "matched")
-        schema = tables.with_columns(source.schema(), **tables.MATCH)
-        found = write_matched(
-            run.session, source, folder, schema, sizes, files, recipe.match.engine, recipe.seed, one_list
-        )
+    recipe, lists = run.recipe, run.found.lists
+    files = {name: file.name for name, file in run.found.files().items()}
+    for file in run.found.files().values():
+        run.session.sparkContext.addFile(file.as_uri())
+    one_list = recipe.language.identify == "none"
+    sizes = {name: len(found.entries) for name, found in lists.items()}
+    source, folder = Files.of(run.folder("pairs")), tables.new_folder(run.output, "matched")
+    schema = tables.with_columns(source.schema(), **tables.MATCH)
+    found = write_matched(run.session, source, folder, schema, sizes, files, recipe.match.engine, recipe.seed, one_list)
     _write_lists(run)
     tables.write_arrow(ListCounts.of_totals(sizes, found).as_table(), run.output, f"matched/{COUNTS}")
     without_list = {language: rows for (reason, language), rows in found.lines.most_common() if reason == NO_LIST}
     notes = {
         "entries": {
             name: {"entries": len(found.entries), "blank": found.blank, "repeated": found.repeated}
-            for name, found in run.found.items()
+            for name, found in lists.items()
         }
     }
     if without_list:
@@ -64,7 +54,7 @@ def run(run: Run) -> Outcome:
 def _write_lists(run: Run) -> None:
     folder = storage.join(tables.staging(run.output, "matched"), LISTS)
     storage.make_folder(folder)
-    for name, found in run.found.items():
+    for name, found in run.found.lists.items():
         sink = pa.BufferOutputStream()
         pq.write_table(_as_table(found), sink, compression="zstd")
         storage.write_bytes(storage.join(folder, f"{name}.parquet"), sink.getvalue().to_pybytes())
@@ -73,6 +63,15 @@ def _write_lists(run: Run) -> None:
 def _as_table(found: EntryList) -> pa.Table:
     ids = pa.array(np.arange(len(found.entries), dtype=np.int32))
     return pa.table({"entry_id": ids, "entry": found.entries})
+
+
+def _check(request: Request) -> Matchers:
+    """Loads the lists. Where nothing is matched yet their matchers are built while the JVM starts."""
+    recipe = request.recipe
+    found = Matchers(load_lists(recipe), recipe.match.form, recipe.match.engine)
+    if request.force or record.load(request.output, STAGE.name) is None:
+        found.start()
+    return found
 
 
 def _depends(recipe: Recipe) -> dict[str, Any]:
@@ -91,5 +90,5 @@ STAGE = Stage(
     reads=("ingest",),
     run=run,
     depends=_depends,
-    check=lambda request: load_lists(request.recipe),
+    check=_check,
 )

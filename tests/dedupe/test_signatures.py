@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedupe.shingles import normalise, shingles
-from pipeline.dedupe.signatures import SEED, signatures
+from pipeline.dedupe.signatures import SEED, coefficients, signatures
 
 
 @settings(max_examples=60, deadline=None)
@@ -19,7 +19,7 @@ from pipeline.dedupe.signatures import SEED, signatures
     kind=st.sampled_from([pa.string(), pa.large_string()]),
 )
 def test_signatures_are_datasketchs(texts, permutations, size, shingle_by, kind):
-    found = signatures(pa.array(["before", *texts], kind)[1:], permutations, size, shingle_by)
+    found = signatures(pa.array(["before", *texts], kind)[1:], coefficients(permutations), size, shingle_by)
     assert found.type == pa.list_(pa.uint32(), permutations)
     for row, text in zip(found.to_pylist(), texts, strict=True):
         reference = MinHash(permutations, seed=SEED, hashfunc=xxhash.xxh32_intdigest, scheme="affine32")
