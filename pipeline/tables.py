@@ -3,9 +3,10 @@
 Every table is a folder of Parquet files. A stage writes to ``.staging/`` of the output folder and moves the finished
 table into its place, so that a table is there complete or not at all.
 
-Rows are accounted for by what tasks write: a stage's DataFrame holds kept and dropped rows, told apart by the column
-``dropped`` (null, or the reason). ``write_accounted`` writes both, partitioned by that column, counts the committed
-rows and moves the kept ones into place. An accumulator would count a retried task twice; a row cannot.
+Rows are accounted for by what tasks write. Most stages count as their rows pass (``pipeline.buckets.totals``). The
+filter's DataFrame holds kept and dropped rows, told apart by the column ``dropped`` (null, or the reason):
+``write_accounted`` writes both, partitioned by that column, counts the committed rows and moves the kept ones into
+place. An accumulator would count a retried task twice; a row cannot.
 """
 
 from collections.abc import Iterator
@@ -169,8 +170,7 @@ def keep_only_reasons(rows: DataFrame, also: tuple[str, ...] = ()) -> DataFrame:
 def write_accounted(rows: DataFrame, output: str, name: str) -> dict[str | None, int]:
     """Writes the kept rows of a DataFrame with a ``dropped`` column to staging and returns rows by reason.
 
-    The reason None is for kept rows. ``commit`` then moves the table into its place. A dropped row of ``ingest``
-    stands for as many input rows as its ``copies`` says.
+    The reason None is for kept rows. ``commit`` then moves the table into its place.
     """
     target, everything = staging(output, name), staging(output, f"{name}-accounted")
     rows.write.mode("overwrite").partitionBy("dropped").parquet(storage.spark_url(everything))

@@ -23,7 +23,7 @@ class Totals:
 
     def count(self, indices: np.ndarray, values: np.ndarray) -> None:
         """Adds to the sums; in one call an index occurs once. Integers stay integers."""
-        self._parts.append((indices, values))
+        self._parts.append((indices.astype(np.int64, copy=False), values))
         self._held += len(indices)
         if len(self._parts) > 1 and self._held > 4 * RANGE:
             self._parts = [self.together()]

@@ -89,3 +89,11 @@ def test_parts_are_put_together_where_they_are_many():
         task.count(np.array([i % 5, 50]), np.array([1, 2]))
     assert len(task._parts) < 20
     assert task.numbers(SIZE).tolist() == [200] * 5 + [0] * 45 + [2000] + [0] * 9
+
+
+def test_indices_may_be_of_any_integer():
+    """Ids of entries are int32, as the tables have them."""
+    found = Totals()
+    found.count(np.array([5, 2], np.int32), np.array([1, 7]))
+    assert [column.tolist() for column in found.together()] == [[2, 5], [7, 1]]
+    assert found.numbers(6).tolist() == [0, 0, 7, 0, 0, 1]
