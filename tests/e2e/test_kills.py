@@ -25,7 +25,6 @@ dedupe: {scope: none}
 balance: {t: 3}
 filter: {min_words: 2}
 """
-FOLDERS = ("pairs", "matched", "clusters", "entry_counts", "thresholds", "curated", "filtered", "image_hashes")
 
 
 class Killed(BaseException):
