@@ -1,0 +1,43 @@
+"""What readers of crawl files find, before any rule: a row for each image and text that a page names together.
+
+``Links`` collects rows in columns; ``batch`` gives them as Arrow, so that the rules (``pairs.py``) work on columns.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+# As the page has them. `base`: what `src` is resolved against; the page's URL where the page names no base, and where it
+# names one that is relative, that resolved against the page's URL. `opted_out`: the reason that holds for the page.
+LINKS = pa.schema(
+    {
+        "src": pa.string(),
+        "text": pa.string(),
+        "text_source": pa.string(),
+        "page_url": pa.string(),
+        "base": pa.string(),
+        "page_language": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "opted_out": pa.string(),
+    }
+)
+
+
+class Links:
+    """Rows on their way: ``append`` takes the values of ``LINKS`` in order."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.append = self.rows.append
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self) -> pa.RecordBatch:
+        """The rows so far, which are gone from here then."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(LINKS)
+        self.rows.clear()
+        return pa.RecordBatch.from_arrays(
+            [pa.array(column, field.type) for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
+        )
