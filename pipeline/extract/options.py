@@ -6,6 +6,9 @@ from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from pipeline.recipe_file import Section
 
+# The values of ``input.format`` for crawls, and the folder of the output with the pairs of their pages.
+KINDS = ("wat", "warc")
+EXTRACTED = "extracted"
 TextSource = Literal["alt", "title", "data-image-title", "figcaption", "og"]
 
 

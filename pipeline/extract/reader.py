@@ -1,0 +1,61 @@
+"""``python -m pipeline.extract.reader FILE``: reads one crawl file in a process of its own, for ``watch.py``.
+
+What is to be read comes as a pickle on stdin. Rows go to stdout as an Arrow stream, each batch with what was counted on
+the way and where reading goes on, as JSON. A record that takes too long ends the process with the signal SIGALRM, which
+also works where a parser never comes back; the offset of the record that is being parsed is in FILE, eight bytes.
+"""
+
+import io
+import mmap
+import os
+import pickle
+import signal
+import sys
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.extract.file import extract_file
+from pipeline.extract.options import Extract
+from pipeline.extract.pairs import KEPT
+
+NOTHING = -1  # No record is being parsed.
+BUFFER = 8 << 20  # A store is asked for so much at a time.
+
+
+@dataclass(frozen=True)
+class Request:
+    """A file of a kind (``wat`` or ``warc``), the offset to begin at, and those of records to pass by."""
+
+    path: str
+    kind: str
+    options: Extract
+    start: int
+    skip: frozenset[int]
+
+
+def read(request: Request, position_file: str, out: BinaryIO) -> None:
+    """Writes the Arrow stream of a file. ``position_file``: the file of eight bytes."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    with open(position_file, "r+b") as file:
+        position = memoryview(mmap.mmap(file.fileno(), 8)).cast("q")
+
+    def at(offset: int | None) -> None:
+        position[0] = NOTHING if offset is None else offset
+        signal.setitimer(signal.ITIMER_REAL, 0 if offset is None else request.options.most_seconds)
+
+    filesystem, inner = storage.open_filesystem(request.path)
+    with filesystem.open_input_file(inner) as file, pa.ipc.new_stream(out, KEPT) as writer:
+        stream = io.BufferedReader(file, BUFFER)
+        found = extract_file(stream, request.kind, request.options, request.start, request.skip, at)
+        for rows, counted, offset in found:
+            writer.write_batch(rows, custom_metadata={"found": counted.told(), "offset": str(offset)})
+
+
+if __name__ == "__main__":
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # What a library prints is none of the stream.
+    read(pickle.load(sys.stdin.buffer), sys.argv[1], out)
+    out.close()
