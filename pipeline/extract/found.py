@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 class Found:
     """Counts of records and of links, and why reading ended early.
 
-    ``pages``: records of pages by what became of them, ``read`` for those that were read; all other ``records`` are of no
-    page. ``links``: an image and a text, or an image without one; each is a pair or in ``dropped`` by reason.
+    ``pages``: records of pages by what became of them, ``read`` for those that were read; all other ``records`` are of
+    no page. ``links``: an image and a text, or an image without one; each is a pair or in ``dropped`` by reason.
     ``relative``: pairs whose URL was relative. ``damage``: what stopped the reading of the file, None at its end.
     """
 

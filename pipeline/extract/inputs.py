@@ -1,4 +1,4 @@
-"""The crawl files of an input: by path, folder or pattern, or from the lists of paths that crawls are published with."""
+"""The crawl files of an input: by path, folder or pattern, or from lists of paths as crawls are published with."""
 
 import hashlib
 import json

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-# As the page has them. `base`: what `src` is resolved against; the page's URL where the page names no base, and where it
-# names one that is relative, that resolved against the page's URL. `opted_out`: the reason that holds for the page.
+# As the page has them. `base`: what `src` is resolved against; the page's URL where the page names no base, and where
+# it names one that is relative, that resolved against the page's URL. `opted_out`: the reason that holds for the page.
 LINKS = pa.schema(
     {
         "src": pa.string(),

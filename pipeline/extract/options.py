@@ -19,7 +19,9 @@ class Extract(Section):
     """
 
     prefix: StrictStr | None = None
-    text_sources: Annotated[list[TextSource], Field(min_length=1)] = ["alt", "title", "data-image-title"]
+    text_sources: Annotated[list[TextSource], Field(min_length=1)] = Field(
+        default_factory=lambda: ["alt", "title", "data-image-title"]
+    )
     opt_outs: StrictBool = True
     most_page_bytes: Annotated[StrictInt, Field(ge=1)] = 20_000_000
     most_seconds: Annotated[float, Field(gt=0)] = 10.0

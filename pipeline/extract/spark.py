@@ -15,7 +15,7 @@ LOOKED_AT = 1000
 def extract_files(
     spark: SparkSession, files: dict[str, CrawlFile], done: set[str], kind: str, options: Extract, folder: str
 ) -> pa.Table:
-    """Reads the files that are not done, and returns ``CRAWL_FILES`` of all. ``files``: by the names of their tables."""
+    """Reads the files that are not done; returns ``CRAWL_FILES`` of all. ``files``: by the names of their tables."""
     names = sorted(files)
     old = [name for name in names if name in done]
     items = [[name] for name in names if name not in done]

@@ -50,19 +50,19 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
     found, repeats, held, size = Found(), Repeats(), [], 0
     hidden = storage.join(folder, f".{name}-{attempt}")
     filesystem, inner = storage.open_filesystem(hidden)
-    with filesystem.open_output_stream(inner) as out:
-        with pq.ParquetWriter(out, KEPT, compression="zstd", use_dictionary=CODED, write_statistics=False) as writer:
-            for rows, counted in extract_watched(file.path, kind, options):
-                fresh = repeats.fresh(rows, counted)
-                found.add(counted)
-                held.append(fresh)
-                size += len(fresh)
-                if size >= GROUP_ROWS:
-                    writer.write_table(pa.Table.from_batches(held))
-                    held, size = [], 0
-            if held:
+    parquet = {"compression": "zstd", "use_dictionary": CODED, "write_statistics": False}
+    with filesystem.open_output_stream(inner) as out, pq.ParquetWriter(out, KEPT, **parquet) as writer:
+        for rows, counted in extract_watched(file.path, kind, options):
+            fresh = repeats.fresh(rows, counted)
+            found.add(counted)
+            held.append(fresh)
+            size += len(fresh)
+            if size >= GROUP_ROWS:
                 writer.write_table(pa.Table.from_batches(held))
-            writer.add_key_value_metadata({FOUND: found.told()})
+                held, size = [], 0
+        if held:
+            writer.write_table(pa.Table.from_batches(held))
+        writer.add_key_value_metadata({FOUND: found.told()})
     storage.replace(hidden, storage.join(folder, name))
     return found
 

@@ -59,7 +59,7 @@ class _Reading:
     """A process of ``pipeline.extract.reader``."""
 
     def __init__(self, request: Request):
-        self.errors, self.position = tempfile.TemporaryFile(), tempfile.NamedTemporaryFile()
+        self.errors, self.position = tempfile.TemporaryFile(), tempfile.NamedTemporaryFile()  # noqa: SIM115, closed below
         self.position.write(NOTHING.to_bytes(8, sys.byteorder, signed=True))
         self.position.flush()
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
