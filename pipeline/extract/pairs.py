@@ -1,0 +1,95 @@
+"""The rules that make pairs of links: absolute URLs, texts in one form, what is dropped by which reason.
+
+A row of links is dropped by the first reason that holds: its page opted out, its URL, its size, its text. All work on
+columns (``links.LINKS`` to ``KEPT``).
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.buckets.hashing import pair_ids
+from pipeline.extract.found import Found
+from pipeline.extract.links import LINKS
+from pipeline.extract.urls import absolute_urls
+
+KEPT = pa.schema(
+    [
+        pa.field("url", pa.string()),
+        *(LINKS.field(name) for name in ("text", "text_source", "page_url", "page_language", "width", "height")),
+    ]
+)
+NO_TEXT, EMPTY_TEXT, TRACKING_PIXEL, REPEATED = "no_text", "empty_text", "tracking_pixel", "repeated"
+# Separators and control characters of any script: they part words, so one space takes the place of each run.
+SPACES = r"[\p{Z}\p{Cc}]+"
+_ODD_SPACES = r"[\p{Zl}\p{Zp}\p{Cc}]|[\x{00a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]|  |^ | $"
+
+
+def kept_pairs(links: pa.RecordBatch, found: Found) -> pa.RecordBatch:
+    """The pairs of links (``KEPT``); counts the links, the pairs, those of relative URLs, what is dropped by reason."""
+    urls, why, relative = absolute_urls(links.column("src"), links.column("base"))
+    texts = one_spaced(links.column("text"))
+    pixel = pc.and_(_at_most_one(links.column("width")), _at_most_one(links.column("height")))
+    reasons = pc.coalesce(
+        links.column("opted_out"),
+        why,
+        pc.if_else(pixel, pa.scalar(TRACKING_PIXEL), None),
+        pc.if_else(pc.is_null(texts), NO_TEXT, pc.if_else(pc.equal(texts, ""), EMPTY_TEXT, None)),
+    )
+    kept = pc.is_null(reasons)
+    columns = {"url": urls, "text": texts}
+    rows = pa.RecordBatch.from_arrays(
+        [columns.get(name, links.column(name) if name != "url" else None) for name in KEPT.names], schema=KEPT
+    ).filter(kept)
+    found.links += links.num_rows
+    found.pairs += rows.num_rows
+    found.relative += pc.sum(pc.and_(relative, kept)).as_py() or 0
+    for line in pc.value_counts(reasons.drop_null()).to_pylist():
+        found.dropped[line["values"]] += line["counts"]
+    return rows
+
+
+def one_spaced(texts: pa.Array) -> pa.Array:
+    """Texts with single spaces between words and none around."""
+    odd = pc.fill_null(pc.match_substring_regex(texts, _ODD_SPACES), False)
+    if not pc.any(odd).as_py():
+        return texts
+    mended = pc.replace_substring_regex(texts.filter(odd), SPACES, " ")
+    return pc.replace_with_mask(texts, odd, pc.utf8_trim(mended, " "))
+
+
+def _at_most_one(side: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.less_equal(side, 1), False)
+
+
+class Repeats:
+    """The pairs of one file so far, by a hash of 64 bits of (URL, text): 8 bytes a pair, sorted in runs.
+
+    Of two pairs of one hash (one in 2^64 / pairs) the later is dropped as if it were the same.
+    """
+
+    def __init__(self) -> None:
+        self.runs: list[np.ndarray] = []
+
+    def fresh(self, rows: pa.RecordBatch, found: Found) -> pa.RecordBatch:
+        """The rows that were not there before; the others are counted, and are no pairs of ``found`` any more."""
+        ids = pair_ids(rows.column("url"), rows.column("text"))
+        distinct, first = np.unique(ids, return_index=True)
+        new = np.ones(len(distinct), bool)
+        for run in self.runs:
+            at = np.minimum(np.searchsorted(run, distinct), len(run) - 1)
+            new &= run[at] != distinct
+        self._add(distinct[new])
+        fresh = rows.take(pa.array(np.sort(first[new])))
+        gone = rows.num_rows - fresh.num_rows
+        if gone:
+            found.pairs -= gone
+            found.dropped[REPEATED] += gone
+        return fresh
+
+    def _add(self, ids: np.ndarray) -> None:
+        """Adds sorted ids; runs of like size become one, so that there are few."""
+        while self.runs and len(self.runs[-1]) <= 2 * len(ids):
+            ids = np.sort(np.concatenate([self.runs.pop(), ids]))
+        if len(ids):
+            self.runs.append(ids)
