@@ -11,10 +11,10 @@ from pipeline.extract.links import Links
 from pipeline.extract.options import Extract
 from pipeline.extract.pairs import kept_pairs
 from pipeline.extract.records import Records
+from pipeline.extract.warc import TOO_LARGE, read_response
 from pipeline.extract.wat import NO_PAGE, page_url, read_metadata
 
 Part = tuple[pa.RecordBatch, Found, int]
-TOO_LARGE = "too_large"
 # So many links, records or bytes of records are read before their pairs are handed out.
 PART_LINKS, PART_RECORDS, PART_BYTES = 1 << 15, 1 << 14, 64 << 20
 
@@ -23,12 +23,12 @@ def extract_file(
     stream: BinaryIO, kind: str, options: Extract, start: int = 0, skip: frozenset[int] = frozenset(),
     at: Callable[[int | None], None] = lambda record: None,
 ) -> Iterator[Part]:  # fmt: skip
-    """The pairs (``KEPT``, with repeats) of records, what was counted over them, and the number of the record after.
+    """The pairs (``SENT``) of records, what was counted over them, and the number of the record after.
 
     ``start``: the number of the first record that is looked at; ``skip``: those that are passed by, which are not
     counted. ``at`` is told which record is being parsed, and None when it is not. The last part has the ``damage``.
     """
-    links, found, number, size = Links(), Found(), -1, 0
+    links, found, number, size, pages = Links(), Found(), -1, 0, 0
     read = {"wat": _read_wat, "warc": _read_warc}[kind]
     records = Records(stream, options.most_page_bytes)
     for number, (record, content) in enumerate(records):
@@ -39,11 +39,14 @@ def extract_file(
         at(number)
         if (page := read(record, content, links, options)) is not None:
             found.pages[page] += 1
+            pages += 1
         at(None)
         if len(links) >= PART_LINKS or found.records >= PART_RECORDS or size >= PART_BYTES:
             yield kept_pairs(links.batch(), found), found, number + 1
             found, size = Found(), 0
     found.damage = records.damage
+    if number >= start and not (pages or skip or found.damage):
+        found.damage = f"has no record of a page, as a {kind.upper()} file has"
     yield kept_pairs(links.batch(), found), found, number + 1
 
 
@@ -58,13 +61,11 @@ def _read_wat(record, content: bytes | None, links: Links, options: Extract) -> 
 
 def _read_warc(record, content: bytes | None, links: Links, options: Extract) -> str | None:
     """What became of the page of a response; None for other records."""
-    from pipeline.extract.warc import read_response
-
     if record.record_type != WarcRecordType.response:
         return None
     if content is None:
         return TOO_LARGE
-    return read_response(record, content, _target(record), links, options)
+    return read_response(content, _target(record), links, options)
 
 
 def _target(record) -> str | None:

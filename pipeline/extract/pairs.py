@@ -19,6 +19,8 @@ KEPT = pa.schema(
         *(LINKS.field(name) for name in ("text", "text_source", "page_url", "page_language", "width", "height")),
     ]
 )
+# On their way to ``Repeats`` pairs also say whether their URL was relative.
+SENT = KEPT.append(pa.field("relative", pa.bool_()))
 NO_TEXT, EMPTY_TEXT, TRACKING_PIXEL, REPEATED = "no_text", "empty_text", "tracking_pixel", "repeated"
 # Separators and control characters of any script: they part words, so one space takes the place of each run.
 SPACES = r"[\p{Z}\p{Cc}]+"
@@ -26,7 +28,7 @@ _ODD_SPACES = r"[\p{Zl}\p{Zp}\p{Cc}]|[\x{00a0}\x{1680}\x{2000}-\x{200a}\x{202f}\
 
 
 def kept_pairs(links: pa.RecordBatch, found: Found) -> pa.RecordBatch:
-    """The pairs of links (``KEPT``); counts the links, the pairs, those of relative URLs, what is dropped by reason."""
+    """The pairs of links (``SENT``); counts the links, and what is dropped by reason."""
     urls, why, relative = absolute_urls(links.column("src"), links.column("base"))
     texts = one_spaced(links.column("text"))
     pixel = pc.and_(_at_most_one(links.column("width")), _at_most_one(links.column("height")))
@@ -37,13 +39,9 @@ def kept_pairs(links: pa.RecordBatch, found: Found) -> pa.RecordBatch:
         pc.if_else(pc.is_null(texts), NO_TEXT, pc.if_else(pc.equal(texts, ""), EMPTY_TEXT, None)),
     )
     kept = pc.is_null(reasons)
-    columns = {"url": urls, "text": texts}
-    rows = pa.RecordBatch.from_arrays(
-        [columns.get(name, links.column(name) if name != "url" else None) for name in KEPT.names], schema=KEPT
-    ).filter(kept)
+    as_named = [links.column(name) for name in KEPT.names[2:]]
+    rows = pa.RecordBatch.from_arrays([urls, texts, *as_named, relative], schema=SENT).filter(kept)
     found.links += links.num_rows
-    found.pairs += rows.num_rows
-    found.relative += pc.sum(pc.and_(relative, kept)).as_py() or 0
     for line in pc.value_counts(reasons.drop_null()).to_pylist():
         found.dropped[line["values"]] += line["counts"]
     return rows
@@ -72,7 +70,7 @@ class Repeats:
         self.runs: list[np.ndarray] = []
 
     def fresh(self, rows: pa.RecordBatch, found: Found) -> pa.RecordBatch:
-        """The rows that were not there before; the others are counted, and are no pairs of ``found`` any more."""
+        """The rows (``KEPT``) that were not there before; counts these as pairs, and the others as dropped."""
         ids = pair_ids(rows.column("url"), rows.column("text"))
         distinct, first = np.unique(ids, return_index=True)
         new = np.ones(len(distinct), bool)
@@ -81,11 +79,11 @@ class Repeats:
             new &= run[at] != distinct
         self._add(distinct[new])
         fresh = rows.take(pa.array(np.sort(first[new])))
-        gone = rows.num_rows - fresh.num_rows
-        if gone:
-            found.pairs -= gone
+        found.pairs += fresh.num_rows
+        found.relative += pc.sum(fresh.column("relative")).as_py() or 0
+        if gone := rows.num_rows - fresh.num_rows:
             found.dropped[REPEATED] += gone
-        return fresh
+        return fresh.select(KEPT.names)
 
     def _add(self, ids: np.ndarray) -> None:
         """Adds sorted ids; runs of like size become one, so that there are few."""

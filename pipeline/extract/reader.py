@@ -1,8 +1,8 @@
 """``python -m pipeline.extract.reader FILE``: reads one crawl file in a process of its own, for ``watch.py``.
 
 What is to be read comes as a pickle on stdin. Rows go to stdout as an Arrow stream, each batch with what was counted on
-the way and where reading goes on, as JSON. A record that takes too long ends the process with the signal SIGALRM, which
-also works where a parser never comes back; the offset of the record that is being parsed is in FILE, eight bytes.
+the way and the number of the record after. A record that takes too long ends the process with the signal SIGALRM, which
+also works where a parser never comes back; the number of the record that is being parsed is in FILE, eight bytes.
 """
 
 import io
@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.extract.file import extract_file
 from pipeline.extract.options import Extract
-from pipeline.extract.pairs import KEPT
+from pipeline.extract.pairs import SENT
 
 NOTHING = -1  # No record is being parsed.
 BUFFER = 8 << 20  # A store is asked for so much at a time.
@@ -27,7 +27,7 @@ BUFFER = 8 << 20  # A store is asked for so much at a time.
 
 @dataclass(frozen=True)
 class Request:
-    """A file of a kind (``wat`` or ``warc``), the offset to begin at, and those of records to pass by."""
+    """A file of a kind (``wat`` or ``warc``), the record to begin with, and those to pass by, by their numbers."""
 
     path: str
     kind: str
@@ -42,16 +42,16 @@ def read(request: Request, position_file: str, out: BinaryIO) -> None:
     with open(position_file, "r+b") as file:
         position = memoryview(mmap.mmap(file.fileno(), 8)).cast("q")
 
-    def at(offset: int | None) -> None:
-        position[0] = NOTHING if offset is None else offset
-        signal.setitimer(signal.ITIMER_REAL, 0 if offset is None else request.options.most_seconds)
+    def at(record: int | None) -> None:
+        position[0] = NOTHING if record is None else record
+        signal.setitimer(signal.ITIMER_REAL, 0 if record is None else request.options.most_seconds)
 
     filesystem, inner = storage.open_filesystem(request.path)
-    with filesystem.open_input_file(inner) as file, pa.ipc.new_stream(out, KEPT) as writer:
+    with filesystem.open_input_file(inner) as file, pa.ipc.new_stream(out, SENT) as writer:
         stream = io.BufferedReader(file, BUFFER)
         found = extract_file(stream, request.kind, request.options, request.start, request.skip, at)
-        for rows, counted, offset in found:
-            writer.write_batch(rows, custom_metadata={"found": counted.told(), "offset": str(offset)})
+        for rows, counted, after in found:
+            writer.write_batch(rows, custom_metadata={"found": counted.told(), "next": str(after)})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Reads a crawl file through a process of its own, so that no page can hold up or end the run.
 
 A page that a parser does not come to an end with, or that ends the process, is passed by: another process goes on
-where the rows of the last one end.
+where the pairs of the last one end.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.errors import PipelineError
 from pipeline.extract.found import Found
 from pipeline.extract.options import Extract
-from pipeline.extract.pairs import KEPT
+from pipeline.extract.pairs import SENT
 from pipeline.extract.reader import NOTHING, Request
 
 TOO_SLOW, CRASHED = "too_slow", "crashed"
@@ -29,7 +29,7 @@ Part = tuple[pa.RecordBatch, Found, int]
 
 
 def extract_watched(path: str, kind: str, options: Extract) -> Iterator[tuple[pa.RecordBatch, Found]]:
-    """The pairs of a file, repeated ones too, with what was counted since the last batch.
+    """The pairs of a file (``SENT``), with what was counted since the last batch.
 
     Raises ``PipelineError`` where the process ends and no page is to blame.
     """
@@ -50,7 +50,7 @@ def extract_watched(path: str, kind: str, options: Extract) -> Iterator[tuple[pa
         found = Found(records=1, pages=Counter([TOO_SLOW if code == -signal.SIGALRM else CRASHED]))
         if len(ended) == MOST_ENDED:
             found.damage = f"{MOST_ENDED} pages could not be read; the rest of the file was left"
-        yield pa.RecordBatch.from_pylist([], schema=KEPT), found
+        yield pa.RecordBatch.from_pylist([], schema=SENT), found
         if found.damage:
             return
 
@@ -76,14 +76,14 @@ class _Reading:
             with pa.ipc.open_stream(self.process.stdout) as stream:
                 while True:
                     rows, told = stream.read_next_batch_with_custom_metadata()
-                    yield rows, Found.of(told[b"found"].decode()), int(told[b"offset"])
+                    yield rows, Found.of(told[b"found"].decode()), int(told[b"next"])
         except StopIteration:
             return
         except (pa.ArrowInvalid, OSError):
             return  # It ended in the middle; its exit code says so, too.
 
     def ended(self) -> tuple[int, int, str]:
-        """The exit code, the offset of the record that was being parsed, the last line about an error."""
+        """The exit code, the number of the record that was being parsed, the last line about an error."""
         code = self.process.wait()
         self.position.seek(0)
         at = int.from_bytes(self.position.read(8), sys.byteorder, signed=True)
