@@ -110,6 +110,8 @@ def _of_brotli(body: bytes, most: int) -> bytes:
             if size > most:
                 raise TooLarge
             if not part and not given:
+                if not size:
+                    raise BadCoding
                 break
     except brotli.error as error:
         if not size:

@@ -21,17 +21,20 @@ PART_LINKS, PART_RECORDS, PART_BYTES = 1 << 15, 1 << 14, 64 << 20
 
 def extract_file(
     stream: BinaryIO, kind: str, options: Extract, start: int = 0, skip: frozenset[int] = frozenset(),
-    at: Callable[[int | None], None] = lambda record: None,
+    end: int | None = None, at: Callable[[int | None], None] = lambda record: None,
 ) -> Iterator[Part]:  # fmt: skip
     """The pairs (``SENT``) of records, what was counted over them, and the number of the record after.
 
-    ``start``: the number of the first record that is looked at; ``skip``: those that are passed by, which are not
-    counted. ``at`` is told which record is being parsed, and None when it is not. The last part has the ``damage``.
+    ``start``: the number of the first record that is looked at, ``end`` of the one before which reading stops;
+    ``skip``: those that are passed by, which are not counted. ``at`` is told which record is being parsed, and None
+    when it is not. The last part has the ``damage``.
     """
     links, found, number, size, pages = Links(), Found(), -1, 0, 0
     read = {"wat": _read_wat, "warc": _read_warc}[kind]
     records = Records(stream, options.most_page_bytes)
     for number, (record, content) in enumerate(records):
+        if number == end:
+            break
         if number < start or number in skip:
             continue
         found.records += 1

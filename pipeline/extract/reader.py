@@ -27,13 +27,14 @@ BUFFER = 8 << 20  # A store is asked for so much at a time.
 
 @dataclass(frozen=True)
 class Request:
-    """A file of a kind (``wat`` or ``warc``), the record to begin with, and those to pass by, by their numbers."""
+    """A file of a kind (``wat`` or ``warc``), the records to begin and end with and to pass by, by number."""
 
     path: str
     kind: str
     options: Extract
     start: int
     skip: frozenset[int]
+    end: int | None = None
 
 
 def read(request: Request, position_file: str, out: BinaryIO) -> None:
@@ -49,7 +50,7 @@ def read(request: Request, position_file: str, out: BinaryIO) -> None:
     filesystem, inner = storage.open_filesystem(request.path)
     with filesystem.open_input_file(inner) as file, pa.ipc.new_stream(out, SENT) as writer:
         stream = io.BufferedReader(file, BUFFER)
-        found = extract_file(stream, request.kind, request.options, request.start, request.skip, at)
+        found = extract_file(stream, request.kind, request.options, request.start, request.skip, request.end, at)
         for rows, counted, after in found:
             writer.write_batch(rows, custom_metadata={"found": counted.told(), "next": str(after)})
 

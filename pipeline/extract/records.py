@@ -10,14 +10,17 @@ from typing import BinaryIO
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
 GZIP, ZSTD, WARC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"WARC/"
-CUT_SHORT = "ends too early"
+CUT_SHORT, NO_RECORD = "ends too early", "has no WARC record"
 # What a record may take beyond its page: headers, and JSON around the page's links.
 MORE = 1 << 20
 BLOCK = 1 << 20
 
 
 class Records:
-    """The records of a seekable stream, each with its content; ``damage`` says at the end why not all were read."""
+    """The records of a seekable stream, each with its content, the last perhaps with a part of it.
+
+    ``damage`` says at the end why not all were read.
+    """
 
     def __init__(self, stream: BinaryIO, most_bytes: int):
         self.stream = stream
@@ -42,10 +45,10 @@ class Records:
                     last = record.stream_pos
                     continue
                 content = record.reader.read()
+                yield record, content
                 if len(content) < record.content_length:
                     self.damage = CUT_SHORT
                     return
-                yield record, content
                 last = record.stream_pos
         except (OSError, ValueError) as error:
             self.damage = " ".join(str(error).split())
@@ -56,7 +59,7 @@ class Records:
         """What FastWARC does not tell: that the file ends in the middle of a gzip member, or before a first record."""
         if start.startswith(GZIP) and not self._whole_members(last or 0):
             return CUT_SHORT
-        return CUT_SHORT if last is None else None
+        return NO_RECORD if last is None else None
 
     def _whole_members(self, offset: int) -> bool:
         """Whether gzip members from the one at ``offset`` (of the last record) end with the file."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 BAD_URL, NO_URL, OTHER_SCHEME = "bad_url", "no_url", "other_scheme"
+HTTP = ("http", "https")
 SCHEMES = {"data": "data_url", "javascript": "javascript_url", "blob": "blob_url"}
 _SCHEME, _EMPTY = re.compile(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.-]*):"), re.compile(r"[\x00-\x20]*(#|$)")
 Parsed = tuple[str | None, str | None, bool]
@@ -55,15 +56,14 @@ def _others(sources: pa.Array, bases: pa.Array) -> tuple[pa.Array, pa.Array, pa.
 def parse(source: str | None, base: str) -> Parsed:
     """One URL, or why it is none, and whether it was relative."""
     scheme = _SCHEME.match(source or "")
-    if scheme and (reason := SCHEMES.get(scheme[1].lower())):
-        return None, reason, False  # These may be long.
+    if scheme and (name := scheme[1].lower()) not in HTTP:
+        return None, SCHEMES.get(name, OTHER_SCHEME), False
     if not source or _EMPTY.match(source):
         return None, NO_URL, False
     try:
         url = ada_url.join_url(base, source)
     except ValueError:
         return None, BAD_URL, scheme is None
-    scheme_of_url = url.partition(":")[0]
-    if scheme_of_url in ("http", "https"):
+    if (name := url.partition(":")[0]) in HTTP:
         return url.partition("#")[0], None, scheme is None
-    return None, SCHEMES.get(scheme_of_url, OTHER_SCHEME), False
+    return None, SCHEMES.get(name, OTHER_SCHEME), False

@@ -33,9 +33,9 @@ def extract_watched(path: str, kind: str, options: Extract) -> Iterator[tuple[pa
 
     Raises ``PipelineError`` where the process ends and no page is to blame.
     """
-    start, ended = 0, set()
+    start, end, ended = 0, None, set()
     while True:
-        reading = _Reading(Request(path, kind, options, start, frozenset(ended)))
+        reading = _Reading(Request(path, kind, options, start, frozenset(ended), end))
         try:
             for rows, found, start in reading.parts():  # noqa: B007, where the next one goes on
                 yield rows, found
@@ -43,16 +43,19 @@ def extract_watched(path: str, kind: str, options: Extract) -> Iterator[tuple[pa
         finally:
             reading.close()
         if code == 0:
-            return
+            break
         if at == NOTHING or at in ended:
             raise PipelineError(f"{path}: {said or f'the process that reads it ended with {code}'}")
         ended.add(at)
-        found = Found(records=1, pages=Counter([TOO_SLOW if code == -signal.SIGALRM else CRASHED]))
-        if len(ended) == MOST_ENDED:
-            found.damage = f"{MOST_ENDED} pages could not be read; the rest of the file was left"
-        yield pa.RecordBatch.from_pylist([], schema=SENT), found
-        if found.damage:
-            return
+        page = Counter([TOO_SLOW if code == -signal.SIGALRM else CRASHED])
+        yield _nothing(), Found(records=1, pages=page)
+        end = at if len(ended) == MOST_ENDED else None
+    if end is not None:
+        yield _nothing(), Found(damage=f"{MOST_ENDED} pages could not be read; the rest of the file was left")
+
+
+def _nothing() -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=SENT)
 
 
 class _Reading:
