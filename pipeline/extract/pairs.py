@@ -4,11 +4,9 @@ A row of links is dropped by the first reason that holds: its page opted out, it
 columns (``links.LINKS`` to ``KEPT``).
 """
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.buckets.hashing import pair_ids
 from pipeline.extract.found import Found
 from pipeline.extract.links import LINKS
 from pipeline.extract.urls import absolute_urls
@@ -19,9 +17,9 @@ KEPT = pa.schema(
         *(LINKS.field(name) for name in ("text", "text_source", "page_url", "page_language", "width", "height")),
     ]
 )
-# On their way to ``Repeats`` pairs also say whether their URL was relative.
+# On their way to ``repeats.py`` pairs also say whether their URL was relative.
 SENT = KEPT.append(pa.field("relative", pa.bool_()))
-NO_TEXT, EMPTY_TEXT, TRACKING_PIXEL, REPEATED = "no_text", "empty_text", "tracking_pixel", "repeated"
+NO_TEXT, EMPTY_TEXT, TRACKING_PIXEL = "no_text", "empty_text", "tracking_pixel"
 # Separators and control characters of any script: they part words, so one space takes the place of each run.
 SPACES = r"[\p{Z}\p{Cc}]+"
 _ODD_SPACES = r"[\p{Zl}\p{Zp}\p{Cc}]|[\x{00a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]|  |^ | $"
@@ -58,36 +56,3 @@ def one_spaced(texts: pa.Array) -> pa.Array:
 
 def _at_most_one(side: pa.Array) -> pa.Array:
     return pc.fill_null(pc.less_equal(side, 1), False)
-
-
-class Repeats:
-    """The pairs of one file so far, by a hash of 64 bits of (URL, text): 8 bytes a pair, sorted in runs.
-
-    Of two pairs of one hash (one in 2^64 / pairs) the later is dropped as if it were the same.
-    """
-
-    def __init__(self) -> None:
-        self.runs: list[np.ndarray] = []
-
-    def fresh(self, rows: pa.RecordBatch, found: Found) -> pa.RecordBatch:
-        """The rows (``KEPT``) that were not there before; counts these as pairs, and the others as dropped."""
-        ids = pair_ids(rows.column("url"), rows.column("text"))
-        distinct, first = np.unique(ids, return_index=True)
-        new = np.ones(len(distinct), bool)
-        for run in self.runs:
-            at = np.minimum(np.searchsorted(run, distinct), len(run) - 1)
-            new &= run[at] != distinct
-        self._add(distinct[new])
-        fresh = rows.take(pa.array(np.sort(first[new])))
-        found.pairs += fresh.num_rows
-        found.relative += pc.sum(fresh.column("relative")).as_py() or 0
-        if gone := rows.num_rows - fresh.num_rows:
-            found.dropped[REPEATED] += gone
-        return fresh.select(KEPT.names)
-
-    def _add(self, ids: np.ndarray) -> None:
-        """Adds sorted ids; runs of like size become one, so that there are few."""
-        while self.runs and len(self.runs[-1]) <= 2 * len(ids):
-            ids = np.sort(np.concatenate([self.runs.pop(), ids]))
-        if len(ids):
-            self.runs.append(ids)

@@ -11,16 +11,19 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.extract.file import extract_file
+from pipeline.extract.file import Part, extract_file
+from pipeline.extract.found import Found
 from pipeline.extract.options import Extract
 from pipeline.extract.pairs import SENT
 
+UNREADABLE = "cannot be opened"
 NOTHING = -1  # No record is being parsed.
 BUFFER = 8 << 20  # A store is asked for so much at a time.
 
@@ -47,12 +50,23 @@ def read(request: Request, position_file: str, out: BinaryIO) -> None:
         position[0] = NOTHING if record is None else record
         signal.setitimer(signal.ITIMER_REAL, 0 if record is None else request.options.most_seconds)
 
-    filesystem, inner = storage.open_filesystem(request.path)
-    with filesystem.open_input_file(inner) as file, pa.ipc.new_stream(out, SENT) as writer:
-        stream = io.BufferedReader(file, BUFFER)
-        found = extract_file(stream, request.kind, request.options, request.start, request.skip, request.end, at)
-        for rows, counted, after in found:
+    with pa.ipc.new_stream(out, SENT) as writer:
+        for rows, counted, after in parts(request, at):
             writer.write_batch(rows, custom_metadata={"found": counted.told(), "next": str(after)})
+
+
+def parts(request: Request, at: Callable[[int | None], None]) -> Iterator[Part]:
+    """What is in a file; of one that cannot be opened only that."""
+    try:
+        filesystem, inner = storage.open_filesystem(request.path)
+        file = filesystem.open_input_file(inner)
+    except OSError as error:
+        found = Found(damage=f"{UNREADABLE}: {str(error).splitlines()[0]}")
+        yield pa.RecordBatch.from_pylist([], schema=SENT), found, request.start
+        return
+    with file:
+        stream = io.BufferedReader(file, BUFFER)
+        yield from extract_file(stream, request.kind, request.options, request.start, request.skip, request.end, at)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from pipeline import storage
 from pipeline.extract.found import Found
 from pipeline.extract.inputs import CrawlFile
 from pipeline.extract.options import Extract
-from pipeline.extract.pairs import KEPT, Repeats
+from pipeline.extract.pairs import KEPT
+from pipeline.extract.reader import UNREADABLE
+from pipeline.extract.repeats import Repeats
 from pipeline.extract.watch import extract_watched
 
 FOUND = b"found"
@@ -46,7 +48,10 @@ def finished(folder: str, name: str) -> Found | None:
 
 
 def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Extract, attempt: str) -> Found:
-    """Reads a crawl file and writes its pairs, each (image, text) once, under a hidden name and then its own."""
+    """Reads a crawl file and writes its pairs, each (image, text) once, under a hidden name and then its own.
+
+    One that cannot be opened is not done: nothing stays, and a later run asks for it again.
+    """
     found, repeats, held, size = Found(), Repeats(), [], 0
     hidden = storage.join(folder, f".{name}-{attempt}")
     filesystem, inner = storage.open_filesystem(hidden)
@@ -63,7 +68,8 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
         if held:
             writer.write_table(pa.Table.from_batches(held))
         writer.add_key_value_metadata({FOUND: found.told()})
-    storage.replace(hidden, storage.join(folder, name))
+    if found.records or not (found.damage or "").startswith(UNREADABLE):
+        storage.replace(hidden, storage.join(folder, name))
     return found
 
 

@@ -7,7 +7,7 @@ import json
 from pipeline.extract.file import extract_file
 from pipeline.extract.found import Found
 from pipeline.extract.options import Extract
-from pipeline.extract.pairs import Repeats
+from pipeline.extract.repeats import Repeats
 
 URL = "https://www.example.org/blog/post/page.html"
 

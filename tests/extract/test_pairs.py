@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from pipeline.extract.found import Found
 from pipeline.extract.links import LINKS, Links
-from pipeline.extract.pairs import Repeats, kept_pairs, one_spaced
+from pipeline.extract.pairs import kept_pairs, one_spaced
+from pipeline.extract.repeats import Repeats
 
 HERE = "https://a.example.org/"
 

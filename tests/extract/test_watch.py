@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.extract import watch
 from pipeline.extract.found import Found
 from pipeline.extract.options import Extract
-from pipeline.extract.pairs import Repeats
+from pipeline.extract.repeats import Repeats
 from pipeline.extract.watch import extract_watched
 from tests.extract.files import packed, page
 
@@ -72,6 +72,13 @@ def test_a_file_of_bad_pages_is_left_after_a_number_of_them(tmp_path, monkeypatc
     assert found.damage == "2 pages could not be read; the rest of the file was left"
 
 
-def test_a_file_that_is_not_there_is_one_line():
-    with pytest.raises(PipelineError, match=r"^/nowhere/a.warc.gz: FileNotFoundError.*a.warc.gz"):
+def test_a_file_that_is_not_there_is_damaged():
+    texts, found = read("/nowhere/a.warc.gz")
+    assert texts == []
+    assert found.damage.startswith("cannot be opened: ")
+
+
+def test_a_process_that_fails_otherwise_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(PipelineError, match=r"^/nowhere/a.warc.gz: the process that reads it ended with 1$"):
         read("/nowhere/a.warc.gz")
