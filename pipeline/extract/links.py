@@ -23,6 +23,16 @@ LINKS = pa.schema(
     }
 )
 
+# What rules make of them: the rows of a pool.
+KEPT = pa.schema(
+    [
+        pa.field("url", pa.string()),
+        *(LINKS.field(name) for name in ("text", "text_source", "page_url", "page_language", "width", "height")),
+    ]
+)
+# On their way to ``repeats.py`` pairs also say whether their URL was relative.
+SENT = KEPT.append(pa.field("relative", pa.bool_()))
+
 
 class Links:
     """Rows on their way: ``append`` takes the values of ``LINKS`` in order."""

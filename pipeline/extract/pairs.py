@@ -8,17 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.extract.found import Found
-from pipeline.extract.links import LINKS
+from pipeline.extract.links import KEPT, SENT
 from pipeline.extract.urls import absolute_urls
 
-KEPT = pa.schema(
-    [
-        pa.field("url", pa.string()),
-        *(LINKS.field(name) for name in ("text", "text_source", "page_url", "page_language", "width", "height")),
-    ]
-)
-# On their way to ``repeats.py`` pairs also say whether their URL was relative.
-SENT = KEPT.append(pa.field("relative", pa.bool_()))
 NO_TEXT, EMPTY_TEXT, TRACKING_PIXEL = "no_text", "empty_text", "tracking_pixel"
 # Separators and control characters of any script: they part words, so one space takes the place of each run.
 SPACES = r"[\p{Z}\p{Cc}]+"

@@ -12,7 +12,6 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -20,24 +19,10 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.extract.file import Part, extract_file
 from pipeline.extract.found import Found
-from pipeline.extract.options import Extract
-from pipeline.extract.pairs import SENT
+from pipeline.extract.links import SENT
+from pipeline.extract.watch import NOTHING, UNREADABLE, Request
 
-UNREADABLE = "cannot be opened"
-NOTHING = -1  # No record is being parsed.
 BUFFER = 8 << 20  # A store is asked for so much at a time.
-
-
-@dataclass(frozen=True)
-class Request:
-    """A file of a kind (``wat`` or ``warc``), the records to begin and end with and to pass by, by number."""
-
-    path: str
-    kind: str
-    options: Extract
-    start: int
-    skip: frozenset[int]
-    end: int | None = None
 
 
 def read(request: Request, position_file: str, out: BinaryIO) -> None:

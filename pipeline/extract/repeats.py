@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from pipeline.buckets.hashing import pair_ids
 from pipeline.extract.found import Found
-from pipeline.extract.pairs import KEPT
+from pipeline.extract.links import KEPT
 
 REPEATED = "repeated"
 

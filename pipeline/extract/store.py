@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.extract.found import Found
 from pipeline.extract.inputs import CrawlFile
+from pipeline.extract.links import KEPT
 from pipeline.extract.options import Extract
-from pipeline.extract.pairs import KEPT
-from pipeline.extract.reader import UNREADABLE
 from pipeline.extract.repeats import Repeats
-from pipeline.extract.watch import extract_watched
+from pipeline.extract.watch import UNREADABLE, extract_watched
 
 FOUND = b"found"
 COUNTS = pa.map_(pa.string(), pa.int64())

@@ -13,19 +13,33 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline.errors import PipelineError
 from pipeline.extract.found import Found
+from pipeline.extract.links import SENT
 from pipeline.extract.options import Extract
-from pipeline.extract.pairs import SENT
-from pipeline.extract.reader import NOTHING, Request
 
 TOO_SLOW, CRASHED = "too_slow", "crashed"
 # When so many pages of a file ended the process, the rest of it is left.
 MOST_ENDED = 100
 Part = tuple[pa.RecordBatch, Found, int]
+UNREADABLE = "cannot be opened"
+NOTHING = -1  # No record is being parsed.
+
+
+@dataclass(frozen=True)
+class Request:
+    """A file of a kind (``wat`` or ``warc``), the records to begin and end with and to pass by, by number."""
+
+    path: str
+    kind: str
+    options: Extract
+    start: int
+    skip: frozenset[int]
+    end: int | None = None
 
 
 def extract_watched(path: str, kind: str, options: Extract) -> Iterator[tuple[pa.RecordBatch, Found]]:
