@@ -59,7 +59,7 @@ def _read_wat(record, content: bytes | None, links: Links, options: Extract) -> 
         return NO_PAGE if record.record_type == WarcRecordType.response else None
     if content is None:
         return TOO_LARGE
-    return read_metadata(content, _target(record), links, options)
+    return read_metadata(content, record.headers.get("WARC-Target-URI"), links, options)
 
 
 def _read_warc(record, content: bytes | None, links: Links, options: Extract) -> str | None:
@@ -68,9 +68,4 @@ def _read_warc(record, content: bytes | None, links: Links, options: Extract) ->
         return None
     if content is None:
         return TOO_LARGE
-    return read_response(content, _target(record), links, options)
-
-
-def _target(record) -> str | None:
-    """The URL of a record, by its header."""
-    return page_url(record.headers.get("WARC-Target-URI"))
+    return read_response(content, page_url(record.headers.get("WARC-Target-URI")), links, options)

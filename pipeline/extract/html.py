@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.extract.links import Links
+from pipeline.extract.links import Links, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
 from pipeline.extract.srcset import largest
@@ -25,7 +25,6 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TYPES = ("image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif", "image/avif")
-_DIMENSION = re.compile(r"[\t\n\f\r ]*\+?(\d{1,9})(?:\.\d*)?[\t\n\f\r ]*(%?)")
 ATTRIBUTES = ("alt", "title", "data-image-title")
 FIGCAPTION, OPEN_GRAPH = "figcaption", "og"
 Attributes = dict[str, str | None]
@@ -158,9 +157,3 @@ def open_graph(page: Page) -> list[tuple[str, str | None]]:
     ]  # fmt: skip
     text = next(filter(None, texts), None)
     return [(source, text) for by in ("property", "name") for source in page.contents("og:image", by)]
-
-
-def dimension(value: str | None) -> int | None:
-    """A width or height in pixels, by the HTML standard's rules for dimensions; None for a percentage or no number."""
-    found = _DIMENSION.match(value) if value else None
-    return min(int(found[1]), 2**31 - 1) if found and not found[2] else None

@@ -3,6 +3,7 @@
 ``Links`` collects rows in columns; ``batch`` gives them as Arrow, so that the rules (``pairs.py``) work on columns.
 """
 
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +34,8 @@ KEPT = pa.schema(
 # On their way to ``repeats.py`` pairs also say whether their URL was relative.
 SENT = KEPT.append(pa.field("relative", pa.bool_()))
 
+_DIMENSION = re.compile(r"[\t\n\f\r ]*\+?(\d{1,9})(?:\.\d*)?[\t\n\f\r ]*(%?)")
+
 
 class Links:
     """Rows on their way: ``append`` takes the values of ``LINKS`` in order."""
@@ -51,3 +54,9 @@ class Links:
         return pa.RecordBatch.from_arrays(
             [pa.array(column, field.type) for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
         )
+
+
+def dimension(value: str | None) -> int | None:
+    """A width or height in pixels, by the HTML standard's rules for dimensions; None for a percentage or no number."""
+    found = _DIMENSION.match(value) if value else None
+    return min(int(found[1]), 2**31 - 1) if found and not found[2] else None

@@ -20,9 +20,18 @@ _LABEL = "[a-z0-9]+(?:-[a-z0-9]+)*"
 # A host whose last label starts with a letter is no IPv4 address; two hyphens together may be Punycode.
 _HOST = rf"(?:{_LABEL}\.)+[a-z](?:-?[a-z0-9])*"
 # What the standard leaves alone in a path but for segments that begin with a dot (%2e is one), and in a query.
-_SEGMENT = "[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@%-]*"
+_SIGNS = "[A-Za-z0-9._~!$&'()*+,;=:@%-]*"
+_SEGMENT = "[A-Za-z0-9_~!$&'()*+,;=:@-]" + _SIGNS
+_PATH = rf"(?:/|(?:/{_SEGMENT})+/?)"
 _QUERY = r"(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%\[\]|-]*)?"
-PLAIN = rf"^https?://{_HOST}(?:/|(?:/{_SEGMENT})+/?){_QUERY}$"
+PLAIN = rf"^https?://{_HOST}{_PATH}{_QUERY}$"
+# Relative ones: what comes behind the scheme of a base, behind its host, or behind its last folder.
+BEHIND = {
+    "scheme": rf"^//{_HOST}{_PATH}{_QUERY}$",
+    "origin": rf"^{_PATH}{_QUERY}$",
+    "folder": rf"^{_SEGMENT.replace(':', '')}(?:/{_SEGMENT})*/?{_QUERY}$".replace(_SIGNS, _SIGNS.replace(":", ""), 1),
+}
+BASE = rf"^(?P<folder>(?P<origin>(?P<scheme>https?:)//{_HOST})(?:/(?:{_SEGMENT}/)*)?)(?:{_SEGMENT})?{_QUERY}$"
 
 
 def absolute_urls(sources: pa.Array, bases: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
@@ -30,15 +39,35 @@ def absolute_urls(sources: pa.Array, bases: pa.Array) -> tuple[pa.Array, pa.Arra
 
     ``sources``: as pages name them. ``bases``: the URLs of their pages, or what these name as their base.
     """
-    plain = pc.fill_null(pc.match_substring_regex(sources, PLAIN), False)
-    urls = pc.if_else(plain, sources, None)
+    plain, before = _plain(sources, bases)
+    urls = pc.if_else(plain, pc.binary_join_element_wise(before, sources, ""), None)
+    relative = pc.and_(plain, pc.not_equal(before, ""))
     nothing = pa.nulls(len(sources), pa.string())
     if plain.false_count == 0:
-        return urls, nothing, pa.repeat(False, len(sources))
+        return urls, nothing, relative
     rows = pc.invert(plain)
-    others, why, relative = _others(sources.filter(rows), bases.filter(rows))
-    found = (pc.replace_with_mask(nothing if of is why else urls, rows, of) for of in (others, why))
-    return *found, pc.replace_with_mask(pa.repeat(False, len(sources)), rows, relative)
+    others, why, of_others = _others(sources.filter(rows), bases.filter(rows))
+    masked = ((urls, others), (nothing, why), (relative, of_others))
+    return tuple(pc.replace_with_mask(all_rows, rows, some) for all_rows, some in masked)
+
+
+def _plain(sources: pa.Array, bases: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Whether links are plain, and what stands before them then: nothing, or a part of their base.
+
+    Sites repeat their images and pages have many, so each distinct one is looked at once.
+    """
+    sources, bases = sources.dictionary_encode(), bases.dictionary_encode()
+    parts = pc.extract_regex(bases.dictionary, BASE)
+    ends = pc.struct_field(parts, "folder")
+    folders = pc.if_else(pc.ends_with(ends, "/"), ends, pc.binary_join_element_wise(ends, "/", ""))
+    plain = pc.match_substring_regex(sources.dictionary, PLAIN).take(sources.indices)
+    before = pc.if_else(plain, "", pa.scalar(None, pa.string()))
+    for name, pattern in BEHIND.items():
+        fits = pc.match_substring_regex(sources.dictionary, pattern).take(sources.indices)
+        if pc.any(fits).as_py():
+            part = folders if name == "folder" else pc.struct_field(parts, name)
+            before = pc.if_else(fits, part.take(bases.indices), before)
+    return pc.is_valid(before), before
 
 
 def _others(sources: pa.Array, bases: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:

@@ -1,16 +1,16 @@
 """WAT: the metadata of pages as Common Crawl publishes them, a JSON record each.
 
-A WAT has the links ``IMG@/src`` with their alt and title; it has no srcset, no lazy-loading attributes, no figcaption
-and no sizes of images.
+A WAT has the links ``IMG@/src`` with their alt and title; it has no srcset, lazy-loading attributes, no figcaption.
 """
 
 import json
+import re
 from typing import Any
 from urllib.parse import urljoin
 
 import orjson
 
-from pipeline.extract.links import Links
+from pipeline.extract.links import Links, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
 
@@ -19,6 +19,7 @@ NO_IMAGES = "without_images"
 IMAGE = "IMG@/src"
 LANGUAGE = "HTML@/lang"
 MARK = IMAGE.encode()
+_PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+$", re.IGNORECASE)
 # Attributes of a link in a WAT that are texts of the image.
 TEXTS = ("alt", "title", "data-image-title")
 
@@ -41,20 +42,26 @@ def read_metadata(content: bytes, record_url: str | None, links: Links, options:
         return NO_PAGE_URL
     metas = [meta for meta in _list(head.get("Metas")) if isinstance(meta, dict)]
     headers = _mapping(answer, "Headers")
-    out = _opted_out(headers, metas) if options.opt_outs else None
+    out = _opted_out(headers, metas) if options.opt_outs and (headers or metas) else None
     named = head.get("Base")
     base = base_url(url, named) if isinstance(named, str) else url
-    language = next((v for v in _contents(metas, LANGUAGE.lower()) if v), None)
+    language = next((v for v in _contents(metas, LANGUAGE.lower()) if v), None) if metas else None
     sources = [source for source in TEXTS if source in options.text_sources]
-    append, nothing = links.append, (None, None)
+    append = links.append
     for link in _list(page.get("Links")):
         if not isinstance(link, dict) or link.get("path") != IMAGE:
             continue
         source = link.get("url")
-        source = source if isinstance(source, str) else None
-        texts = [(text, name) for name in sources if isinstance(text := link.get(name), str)]
-        for text, name in texts or [nothing]:
-            append((source, text, name, url, base, language, None, None, out))
+        if source.__class__ is not str:
+            source = None
+        width, height = _side(link, "width"), _side(link, "height")
+        bare = True
+        for name in sources:
+            if name in link and (text := link[name]).__class__ is str:
+                append((source, text, name, url, base, language, width, height, out))
+                bare = False
+        if bare:
+            append((source, None, None, url, base, language, width, height, out))
     return OPTED_OUT if out else READ
 
 
@@ -63,9 +70,7 @@ def page_url(url: Any) -> str | None:
     if not isinstance(url, str):
         return None
     url = url.strip().removeprefix("<").removesuffix(">")  # as WARC 1.0 wrote it
-    if not url.lower().startswith(("http://", "https://")) or any(c < " " or c == "\x7f" for c in url):
-        return None
-    return url
+    return url if _PAGE_URL.match(url) else None
 
 
 def base_url(url: str, named: str) -> str:
@@ -94,6 +99,13 @@ def _mapping(value: Any, *names: str) -> dict[str, Any]:
 
 def _list(value: Any) -> list:
     return value if isinstance(value, list) else []
+
+
+def _side(link: dict[str, Any], name: str) -> int | None:
+    """A width or height, where a link has one."""
+    if (value := link.get(name)) is None:
+        return None
+    return dimension(value if isinstance(value, str) else str(value))
 
 
 def _strings(value: Any) -> list[str]:

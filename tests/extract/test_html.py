@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.extract.html import dimension
+from pipeline.extract.links import dimension
 from tests.extract.files import URL, answer, extracted, packed, page, record, sources
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
