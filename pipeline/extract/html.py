@@ -34,7 +34,7 @@ class Page:
     """A parsed page: its base, language, what it says to robots, and its images."""
 
     def __init__(self, text: str, url: str):
-        self.text, self.url = text, url
+        self.url = url
         self.tree = LexborHTMLParser(text)
         self.metas = [node.attributes for node in self.tree.tags("meta")]
 
@@ -85,7 +85,7 @@ def add_images(page: Page, links: Links, language: str | None, out: str | None, 
 def images(page: Page) -> Iterator[tuple[LexborNode, Attributes]]:
     """The image elements in order. One of ``<noscript>`` that is its lazy neighbour's twin is left out."""
     found = [(node, node.attributes) for node in page.tree.tags("img")]
-    if "<noscript" not in page.text.lower():
+    if not page.tree.tags("noscript"):
         yield from found
         return
     hidden = [_within(node, "noscript") is not None for node, _ in found]

@@ -48,13 +48,13 @@ def read_metadata(content: bytes, record_url: str | None, links: Links, options:
     language = next((v for v in _contents(metas, LANGUAGE.lower()) if v), None) if metas else None
     sources = [source for source in TEXTS if source in options.text_sources]
     append = links.append
-    for link in _list(page.get("Links")):
-        if not isinstance(link, dict) or link.get("path") != IMAGE:
-            continue
+    # The loop of the whole: no calls but what a link needs.
+    for link in [one for one in _list(page.get("Links")) if one.__class__ is dict and one.get("path") == IMAGE]:
         source = link.get("url")
         if source.__class__ is not str:
             source = None
-        width, height = _side(link, "width"), _side(link, "height")
+        width = _side(link["width"]) if "width" in link else None
+        height = _side(link["height"]) if "height" in link else None
         bare = True
         for name in sources:
             if name in link and (text := link[name]).__class__ is str:
@@ -101,10 +101,8 @@ def _list(value: Any) -> list:
     return value if isinstance(value, list) else []
 
 
-def _side(link: dict[str, Any], name: str) -> int | None:
-    """A width or height, where a link has one."""
-    if (value := link.get(name)) is None:
-        return None
+def _side(value: Any) -> int | None:
+    """A width or height."""
     return dimension(value if isinstance(value, str) else str(value))
 
 
