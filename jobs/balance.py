@@ -41,7 +41,7 @@ def main(
     from pipeline.curate import curate
     from pipeline.explore import explore
 
-    found, target, source = resolve(recipe, input, output, set, from_pool=False)
+    found, target, source = resolve(recipe, input, output, set, ["balance"])
     if what_if:
         explore(found, target, source, t, dead_links)
     else:

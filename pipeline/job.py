@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.extract.options import KINDS
 from pipeline.progress import console
 from pipeline.recipe import Recipe, load_recipe
 
@@ -37,7 +38,7 @@ def stage_app(stages: list[str] | None, about: str) -> typer.Typer:
         force: ForceOption = False,
         strict: StrictOption = False,
     ) -> None:
-        found, target, source = resolve(recipe, input, output, set, from_pool=stages is None or "ingest" in stages)
+        found, target, source = resolve(recipe, input, output, set, stages)
         begin(target, force)
         from pipeline.curate import curate
 
@@ -62,13 +63,16 @@ def new_app() -> typer.Typer:
 
 
 def resolve(
-    recipe: str, inputs: list[str] | None, output: str | None, overrides: list[str] | None, from_pool: bool
+    recipe: str, inputs: list[str] | None, output: str | None, overrides: list[str] | None, stages: list[str] | None
 ) -> tuple[Recipe, str, str | None]:
-    """The recipe, the output folder, and the folder of the tables before (None: the output folder itself)."""
-    found = load_recipe(recipe, overrides, inputs if from_pool else None)
+    """The recipe, the output folder, and the folder of the tables before (None: the output folder itself).
+
+    ``inputs`` are the pool for all stages (None) and for the first of the recipe, else that folder.
+    """
+    found = load_recipe(recipe, overrides)
     target = output or f"output/{found.name}"
-    if from_pool:
-        return found, target, None
+    if stages is None or stages[0] == "extract" or (stages[0] == "ingest" and found.input.format not in KINDS):
+        return load_recipe(recipe, overrides, inputs), target, None
     if inputs and len(inputs) > 1:
         raise UsageError(f"--input: one folder with the tables of the stage before is allowed, found {len(inputs)}")
     return found, target, inputs[0] if inputs else None

@@ -77,7 +77,7 @@ def write_recipe(request: Request, finished: Finished) -> None:
 def _recipe_text(recipe: Recipe, finished: Finished) -> str:
     """The recipe as YAML. A stage alone is not given the pool, so its paths are those that the tables were made of."""
     for origin in finished.origins().values():
-        if "input" in origin["depends"]:
+        if "paths" in origin["depends"].get("input", {}):
             paths = {"paths": origin["depends"]["input"]["paths"]}
             recipe = recipe.model_copy(update={"input": recipe.input.model_copy(update=paths)})
     return to_yaml(recipe)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
+from pipeline.extract.options import Extract
 from pipeline.recipe_file import BUNDLED, Section, bundled, override, read, section, validated
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -23,7 +24,7 @@ class Input(Section):
     """Where the pool is and how to read it."""
 
     paths: list[StrictStr] = Field(default_factory=list)
-    format: Literal["auto", "parquet", "csv", "tsv", "jsonl"] = "auto"
+    format: Literal["auto", "parquet", "csv", "tsv", "jsonl", "wat", "warc"] = "auto"
     preset: Literal["laion", "datacomp", "cc3m", "cc12m", "coyo", "img2dataset"] | None = None
     columns: dict[
         Literal["url", "text", "text_source", "page_url", "page_language", "language", "width", "height", "source_uid"],
@@ -226,6 +227,7 @@ class Recipe(Section):
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63 - 1)] = 0
     input: Input = Input()
+    extract: Extract = Extract()
     language: Language = Language()
     entries: Annotated[dict[ListName, StrictStr], Field(min_length=1)] | StrictStr
     match: Match = Match()

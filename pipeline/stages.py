@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pipeline.balance.again.stage import STAGE as rebalance
 from pipeline.balance.stage import STAGE as balance
 from pipeline.dedupe.stage import STAGE as dedupe
+from pipeline.extract.stage import STAGE as extract
 from pipeline.filter.stage import STAGE as filtering
 from pipeline.images.stage import STAGE as images
 from pipeline.ingest.stage import STAGE as ingest
@@ -13,7 +14,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards.stage import STAGE as shards
 from pipeline.stage import Stage
 
-STAGES = (ingest, match, dedupe, balance, images, filtering, rebalance, shards)
+STAGES = (extract, ingest, match, dedupe, balance, images, filtering, rebalance, shards)
 
 
 def named(name: str) -> Stage:

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_to_bytes
 import orjson
 from protego import Protego
 
+from pipeline import robots
 from pipeline.images.addresses import Refused, Target
 
 ROBOTS, RESERVATIONS = "/robots.txt", "/.well-known/tdmrep.json"
@@ -24,10 +25,6 @@ ROBOTS_BYTES = 500 * 1024  # that are read of a robots.txt (RFC 9309, section 2.
 RESERVATION_BYTES, RESERVATION_RULES = 1 << 20, 1000
 # Why a robots.txt is not there where the image would not be either.
 _LOST = ("dns", "connection", "timeout", "too_slow", "certificate", "tls")
-# What X-Robots-Tag may say, some of it with a value after a colon: none of these is an agent.
-DIRECTIVES = {"all", "none", "noindex", "nofollow", "noarchive", "nocache", "nosnippet", "notranslate", "noimageindex",
-              "indexifembedded", "noai", "noimageai", "unavailable_after", "max-snippet", "max-image-preview",
-              "max-video-preview"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,22 +135,4 @@ def opted_out(headers: Any, directives: Collection[str], agent: str | None) -> b
     """Whether an answer asks not to be used: ``X-Robots-Tag`` directives, or the header ``tdm-reservation: 1``."""
     if any(value.strip() == "1" for value in headers.get_all("tdm-reservation", [])):
         return True
-    return any(_named(value, agent) & set(directives) for value in headers.get_all("X-Robots-Tag", []))
-
-
-def _named(value: str, agent: str | None) -> set[str]:
-    """The directives of one ``X-Robots-Tag`` for the agent: they are for all, or for the name that comes first.
-
-    Where lines were joined on the way, what follows the agent's own name is for it too.
-    """
-    named, ours = set(), {"", "*", (agent or "").strip().lower()}
-    applies = True
-    for number, part in enumerate(value.split(",")):
-        first, colon, rest = (piece.strip().lower() for piece in part.partition(":"))
-        directive = first
-        if colon and first not in DIRECTIVES:
-            applies = first in ours or (applies and number > 0)
-            directive = rest.partition(":")[0].strip()
-        if applies:
-            named.add(directive)
-    return named | {"noindex", "nofollow"} if "none" in named else named
+    return any(robots.directives(value, agent) & set(directives) for value in headers.get_all("X-Robots-Tag", []))

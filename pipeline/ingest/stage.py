@@ -6,12 +6,13 @@ from typing import Any
 from pipeline import storage, tables
 from pipeline.entries.lists import list_names
 from pipeline.errors import PipelineError, UsageError
+from pipeline.extract.options import EXTRACTED, KINDS
 from pipeline.ingest.plan import Plan, plan
 from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST, opened
 from pipeline.ingest.spark import KEPT, write_pairs
 from pipeline.language.codes import aliases
 from pipeline.language.identify import LID_176, load_model, model_file
-from pipeline.recipe import Recipe
+from pipeline.recipe import Input, Recipe
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
@@ -21,6 +22,8 @@ def run(run: Run) -> Outcome:
     """Writes ``pairs``. Rows in are those that the readers counted; the notes name damaged files with their reason, and
     count by column the values that became null."""
     recipe, spark = run.recipe, run.session
+    options = _of_crawl(recipe, run.folder(EXTRACTED)) if run.found is None else recipe.input
+    found = run.found or plan(options, recipe.language.identify == "column")
     model = None
     if recipe.language.identify == "fasttext":
         file = model_file(recipe.language.model)
@@ -29,42 +32,49 @@ def run(run: Run) -> Outcome:
         model = file.name
     folder, spool = tables.new_folder(run.output, "pairs"), tables.new_folder(run.output, "rows")
     codes = aliases(list_names(recipe))
-    found = write_pairs(spark, run.found, recipe.input, recipe.language, model, codes, folder, spool)
+    written = write_pairs(spark, found, options, recipe.language, model, codes, folder, spool)
     storage.remove(spool)
     dropped, damaged, lost = Counter(), [], {}
-    for (reason, file), rows in sorted(found.lines.items(), key=str):
+    for (reason, file), rows in sorted(written.lines.items(), key=str):
         if reason == VALUES_LOST:
             lost[file] = rows
         elif reason not in (ROWS_READ, KEPT) and rows:
             dropped[reason] += rows
         if reason in (TRUNCATED, UNREADABLE):
             damaged.append({"file": file, "reason": reason, "rows_lost": rows})
-    kept, rows_read = (found.lines[reason, None] for reason in (KEPT, ROWS_READ))
+    kept, rows_read = (written.lines[reason, None] for reason in (KEPT, ROWS_READ))
     named = {line["file"] for line in damaged}
-    splits = [opened(split, recipe.input, run.found) for split in run.found.splits if split.path in named]
+    splits = [opened(split, options, found) for split in found.splits if split.path in named]
     why = {split.path: split.damage for split in splits if split.damage}
     for line in damaged:
         line["error"] = why.get(line["file"], "ends too early" if line["reason"] == TRUNCATED else "cannot be decoded")
-    _check_read(run, rows_read, damaged)
-    notes = {"files": len(run.found.files), "damaged_files": damaged, "values_lost": dict(sorted(lost.items()))}
+    _check_read(run, found, rows_read, damaged)
+    notes = {"files": len(found.files), "damaged_files": damaged, "values_lost": dict(sorted(lost.items()))}
     return Account(rows_read, kept, dict(sorted(dropped.items()))), notes
 
 
-def _check_read(run: Run, rows: int, damaged: list[dict[str, Any]]) -> None:
+def _check_read(run: Run, found: Plan, rows: int, damaged: list[dict[str, Any]]) -> None:
     """Raises where there is nothing to go on with, or, with ``--strict``, where something was lost."""
-    files = run.found.files
     if damaged and run.strict:
         raise PipelineError(f"--strict: {damaged[0]['file']}: {damaged[0]['error']}")
     if rows == 0:
-        raise UsageError(f"--input: no rows in {len(files)} file(s); the first is {files[0][0]}")
+        raise UsageError(f"--input: no rows in {len(found.files)} file(s); the first is {found.files[0][0]}")
 
 
-def _check(request: Request) -> Plan:
-    """Looks at every file of the input, and loads the model."""
+def _of_crawl(recipe: Recipe, extracted: str) -> Input:
+    """The pairs of a crawl as a pool. What there is of a language column is what the page says."""
+    by_page = {"language": "page_language"} if recipe.language.identify == "column" else {}
+    return Input(paths=[extracted], format="parquet", columns=by_page, max_text_bytes=recipe.input.max_text_bytes)
+
+
+def _check(request: Request) -> Plan | None:
+    """Looks at every file of the input, and loads the model. None of a crawl, which ``extract`` reads first."""
     recipe = request.recipe
-    found = plan(recipe.input, recipe.language.identify == "column")
     if recipe.language.identify == "fasttext":
         load_model(str(model_file(recipe.language.model)))
+    if recipe.input.format in KINDS:
+        return None
+    found = plan(recipe.input, recipe.language.identify == "column")
     damaged = [split for split in found.splits if split.damage]
     if damaged and request.strict:
         raise PipelineError(f"--strict: {damaged[0].path}: {damaged[0].damage}")
@@ -77,14 +87,15 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
     if recipe.language.identify != "fasttext":
         del language["model"]
     names = {"entries": found} if (found := aliases(list_names(recipe))) else {}
-    return {"input": recipe.input.model_dump(), "language": language, **names}
+    paths = {"paths"} if recipe.input.format in KINDS else set()  # of crawl files, which are extract's
+    return {"input": recipe.input.model_dump(exclude=paths), "language": language, **names}
 
 
-def _files(recipe: Recipe, found: Plan) -> list:
+def _files(recipe: Recipe, found: Plan | None) -> list:
     language = recipe.language
     own_model = language.identify == "fasttext" and language.model != LID_176
     model = storage.list_files(str(model_file(language.model))) if own_model else []
-    return [found.files, model]
+    return [found.files if found else [], model]
 
 
 STAGE = Stage(
@@ -92,6 +103,7 @@ STAGE = Stage(
     title="Reading the pool",
     job="ingest",
     tables={"pairs": "every distinct (URL, text) pair of the pool that passed the checks"},
+    reads=("extract",),
     run=run,
     depends=_depends,
     check=_check,

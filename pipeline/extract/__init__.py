@@ -1,0 +1,1 @@
+"""Image-text pairs from crawl files: WAT and WARC."""

@@ -1,0 +1,47 @@
+"""The text of a page's bytes: by its byte order mark, header, meta element, or by what the bytes look like.
+
+Names of charsets mean what the WHATWG's Encoding standard says (``latin1`` is windows-1252), as browsers read them.
+"""
+
+import codecs
+import re
+
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+
+BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_IN_HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"']+)", re.IGNORECASE)
+# A browser looks for a meta element in the first 1,024 bytes; some pages have it a little later.
+_META_BYTES, _LOOKED_AT = 4096, 1 << 16
+_COMMENT = re.compile(rb"<!--.*?(?:-->|$)", re.DOTALL)
+_META = re.compile(rb"<meta\b[^>]*?\bcharset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE | re.DOTALL)
+
+
+def page_text(body: bytes, content_type: str | None) -> str:
+    """The page as text; what is no character in its charset becomes U+FFFD."""
+    for mark, charset in BOMS.items():
+        if body.startswith(mark):
+            return body[len(mark) :].decode(charset, "replace")
+    charset = _known(found[1]) if (found := _IN_HEADER.search(content_type or "")) else None
+    charset = charset or _of_meta(body[:_META_BYTES])
+    if charset is None:
+        try:
+            return body.decode("utf-8")
+        except UnicodeDecodeError:
+            charset = _known(detect_encoding(body[:_LOOKED_AT]) or "") or "cp1252"
+    return body.decode(charset, "replace")
+
+
+def _of_meta(start: bytes) -> str | None:
+    """The charset of a meta element. One that says UTF-16, which it could not be read in, means UTF-8."""
+    found = _META.search(_COMMENT.sub(b"", start))
+    charset = _known(found[1].decode("ascii")) if found else None
+    return "utf-8" if charset and charset.startswith("utf-16") else charset
+
+
+def _known(label: str) -> str | None:
+    """The codec for a label, or None for one that nobody knows."""
+    charset = map_encoding_to_html5(label.strip(), fallback_utf8=False)
+    try:
+        return codecs.lookup(charset).name if charset else None
+    except LookupError:
+        return None

@@ -1,0 +1,131 @@
+"""WAT: the metadata of pages as Common Crawl publishes them, a JSON record each.
+
+A WAT has the links ``IMG@/src`` with their alt and title; it has no srcset, lazy-loading attributes, no figcaption.
+"""
+
+import json
+import re
+from typing import Any
+from urllib.parse import urljoin
+
+import orjson
+
+from pipeline.extract.links import Links, dimension
+from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
+from pipeline.extract.options import Extract
+
+READ, BAD_JSON, NO_PAGE, NO_PAGE_URL, OPTED_OUT = "read", "bad_json", "not_html", "no_page_url", "opted_out"
+NO_IMAGES = "without_images"
+IMAGE = "IMG@/src"
+LANGUAGE = "HTML@/lang"
+MARK = IMAGE.encode()
+_PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+$", re.IGNORECASE)
+# Attributes of a link in a WAT that are texts of the image.
+TEXTS = ("alt", "title", "data-image-title")
+
+
+def read_metadata(content: bytes, record_url: str | None, links: Links, options: Extract) -> str:
+    """Adds the images of a metadata record to the links; returns what became of its page.
+
+    ``record_url``: the URL of the page by the record's own header, for where the JSON has none.
+    """
+    if MARK not in content:
+        return NO_IMAGES if b'"HTML-Metadata"' in content else NO_PAGE
+    try:
+        envelope = _mapping(_parsed(content), "Envelope")
+    except ValueError:
+        return BAD_JSON
+    answer = _mapping(envelope, "Payload-Metadata", "HTTP-Response-Metadata")
+    page, head = _mapping(answer, "HTML-Metadata"), _mapping(answer, "HTML-Metadata", "Head")
+    url = page_url(_mapping(envelope, "WARC-Header-Metadata").get("WARC-Target-URI")) or page_url(record_url)
+    if url is None:
+        return NO_PAGE_URL
+    metas = [meta for meta in _list(head.get("Metas")) if isinstance(meta, dict)]
+    headers = _mapping(answer, "Headers")
+    out = _opted_out(headers, metas) if options.opt_outs and (headers or metas) else None
+    named = head.get("Base")
+    base = base_url(url, named) if isinstance(named, str) else url
+    language = next((v for v in _contents(metas, LANGUAGE.lower()) if v), None) if metas else None
+    sources = [source for source in TEXTS if source in options.text_sources]
+    append = links.append
+    # The loop of the whole: no calls but what a link needs.
+    for link in [one for one in _list(page.get("Links")) if one.__class__ is dict and one.get("path") == IMAGE]:
+        source = link.get("url")
+        if source.__class__ is not str:
+            source = None
+        width = _side(link["width"]) if "width" in link else None
+        height = _side(link["height"]) if "height" in link else None
+        bare = True
+        for name in sources:
+            if name in link and (text := link[name]).__class__ is str:
+                append((source, text, name, url, base, language, width, height, out))
+                bare = False
+        if bare:
+            append((source, None, None, url, base, language, width, height, out))
+    return OPTED_OUT if out else READ
+
+
+def page_url(url: Any) -> str | None:
+    """The URL of a page: HTTP or HTTPS, with no control characters; else None."""
+    if not isinstance(url, str):
+        return None
+    url = url.strip().removeprefix("<").removesuffix(">")  # as WARC 1.0 wrote it
+    return url if _PAGE_URL.match(url) else None
+
+
+def base_url(url: str, named: str) -> str:
+    """What links of a page are resolved against, if it names a base; one that cannot be read is none."""
+    try:
+        return urljoin(url, named.strip())
+    except ValueError:
+        return url
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        # Half of a surrogate pair, or bytes that are not UTF-8: Java writes both, and one bad text is no bad page.
+        value = json.loads(content.decode("utf-8", "replace"), strict=False)
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _mapping(value: Any, *names: str) -> dict[str, Any]:
+    """What is below some names; an empty one where there is nothing, or something else."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _side(value: Any) -> int | None:
+    """A width or height."""
+    return dimension(value if isinstance(value, str) else str(value))
+
+
+def _strings(value: Any) -> list[str]:
+    """The strings of a value that is one, or a list of them."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+
+
+def _contents(metas: list[dict], name: str) -> list[str]:
+    """The contents of the meta elements of a name."""
+    return [
+        content
+        for meta in metas
+        if isinstance(found := meta.get("name"), str) and found.strip().lower() == name
+        for content in _strings(meta.get("content"))
+    ]
+
+
+def _opted_out(headers: dict[str, Any], metas: list[dict]) -> str | None:
+    """Why a page is not to be used, by its headers and meta elements."""
+    of_headers: dict[str, list[str]] = {}
+    for name, value in headers.items():
+        if (lower := name.lower()) in ("x-robots-tag", TDM):
+            of_headers.setdefault(lower, []).extend(_strings(value))
+    robots = [*of_headers.get("x-robots-tag", []), *_contents(metas, ROBOTS)]
+    return opted_out(robots, [*of_headers.get(TDM, []), *_contents(metas, TDM)])

@@ -1,0 +1,77 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.extract.found import Found
+from pipeline.extract.links import LINKS, Links
+from pipeline.extract.pairs import kept_pairs, one_spaced
+from pipeline.extract.repeats import Repeats
+
+HERE = "https://a.example.org/"
+
+
+def row(src="x.jpg", text="a cat", width=None, height=None, out=None):
+    return (src, text, "alt", HERE, HERE, None, width, height, out)
+
+
+def kept(*rows):
+    links, found = Links(), Found()
+    for one in rows:
+        links.append(one)
+    pairs = Repeats().fresh(kept_pairs(links.batch(), found), found)
+    assert found.links == len(rows) == found.pairs + found.dropped.total()
+    return pairs.to_pylist(), found
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (row(text=None), "no_text"),
+        (row(text=" \u00a0\u3000\n"), "empty_text"),
+        (row(src="data:x"), "data_url"),
+        (row(width=1, height=1), "tracking_pixel"),
+        (row(width=0, height=1), "tracking_pixel"),
+        (row(src="data:x", text=None, width=1, height=1, out="opted_out_noai"), "opted_out_noai"),
+        (row(src="data:x", width=1, height=1), "data_url"),
+        (row(text=None, width=1, height=1), "tracking_pixel"),
+    ],
+)
+def test_a_row_is_dropped_by_the_first_reason_that_holds(given, reason):
+    pairs, found = kept(row(), given)
+    assert len(pairs) == 1
+    assert found.dropped == {reason: 1}
+
+
+def test_one_side_of_a_pixel_is_no_tracking_pixel():
+    assert len(kept(row(width=1, height=200), row("y.jpg", width=1))[0]) == 2
+
+
+def test_repeats_are_dropped_over_batches_and_the_first_stays():
+    repeats, found, rows = Repeats(), Found(), []
+    for batch in range(20):
+        links = Links()
+        for at in range(100):
+            links.append(row(f"{(batch * 7 + at) % 150}.jpg", f"text {at % 3}"))
+        rows += repeats.fresh(kept_pairs(links.batch(), found), found).to_pylist()
+    assert len({(one["url"], one["text"]) for one in rows}) == len(rows) == found.pairs == found.relative
+    assert found.links == 2000 == found.pairs + found.dropped["repeated"]
+
+
+def test_no_link_at_all():
+    found = Found()
+    assert kept_pairs(Links().batch(), found).num_rows == 0
+    assert Links().batch().schema == LINKS
+    assert found == Found()
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("ab \t\n\r\x0b\x0c\x85\u00a0\u1680\u2003\u2028\u3000\x00\u200d\ufeff"), max_size=12)
+    )
+)
+def test_white_space_of_any_kind_becomes_single_spaces(texts):
+    spaces = "\t\n\r\x0b\x0c\x85\u00a0\u1680\u2003\u2028\u3000\x00"
+    expected = [" ".join("".join(" " if c in spaces else c for c in text).split(" ")) for text in texts]
+    expected = [" ".join(filter(None, text.split(" "))) for text in expected]
+    assert one_spaced(pa.array(texts, pa.string())).to_pylist() == expected

@@ -1,0 +1,121 @@
+import gzip
+import io
+import tracemalloc
+
+import pytest
+import zstandard
+
+from pipeline.extract.file import extract_file
+from pipeline.extract.options import Extract
+from tests.extract.files import extracted, image, metadata, packed, page, record
+
+PAGES = [page(f"<img src={n}.jpg alt='image {n}'>", url=f"https://a.example.org/{n}/") for n in range(6)]
+HERE = [f"https://a.example.org/{n}/{n}.jpg" for n in range(6)]
+
+
+def urls(content, kind="warc", **options):
+    pairs, found = extracted(content, kind, **options)
+    return [pair["url"] for pair in pairs], found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"".join(PAGES),
+        packed(*PAGES),
+        gzip.compress(b"".join(PAGES)),
+        b"".join(zstandard.compress(one) for one in PAGES),
+        zstandard.compress(b"".join(PAGES)),
+        packed(*PAGES) + bytes(1000),
+    ],
+    ids=["plain", "gzip members", "one gzip", "zstd frames", "one zstd", "zeros at the end"],
+)
+def test_every_way_to_pack_is_known_by_its_bytes(content):
+    found = urls(content)
+    assert found[0] == HERE
+    assert found[1].records == 6
+
+
+def test_a_file_cut_at_every_byte_gives_what_it_held_and_says_so():
+    content, whole = packed(*PAGES[:3]), len(packed(*PAGES[:3]))
+    ends = {len(packed(*PAGES[:count])): count for count in range(1, 4)}
+    for end in range(whole):
+        found, said = urls(content[:end])
+        assert found[:2] == HERE[: len(found)][:2]
+        if end in ends:
+            assert found == HERE[: ends[end]]
+            assert said.damage is None
+        else:
+            assert said.damage, end
+            assert len(found) >= sum(at <= end for at in ends)
+    assert urls(content)[1].damage is None
+
+
+@pytest.mark.parametrize("way", ["plain", "zstd"])
+def test_other_files_that_are_cut_say_so(way):
+    content = b"".join(PAGES) if way == "plain" else zstandard.compress(b"".join(PAGES))
+    for end in range(1, len(content) - 4, 7):
+        assert urls(content[:end])[1].damage or way == "plain"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is no WARC file: begins with b'<?xml'"),
+        (gzip.compress(b"<?xml version='1.0'?><Error/>"), "has no WARC record"),
+        (b"PK\x03\x04 and so on", "is no WARC file"),
+        (packed(metadata([image("a.jpg", "x")])), "has no record of a page, as a WARC file has"),
+    ],
+)
+def test_a_wrong_file_is_named(content, says):
+    found, said = urls(content)
+    assert found == []
+    assert said.damage.startswith(says)
+    assert urls(packed(*PAGES), "wat")[1].damage is None  # Its records are counted: none is of a page's metadata.
+
+
+def test_a_flipped_byte_costs_what_comes_after():
+    content = bytearray(packed(*PAGES))
+    content[len(packed(*PAGES[:3])) + 40] ^= 0xFF
+    found, said = urls(bytes(content))
+    assert found[:3] == HERE[:3]
+    assert said.damage
+
+
+@pytest.mark.parametrize("off", [-2, 2])
+def test_a_content_length_that_is_two_off_costs_no_other_page(off):
+    body = PAGES[1].split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n\r\n")
+    odd = record("response", body, "https://a.example.org/1/", length=len(body) + off)
+    for content in (packed(PAGES[0], odd, *PAGES[2:]), PAGES[0] + odd + b"".join(PAGES[2:])):
+        found, said = urls(content)
+        assert found[0] == HERE[0]
+        assert found[-4:] == HERE[-4:] or said.damage
+
+
+def test_a_record_with_no_headers_and_odd_ones():
+    odd = b"WARC/1.0\r\n\r\n\r\n\r\n"
+    listed = record("response", PAGES[0].split(b"\r\n\r\n", 1)[1], "https://a.example.org/0/", WARC_Protocol="h2", X="")
+    found, said = urls(packed(odd, listed, *PAGES[1:]))
+    assert found[-5:] == HERE[-5:] or said.damage
+
+
+def test_a_record_over_the_limit_is_passed_by_without_being_held():
+    large = page(b"<img src=a.jpg alt=x>" + b"x" * (40 << 20))
+    content = packed(PAGES[0], large, PAGES[1])
+    tracemalloc.start()
+    found, said = urls(content, most_page_bytes=1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == HERE[:2]
+    assert said.pages == {"read": 2, "too_large": 1}
+    assert peak < 8 << 20
+
+
+def test_reading_goes_on_where_it_was_and_passes_records_by():
+    content, seen = packed(*PAGES), []
+    parts = list(extract_file(io.BytesIO(content), "warc", Extract(), 2, frozenset([3]), None, seen.append))
+    assert [url for rows, _, _ in parts for url in rows.column("url").to_pylist()] == [HERE[2], HERE[4], HERE[5]]
+    assert seen == [2, None, 4, None, 5, None]
+    assert parts[-1][2] == 6
+    assert sum(found.records for _, found, _ in parts) == 3
