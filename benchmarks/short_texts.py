@@ -1,8 +1,8 @@
 """Short texts whose language is known, from what packages and files hold; texts of several languages are left out.
 
 CLDR names (package ``babel``): countries, languages, scripts, currencies, and units with a number. Names of emoji
-(package ``emoji``). Sentences of a program (package ``django``, if it is there). Files of texts: captions, and titles of
-Wikipedia dumps.
+(package ``emoji``). What a program says to people (package ``django``, if it is there). Files of texts: captions, and
+titles of Wikipedia dumps.
 """
 
 import bz2
@@ -22,11 +22,15 @@ from emoji.unicode_codes import load_from_json
 
 from benchmarks.compare import read_texts
 
-LANGUAGES = """
-ar bg bn ca cs da de el en es et eu fa fi fr gl he hi hr hu hy id is it ja ka kk ko lt lv mk ml mr nl pl pt ro ru sk sl
-sq sr sv sw ta te th tr uk ur vi zh
-""".split()
-EMOJI = "ar de en es fa fr id it ja ko pt ru tr zh".split()
+LANGUAGES = [
+    code
+    for line in (
+        "ar bg bn ca cs da de el en es et eu fa fi fr gl he hi hr hu hy id is it ja ka kk ko lt lv mk ml mr nl pl pt",
+        "ro ru sk sl sq sr sv sw ta te th tr uk ur vi zh",
+    )
+    for code in line.split()
+]
+EMOJI = ("ar", "de", "en", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh")
 DJANGO = {"zh": "zh_Hans"}
 TITLE = re.compile(r"<title>([^<:]+)</title>")
 PLACEHOLDER = re.compile(r"%\(|%[sd]|[{}<>]")

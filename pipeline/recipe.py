@@ -234,9 +234,7 @@ class Recipe(Section):
         if self.language.identify == "none" and self.language.keep:
             raise ValueError("language.keep: with language.identify none every language is und; allowed: []")
         if self.language.match_first and (self.filter.texts_per_image or self.filter.images_per_text):
-            raise ValueError(
-                "language.match_first: filter.texts_per_image and images_per_text count kept languages alone"
-            )
+            raise ValueError("language.match_first: not with filter.texts_per_image or images_per_text")
         if self.language.match_first and len(self.entries) != 1 and not isinstance(self.entries, str):
             raise ValueError(f"language.match_first: needs exactly one list, found {len(self.entries)}")
         if self.rebalance is not None and self.balance.mode != "sample":

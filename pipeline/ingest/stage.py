@@ -22,7 +22,7 @@ def run(run: Run) -> Outcome:
     count by column the values that became null."""
     recipe, spark = run.recipe, run.session
     model = None
-    if recipe.language.identify == "fasttext":
+    if recipe.language.identify == "fasttext" and not recipe.language.match_first:
         file = model_file(recipe.language.model)
         load_model(str(file))
         spark.sparkContext.addFile(file.as_uri())
@@ -73,16 +73,16 @@ def _check(request: Request) -> Plan:
 
 def _depends(recipe: Recipe) -> dict[str, Any]:
     """Of the entry lists only names that are no plain codes make another language of a text; mostly there are none."""
-    language = recipe.language.model_dump()
-    if recipe.language.identify != "fasttext":
-        del language["model"]
+    given = {"input": recipe.input.model_dump()}
+    if recipe.language.match_first:
+        return given | {"language": {"match_first": True}}
     names = {"entries": found} if (found := aliases(list_names(recipe))) else {}
-    return {"input": recipe.input.model_dump(), "language": language, **names}
+    return given | {"language": recipe.language.told(), **names}
 
 
 def _files(recipe: Recipe, found: Plan) -> list:
     language = recipe.language
-    own_model = language.identify == "fasttext" and language.model != LID_176
+    own_model = language.identify == "fasttext" and language.model != LID_176 and not language.match_first
     model = storage.list_files(str(model_file(language.model))) if own_model else []
     return [found.files, model]
 

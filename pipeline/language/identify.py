@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import fasttext
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 

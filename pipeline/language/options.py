@@ -1,6 +1,6 @@
 """What a recipe says of languages."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictStr, model_validator
 
@@ -25,3 +25,8 @@ class Language(Section):
         if self.match_first and self.page_language == "prior":
             raise ValueError("match_first: a text has one language, so page_language must be ignore, found prior")
         return self
+
+    def told(self) -> dict[str, Any]:
+        """What the language of a text depends on, by key."""
+        of_models = set() if self.identify == "fasttext" else {"model", "clean", "page_language", "match_first"}
+        return self.model_dump(exclude=of_models)
