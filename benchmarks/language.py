@@ -46,6 +46,9 @@ def main(
     if wrong := [given for given in files if "=" not in given]:
         raise UsageError(f"--texts: found {wrong[0]}; allowed: LANGUAGE=FILE")
     texts = labelled(each, [(language, Path(file)) for language, _, file in (f.partition("=") for f in files)])
+    for package in ("django", "pycld2", "py3langid"):
+        if not importlib.util.find_spec(package):
+            say(f"Left out: {package} is not installed")
     want = np.array([text.language for text in texts])
     file, facts = str(model_file(model)), []
     for form, change in FORMS.items():
@@ -86,8 +89,6 @@ def others() -> dict[str, Way]:
         import py3langid
 
         found["py3langid"] = lambda texts: [py3langid.classify(text)[0] for text in texts]
-    for name in sorted({"pycld2", "py3langid"} - set(found)):
-        say(f"Left out: {name} is not installed")
     return found
 
 
