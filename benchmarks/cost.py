@@ -31,11 +31,12 @@ def main(
     entries: Annotated[Path, typer.Option(help="Entries, one a line (plain, gz, zst).")],
     sizes: Annotated[str, typer.Option(help="Pairs, with commas between.")] = "300000,3000000,30000000",
     identify: Annotated[str, typer.Option(help="none or fasttext: language identification.")] = "none",
+    settings: Annotated[list[str], typer.Option("--set", help="key=value of the recipe.")] = [],  # noqa: B006
     name: Annotated[str, typer.Option(help="Of the JSON file.")] = "cost",
 ) -> None:
     """Measures and reports."""
     lines = read_texts(texts)
-    settings = [f"entries.en={entries}", f"language.identify={identify}", "balance.t=20000"]
+    settings = [*settings, f"entries.en={entries}", f"language.identify={identify}", "balance.t=20000"]
     if identify == "none":
         settings.append("language.keep=[]")
     open_session()
@@ -52,7 +53,7 @@ def main(
             f"{fact['shuffled_bytes'] / 1e6 / millions:.1f}", f"{fact['seconds']:.1f}", f"{fact['pairs_out']:,}",
         )  # fmt: skip
     results.print(table)
-    write_json(name, {"identify": identify, "stages": facts})
+    write_json(name, {"identify": identify, "settings": settings, "stages": facts})
 
 
 def measure_size(lines: list[str], rows: int, settings: list[str]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from pipeline.extract.options import Extract
+from pipeline.language.options import Language
 from pipeline.recipe_file import BUNDLED, Section, bundled, override, read, section, validated
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -33,15 +34,6 @@ class Input(Section):
     pass_through: list[StrictStr] = Field(default_factory=list)
     multiline: StrictBool = True
     max_text_bytes: Count = 1 << 20
-
-
-class Language(Section):
-    """How the language of a text is known, and which are kept."""
-
-    identify: Literal["fasttext", "column", "none"] = "fasttext"
-    model: StrictStr = "lid.176"
-    keep: list[StrictStr] = Field(default_factory=list)
-    threshold: Share = 0.0
 
 
 class Match(Section):
@@ -243,6 +235,10 @@ class Recipe(Section):
     def _lists_fit(self):
         if self.language.identify == "none" and self.language.keep:
             raise ValueError("language.keep: with language.identify none every language is und; allowed: []")
+        if self.language.match_first and (self.filter.texts_per_image or self.filter.images_per_text):
+            raise ValueError("language.match_first: not with filter.texts_per_image or images_per_text")
+        if self.language.match_first and len(self.entries) != 1 and not isinstance(self.entries, str):
+            raise ValueError(f"language.match_first: needs exactly one list, found {len(self.entries)}")
         if self.rebalance is not None and self.balance.mode != "sample":
             raise ValueError(f"rebalance: is for balance.mode sample, found {self.balance.mode}")
         if isinstance(self.entries, str):

@@ -21,8 +21,7 @@ from pipeline.buckets.totals import Totals
 from pipeline.ingest.distinct import distinct
 from pipeline.ingest.plan import Plan, Split
 from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split
-from pipeline.language.identify import identify
-from pipeline.language.label import label_rows
+from pipeline.language.label import label_rows, with_codes
 from pipeline.recipe import Input, Language
 from pipeline.tables import PAIRS, arrow_schema
 
@@ -56,8 +55,9 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
         rows, dropped = Scatter(new_spool(spool), plan.buckets, plan.parts), Totals()
         for split in splits:
             for batch in read_split(split, plan, options):
-                batch = with_language(batch, SparkFiles.get(model) if model else None)
-                batch = label_rows(batch, language, aliases)
+                batch = with_codes(batch, language, SparkFiles.get(model) if model else None)
+                if not language.match_first:
+                    batch = label_rows(batch, language, aliases)
                 count_dropped(batch, dropped)
                 yield from rows.add(with_ids(batch.filter(pc.is_null(batch.column("dropped")))))
         yield from rows.rest()
@@ -65,17 +65,6 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
         yield dropped.block_of_lines(LAST)
 
     return read
-
-
-def with_language(rows: pa.RecordBatch, model: str | None) -> pa.RecordBatch:
-    """The batch with the language of its kept rows filled in: by the model, else as it is in the input."""
-    language, score = rows.column("language"), pa.nulls(rows.num_rows, pa.float64())
-    if model:
-        kept = pc.is_null(rows.column("dropped"))
-        texts = pc.if_else(kept, rows.column("text"), None)
-        language, score = identify(texts, model)
-    index = rows.schema.get_field_index("language")
-    return rows.set_column(index, "language", language).append_column("language_score", score)
 
 
 def count_dropped(rows: pa.RecordBatch, totals: Totals) -> None:

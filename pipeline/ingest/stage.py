@@ -25,7 +25,7 @@ def run(run: Run) -> Outcome:
     options = _of_crawl(recipe, run.folder(EXTRACTED)) if run.found is None else recipe.input
     found = run.found or plan(options, recipe.language.identify == "column")
     model = None
-    if recipe.language.identify == "fasttext":
+    if recipe.language.identify == "fasttext" and not recipe.language.match_first:
         file = model_file(recipe.language.model)
         load_model(str(file))
         spark.sparkContext.addFile(file.as_uri())
@@ -83,17 +83,17 @@ def _check(request: Request) -> Plan | None:
 
 def _depends(recipe: Recipe) -> dict[str, Any]:
     """Of the entry lists only names that are no plain codes make another language of a text; mostly there are none."""
-    language = recipe.language.model_dump()
-    if recipe.language.identify != "fasttext":
-        del language["model"]
-    names = {"entries": found} if (found := aliases(list_names(recipe))) else {}
     paths = {"paths"} if recipe.input.format in KINDS else set()  # of crawl files, which are extract's
-    return {"input": recipe.input.model_dump(exclude=paths), "language": language, **names}
+    given = {"input": recipe.input.model_dump(exclude=paths)}
+    if recipe.language.match_first:
+        return given | {"language": {"match_first": True}}
+    names = {"entries": found} if (found := aliases(list_names(recipe))) else {}
+    return given | {"language": recipe.language.told(), **names}
 
 
 def _files(recipe: Recipe, found: Plan | None) -> list:
     language = recipe.language
-    own_model = language.identify == "fasttext" and language.model != LID_176
+    own_model = language.identify == "fasttext" and language.model != LID_176 and not language.match_first
     model = storage.list_files(str(model_file(language.model))) if own_model else []
     return [found.files if found else [], model]
 

@@ -3,10 +3,12 @@
 Codes are compared in lower case with hyphens. Three-letter codes of languages that have one of two letters (ISO 639-2
 of both kinds, and the members that stand for a whole language, such as ``cmn`` for ``zh``) and codes that were replaced
 (``iw``) become those of today. A code without a list of its own goes to that of the code without its last part, so that
-``zh-Hant-TW`` finds ``zh-Hant``, or else ``zh``.
+``zh-Hant-TW`` finds ``zh-Hant``, or else ``zh``. ``merged.tsv`` has what goes to a language of Wikipedia beyond that:
+members of macrolanguages, variants, and other codes of the same, as models with thousands of labels give them.
 """
 
 from collections.abc import Iterable
+from importlib.resources import files
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,13 +33,24 @@ venve vievi volvo welcy wlnwa wolwo xhoxh yddyi yidyi yoryo zhaza zhozh zsmms zu
 SHORTER = {pair[:3]: pair[3:] for pair in PAIRS.split()}
 # Replaced, or of a language whose lists go by another code.
 TODAY = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nb": "no", "sh": "sr"}
+# A language's code, and those that are merged into it.
+MERGED = {
+    code: language
+    for line in files(__package__).joinpath("merged.tsv").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+    for language, codes in [line.split("\t")]
+    for code in codes.split()
+}
 # fastText's own label for Serbo-Croatian stays as it is.
 OF_MODELS = frozenset({"sh"})
 
 
 def spelled(code: str) -> str:
-    """The code in lower case with hyphens."""
-    return code.strip().lower().replace("_", "-")
+    """The code in lower case with hyphens. One that is another language's with this script becomes that."""
+    code = code.strip().lower().replace("_", "-")
+    first, *rest = code.split("-", 2)
+    other = MERGED.get(f"{first}-{rest[0]}") if rest else None
+    return "-".join([other, *rest]) if other else code
 
 
 def canonical(code: str, by_model: bool = False) -> str:
@@ -48,7 +61,7 @@ def canonical(code: str, by_model: bool = False) -> str:
 def _forms(code: str, by_model: bool) -> list[str]:
     """The forms of a code under which a list may be found: as it is, of two letters, as of today."""
     first, *rest = spelled(code).split("-")
-    short = SHORTER.get(first, first)
+    short = SHORTER.get(first) or MERGED.get(first, first)
     today = short if by_model and short in OF_MODELS else TODAY.get(short, short)
     return ["-".join([part, *rest]) for part in dict.fromkeys([first, short, today])]
 

@@ -1,6 +1,10 @@
-"""The table ``matched`` by tasks, a file each: choose the list, find the entries, add the draw, count the entries."""
+"""The table ``matched`` by tasks, a file each: choose the list, find the entries, add the draw, count the entries.
+
+With ``language.match_first`` the language is identified here, of the texts that match the one list.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,20 +17,32 @@ from pipeline.buckets.hashing import draws
 from pipeline.buckets.spark import Batches, attempt, run_tasks, totals
 from pipeline.buckets.totals import Totals
 from pipeline.language.codes import OTHER
-from pipeline.match.engine import match_by_list
+from pipeline.language.label import NOT_KEPT, label_rows, with_codes
+from pipeline.match.engine import Matcher, loaded, match_by_list
+from pipeline.recipe import Language
 
 KEPT, NO_LIST, NO_MATCH = "kept", "no_entry_list", "no_match"
 
 
+@dataclass(frozen=True)
+class ToIdentify:
+    """How languages are identified: the options, the model's name among the session's files, what codes find."""
+
+    options: Language
+    model: str
+    aliases: dict[str, str]
+
+
 def write_matched(
     spark: SparkSession, pairs: Files, folder: str, schema: pa.Schema, sizes: dict[str, int], files: dict[str, str],
-    engine: str, seed: int, one_list: bool,
+    engine: str, seed: int, one_list: bool, languages: ToIdentify | None = None,
 ) -> Totals:  # fmt: skip
     """Writes ``matched`` into ``folder``; lines count the rows kept and, by reason and language, dropped.
 
     The entry counts are there too, for ``ListCounts``. ``schema``: of ``matched``. ``sizes``: the number of entries of
     each list; ``files``: the name, among the session's files, of its saved matcher. ``one_list``: there is exactly one
-    list and no language (``language.identify: none``).
+    list and no language (``language.identify: none``). ``languages``: there is one list, and what matches it is still
+    to be identified.
     """
     starts = ListCounts(sizes).starts
 
@@ -37,6 +53,8 @@ def write_matched(
 
         def rows() -> Iterator[pa.RecordBatch]:
             for batch in read_file(path):
+                if languages:
+                    batch = identified(batch, loaded(engine, *here.values()), languages, found)
                 lists = choose_list(batch.column("language"), list(files), one_list)
                 entries = match_by_list(batch.column("text"), lists, engine, here)
                 kept = pc.fill_null(pc.greater(pc.list_value_length(entries), 0), False)
@@ -51,6 +69,19 @@ def write_matched(
         yield from found.blocks()
 
     return totals(run_tasks(spark, list(enumerate(pairs.paths)), match_file), sum(sizes.values()))
+
+
+def identified(rows: pa.RecordBatch, matcher: Matcher, languages: ToIdentify, found: Totals) -> pa.RecordBatch:
+    """The rows that match, in a language that is kept, with it; others are counted."""
+    hits = pc.greater(pc.list_value_length(matcher.match(rows.column("text"))), 0)
+    matching = rows.filter(hits)
+    found.lines[NO_MATCH, None] += rows.num_rows - matching.num_rows
+    matching = with_codes(matching, languages.options, SparkFiles.get(languages.model))
+    matching = matching.append_column("dropped", pa.nulls(matching.num_rows, pa.string()))
+    matching = label_rows(matching, languages.options, languages.aliases)
+    kept = matching.filter(pc.is_null(matching.column("dropped")))
+    found.lines[NOT_KEPT, None] += matching.num_rows - kept.num_rows
+    return kept.drop_columns(["dropped"])
 
 
 def choose_list(language: pa.Array, lists: list[str], one_list: bool) -> pa.Array:

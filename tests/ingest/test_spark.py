@@ -13,6 +13,7 @@ import xxhash
 from pipeline.ingest import spark as ingest
 from pipeline.ingest.plan import plan
 from pipeline.ingest.spark import with_ids, with_image_ids, write_pairs
+from pipeline.language.identify import model_file
 from pipeline.recipe import Input, Language
 from tests.pool import rows
 
@@ -40,8 +41,12 @@ def write(folder, found, files: int, **more):
     return folder
 
 
-def ingested(spark, tmp_path, source, rows=None, **options):
+def ingested(spark, tmp_path, source, rows=None, language=NONE, **options):
     """What was counted, and the files of ``pairs``; ``rows``: those of the plan, which decide on buckets and parts."""
+    model = None
+    if language.identify == "fasttext" and not language.match_first:
+        spark.sparkContext.addFile(model_file(language.model).as_uri())
+        model = model_file(language.model).name
     given = Input(paths=[str(source)], **options)
     found = plan(given, False)
     if rows is not None:
@@ -49,7 +54,8 @@ def ingested(spark, tmp_path, source, rows=None, **options):
     name = f"pairs-{len(list(tmp_path.iterdir()))}"
     (tmp_path / name).mkdir()
     (tmp_path / f"{name}-rows").mkdir()
-    totals = write_pairs(spark, found, given, NONE, None, {}, str(tmp_path / name), str(tmp_path / f"{name}-rows"))
+    folders = str(tmp_path / name), str(tmp_path / f"{name}-rows")
+    totals = write_pairs(spark, found, given, language, model, {}, *folders)
     files = sorted(file for file in (tmp_path / name).iterdir() if not file.name.startswith("."))
     assert [file.name for file in files] == [f"part-{i:05d}.parquet" for i in range(found.buckets)]
     return totals.lines, files
@@ -65,6 +71,35 @@ def test_ids_are_those_of_python_xxhash_and_hashlib():
         assert found["pair_id"].to_pylist() == [pair_id(*row) for row in zip(urls, texts, strict=True)][start:]
         assert found["image_id"].to_pylist() == [image_id(url) for url in urls][start:]
     assert with_image_ids(pa.Table.from_batches([with_ids(batch[:0])])).num_rows == 0
+
+
+def test_languages_of_texts_and_their_pages(spark, tmp_path):
+    texts = ["Gift", "Gift", "THE HOUSE ON THE HILL", "das haus 12", "IMG_12.jpg", "🙂", "Gift", "Hus"]
+    pages = ["de-DE", "en", "de", "en", "en", "en", None, "nb-NO"]
+    found = [(f"http://x/{i}", text) for i, text in enumerate(texts)]
+    source = write(tmp_path / "pool", found, 2, page_language=pages)
+    columns = {"columns": {"page_language": "page_language"}}
+
+    def languages(**options):
+        counted, files = ingested(spark, tmp_path, source, language=Language(**options), **columns)
+        rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+        assert [(row["url"], row["text"]) for row in sorted(rows, key=lambda row: row["url"])] == [
+            pair for pair in found if pair[0] in {row["url"] for row in rows}
+        ]
+        return {row["url"][-1]: row["language"] for row in rows}, counted["language_not_kept", None]
+
+    plain, none = languages()
+    with_pages, _ = languages(page_language="prior")
+    assert none == 0
+    assert plain | {"0": "de", "1": "en", "7": "no"} == with_pages
+    assert plain["0"] == plain["1"] == plain["6"]
+    assert [plain[i] for i in "2345"] == ["en", "de", "und", "und"]
+    kept, dropped = languages(page_language="prior", keep=["de"])
+    assert kept == {key: code for key, code in with_pages.items() if code == "de"}
+    assert dropped == len(texts) - len(kept)
+    later, dropped = languages(match_first=True, keep=["de"])
+    assert later == dict.fromkeys("01234567")
+    assert dropped == 0
 
 
 def test_pairs_against_plain_python(spark, tmp_path):

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.language.codes import SHORTER, TODAY, aliases, canonical, found_lists, is_kept, label
+from pipeline.language.codes import MERGED, SHORTER, TODAY, aliases, canonical, found_lists, is_kept, label
 from pipeline.language.label import label_rows
 from pipeline.recipe import Language
 
@@ -27,6 +27,61 @@ def test_short_codes_are_those_of_cldr():
     ours = {"twi": "tw", "tgl": "tl", "fil": "tl", "hbs": "sh", "bih": "bh", "mol": "mo"}
     assert {code: short for code, short in SHORTER.items() if known.get(code) != short} == ours
     assert all(known[old].split("_")[0] == new for old, new in TODAY.items() if old != "nb")
+
+
+def test_merged_codes_are_tags_and_go_where_iso_639_3_has_them():
+    langcodes = pytest.importorskip("langcodes")
+    macro = pytest.importorskip("langcodes.data_dicts").MACROLANGUAGES
+    retired = {"eml"}  # still a code of Wikipedia
+    assert all(langcodes.tag_is_valid(code) for code in MERGED)
+    assert all(langcodes.tag_is_valid(code) for code in set(MERGED.values()) - retired)
+    other = {code: MERGED[code] for code in MERGED if code in macro and canonical(macro[code]) != MERGED[code]}
+    assert other == {}
+    assert not set(MERGED) & (set(LID_176) | set(SHORTER) | set(TODAY))
+    assert not set(MERGED) & set(MERGED.values())
+
+
+# Labels of OpenLID, which are those of NLLB and FLORES-200; GlotLID has these and 1,900 more.
+FLORES = """
+ace_Arab ace_Latn acm_Arab acq_Arab aeb_Arab afr_Latn ajp_Arab aka_Latn als_Latn amh_Ethi apc_Arab arb_Arab ars_Arab
+ary_Arab arz_Arab asm_Beng ast_Latn awa_Deva ayr_Latn azb_Arab azj_Latn bak_Cyrl bam_Latn ban_Latn bel_Cyrl bem_Latn
+ben_Beng bho_Deva bjn_Arab bjn_Latn bod_Tibt bos_Latn bug_Latn bul_Cyrl cat_Latn ceb_Latn ces_Latn cjk_Latn ckb_Arab
+crh_Latn cym_Latn dan_Latn deu_Latn dik_Latn dyu_Latn dzo_Tibt ell_Grek eng_Latn epo_Latn est_Latn eus_Latn ewe_Latn
+fao_Latn fij_Latn fin_Latn fon_Latn fra_Latn fur_Latn fuv_Latn gaz_Latn gla_Latn gle_Latn glg_Latn grn_Latn guj_Gujr
+hat_Latn hau_Latn heb_Hebr hin_Deva hne_Deva hrv_Latn hun_Latn hye_Armn ibo_Latn ilo_Latn ind_Latn isl_Latn ita_Latn
+jav_Latn jpn_Jpan kab_Latn kac_Latn kam_Latn kan_Knda kas_Arab kas_Deva kat_Geor kaz_Cyrl kbp_Latn kea_Latn khk_Cyrl
+khm_Khmr kik_Latn kin_Latn kir_Cyrl kmb_Latn kmr_Latn knc_Arab knc_Latn kon_Latn kor_Hang lao_Laoo lij_Latn lim_Latn
+lin_Latn lit_Latn lmo_Latn ltg_Latn ltz_Latn lua_Latn lug_Latn luo_Latn lus_Latn lvs_Latn mag_Deva mai_Deva mal_Mlym
+mar_Deva min_Latn mkd_Cyrl mlt_Latn mni_Beng mos_Latn mri_Latn mya_Mymr nld_Latn nno_Latn nob_Latn npi_Deva nso_Latn
+nus_Latn nya_Latn oci_Latn ory_Orya pag_Latn pan_Guru pap_Latn pbt_Arab pes_Arab plt_Latn pol_Latn por_Latn prs_Arab
+quy_Latn ron_Latn run_Latn rus_Cyrl sag_Latn san_Deva sat_Olck scn_Latn shn_Mymr sin_Sinh slk_Latn slv_Latn smo_Latn
+sna_Latn snd_Arab som_Latn sot_Latn spa_Latn srd_Latn srp_Cyrl ssw_Latn sun_Latn swe_Latn swh_Latn szl_Latn tam_Taml
+taq_Latn tat_Cyrl tel_Telu tgk_Cyrl tgl_Latn tha_Thai tir_Ethi tpi_Latn tsn_Latn tso_Latn tuk_Latn tum_Latn tur_Latn
+twi_Latn tzm_Tfng uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn vec_Latn vie_Latn war_Latn wol_Latn xho_Latn ydd_Hebr
+yor_Latn yue_Hant zho_Hans zho_Hant zsm_Latn zul_Latn
+""".split()
+
+
+def test_labels_of_other_models_become_codes_of_languages_with_a_name():
+    known = pytest.importorskip("babel").Locale("en").languages
+    codes = {name: label(name, {}, by_model=True) for name in FLORES}
+    # Without a name in CLDR's English.
+    assert {code for code in codes.values() if code not in known} == {
+        "azb", "bh", "cjk", "hne", "kbp", "taq",
+    }  # fmt: skip
+    merged = {name: code for name, code in codes.items() if name == "als_Latn" or name[:3] in MERGED}
+    assert merged == {
+        **dict.fromkeys(["acm_Arab", "acq_Arab", "aeb_Arab", "ajp_Arab", "apc_Arab", "ars_Arab"], "ar"),
+        "als_Latn": "sq", "bho_Deva": "bh", "dik_Latn": "din", "fuv_Latn": "ff", "pbt_Arab": "ps", "prs_Arab": "fa", "quy_Latn": "qu",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["als_Latn", "ALS-Latn", "aln"])
+def test_a_code_that_wikipedia_has_for_another_language(name):
+    assert label(name, aliases(["als", "sq", "other"])) == "sq"
+    assert label("als", aliases(["als", "sq"])) == label("gsw-CH", aliases(["als", "sq"])) == "als"
+    assert is_kept(name, ["sq"])
+    assert not is_kept(name, ["als"])
 
 
 @pytest.mark.parametrize(
@@ -80,6 +135,11 @@ def test_short_codes_are_those_of_cldr():
         ("be-x-old", ["be-x-old", "be"], "be-x-old"),
         ("yue", ["zh"], "yue"),
         ("und", ["other"], "und"),
+        ("apc_Arab", ["ar"], "ar"),
+        ("apc_Arab", ["ar", "apc"], "apc"),
+        ("ary_Arab", ["ar"], "ary"),
+        ("prs", ["fa"], "fa"),
+        ("zxx_Zyyy", ["en"], "und"),
     ],
 )
 def test_codes_find_their_lists(code, lists, want):
