@@ -2,8 +2,8 @@
 
 Without one an embedded session reads and checks fifteen thousand classes at each start. The archive is a file of some
 190 MB in this environment, beside the wrapper of its Java, and is named by all that it depends on. It is made after
-the first run by a process of its own (``python -m pipeline.class_data``) that nobody waits for: it opens a session as
-the stages do, runs small jobs, and lets the JVM write what it has loaded to a temporary file, which takes its place
+the first run by a process of its own (``python -m pipeline.class_data ARCHIVE``) that nobody waits for: it opens a
+session as the stages do, runs small jobs, and lets the JVM write what it has loaded to a temporary file, which takes its place
 when the JVM has ended well. Where that fails, an empty file says so, and nothing is tried again. A JVM that finds an
 archive of something else starts without it.
 """
@@ -80,7 +80,7 @@ def make_later(archive: Path) -> None:
         return
     with contextlib.suppress(OSError):
         subprocess.Popen(
-            [sys.executable, "-m", "pipeline.class_data"], cwd=PACKAGE.parent, start_new_session=True,
+            [sys.executable, "-m", "pipeline.class_data", str(archive)], cwd=PACKAGE.parent, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -145,5 +145,6 @@ def _to_disk(file: Path) -> None:
 
 if __name__ == "__main__":
     os.nice(19)
-    if (place := archive_of(use_java())) is not None:
-        make(place)
+    asked_for = Path(sys.argv[1])
+    if archive_of(use_java()) == asked_for:  # Another Java may be found here, whose archive nobody asked for.
+        make(asked_for)

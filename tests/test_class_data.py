@@ -124,3 +124,13 @@ def test_none_for_a_java_outside_the_environment(environment, tmp_path):
     assert class_data.archive_of(tmp_path) is None
     assert class_data.use(None) == [*class_data.OPTIONS]
     assert class_data.use(tmp_path / "none.jsa") == [*class_data.OPTIONS]
+
+
+def test_a_maker_that_would_make_another_archive_makes_none(tmp_path):
+    """Its environment may lead to another Java: what it was asked for is what it makes, or nothing."""
+    asked_for = tmp_path / "spark-0-java-0-00000000.jsa"
+    before = set((Path(sys.prefix) / "java").glob("*/*.jsa"))
+    command = [sys.executable, "-m", "pipeline.class_data", str(asked_for)]
+    assert subprocess.run(command, cwd=PROJECT, timeout=60, check=False).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+    assert set((Path(sys.prefix) / "java").glob("*/*.jsa")) == before
