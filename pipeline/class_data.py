@@ -3,9 +3,9 @@
 Without one an embedded session reads and checks fifteen thousand classes at each start. The archive is a file of some
 190 MB in this environment, beside the wrapper of its Java, and is named by all that it depends on. It is made after
 the first run by a process of its own (``python -m pipeline.class_data ARCHIVE``) that nobody waits for: it opens a
-session as the stages do, runs small jobs, and lets the JVM write what it has loaded to a temporary file, which takes its place
-when the JVM has ended well. Where that fails, an empty file says so, and nothing is tried again. A JVM that finds an
-archive of something else starts without it.
+session as the stages do, runs small jobs, and lets the JVM write what it has loaded to a temporary file, which takes
+its place when the JVM has ended well. Where that fails, an empty file says so, and nothing is tried again. A JVM that
+finds an archive of something else starts without it.
 """
 
 import contextlib
