@@ -12,7 +12,7 @@ from pipeline.extract.options import Extract
 from pipeline.extract.pairs import kept_pairs
 from pipeline.extract.records import Records
 from pipeline.extract.warc import TOO_LARGE, read_response
-from pipeline.extract.wat import NO_PAGE, page_url, read_metadata
+from pipeline.extract.wat import NO_PAGE, TEXTS, page_url, read_metadata
 
 Part = tuple[pa.RecordBatch, Found, int]
 # So many links, records or bytes of records are read before their pairs are handed out.
@@ -29,7 +29,7 @@ def extract_file(
     ``skip``: those that are passed by, which are not counted. ``at`` is told which record is being parsed, and None
     when it is not. The last part has the ``damage``.
     """
-    links, found, number, size, pages = Links(), Found(), -1, 0, 0
+    links, found, number, size, pages = Links(_texts(options)), Found(), -1, 0, 0
     read = {"wat": _read_wat, "warc": _read_warc}[kind]
     records = Records(stream, options.most_page_bytes)
     for number, (record, content) in enumerate(records):
@@ -69,3 +69,8 @@ def _read_warc(record, content: bytes | None, links: Links, options: Extract) ->
     if content is None:
         return TOO_LARGE
     return read_response(content, page_url(record.headers.get("WARC-Target-URI")), links, options)
+
+
+def _texts(options: Extract) -> tuple[str, ...]:
+    """The attributes that are texts, in their order."""
+    return tuple(name for name in TEXTS if name in options.text_sources)

@@ -13,15 +13,18 @@ import orjson
 from pipeline.extract.links import Links, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
+from pipeline.extract.scan import MARKED
 
 READ, BAD_JSON, NO_PAGE, NO_PAGE_URL, OPTED_OUT = "read", "bad_json", "not_html", "no_page_url", "opted_out"
 NO_IMAGES = "without_images"
 IMAGE = "IMG@/src"
-LANGUAGE = "HTML@/lang"
+LANGUAGE, X_ROBOTS_TAG = "HTML@/lang", "x-robots-tag"
+ANSWER = ("Payload-Metadata", "HTTP-Response-Metadata")
+PAGE = (*ANSWER, "HTML-Metadata")
 MARK = IMAGE.encode()
 _PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+$", re.IGNORECASE)
 # Attributes of a link in a WAT that are texts of the image.
-TEXTS = ("alt", "title", "data-image-title")
+TEXTS, SIDES = ("alt", "title", "data-image-title"), ("width", "height")
 
 
 def read_metadata(content: bytes, record_url: str | None, links: Links, options: Extract) -> str:
@@ -32,11 +35,12 @@ def read_metadata(content: bytes, record_url: str | None, links: Links, options:
     if MARK not in content:
         return NO_IMAGES if b'"HTML-Metadata"' in content else NO_PAGE
     try:
-        envelope = _mapping(_parsed(content), "Envelope")
+        envelope, images = _parsed(content, links)
     except ValueError:
         return BAD_JSON
-    answer = _mapping(envelope, "Payload-Metadata", "HTTP-Response-Metadata")
-    page, head = _mapping(answer, "HTML-Metadata"), _mapping(answer, "HTML-Metadata", "Head")
+    answer = _mapping(envelope, *ANSWER)
+    page = _mapping(answer, "HTML-Metadata")
+    head = _mapping(page, "Head")
     url = page_url(_mapping(envelope, "WARC-Header-Metadata").get("WARC-Target-URI")) or page_url(record_url)
     if url is None:
         return NO_PAGE_URL
@@ -46,23 +50,26 @@ def read_metadata(content: bytes, record_url: str | None, links: Links, options:
     named = head.get("Base")
     base = base_url(url, named) if isinstance(named, str) else url
     language = next((v for v in _contents(metas, LANGUAGE.lower()) if v), None) if metas else None
-    sources = [source for source in TEXTS if source in options.text_sources]
+    of_page = (url, base, language, out)
+    if images is not None:
+        links.scanned(content, images, of_page)
+    else:
+        _add_links(page, links, [source for source in TEXTS if source in options.text_sources], of_page)
+    return OPTED_OUT if out else READ
+
+
+def _add_links(page: dict[str, Any], links: Links, sources: list[str], of_page: tuple) -> None:
+    """Adds the images of a page that was parsed."""
+    url, base, language, out = of_page
     append = links.append
-    # The loop of the whole: no calls but what a link needs.
     for link in [one for one in _list(page.get("Links")) if one.__class__ is dict and one.get("path") == IMAGE]:
         source = link.get("url")
         if source.__class__ is not str:
             source = None
-        width = _side(link["width"]) if "width" in link else None
-        height = _side(link["height"]) if "height" in link else None
-        bare = True
-        for name in sources:
-            if name in link and (text := link[name]).__class__ is str:
-                append((source, text, name, url, base, language, width, height, out))
-                bare = False
-        if bare:
-            append((source, None, None, url, base, language, width, height, out))
-    return OPTED_OUT if out else READ
+        width, height = (dimension(link[name]) if link.get(name).__class__ is str else None for name in SIDES)
+        texts = [(text, name) for name in sources if (text := link.get(name)).__class__ is str]
+        for text, name in texts or [(None, None)]:
+            append((source, text, name, url, base, language, width, height, out))
 
 
 def page_url(url: Any) -> str | None:
@@ -81,7 +88,20 @@ def base_url(url: str, named: str) -> str:
         return url
 
 
-def _parsed(content: bytes) -> Any:
+def _parsed(content: bytes, links: Links) -> tuple[dict[str, Any], int | None]:
+    """The envelope of a record, and how many images were found in its links; None where the links are in it."""
+    if (cut := links.scanner.cut(content)) is not None:
+        rest, images = cut
+        try:
+            envelope = _mapping(orjson.loads(rest), "Envelope")
+        except orjson.JSONDecodeError:
+            envelope = {}
+        if _mapping(envelope, *PAGE).get("Links") == MARKED:
+            return envelope, images
+    return _mapping(_loaded(content), "Envelope"), None
+
+
+def _loaded(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -92,18 +112,16 @@ def _parsed(content: bytes) -> Any:
 
 def _mapping(value: Any, *names: str) -> dict[str, Any]:
     """What is below some names; an empty one where there is nothing, or something else."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
+    try:
+        for name in names:
+            value = value[name]
+    except (KeyError, IndexError, TypeError):
+        return {}
+    return value if value.__class__ is dict else {}
 
 
 def _list(value: Any) -> list:
     return value if isinstance(value, list) else []
-
-
-def _side(value: Any) -> int | None:
-    """A width or height."""
-    return dimension(value if isinstance(value, str) else str(value))
 
 
 def _strings(value: Any) -> list[str]:
@@ -113,6 +131,8 @@ def _strings(value: Any) -> list[str]:
 
 def _contents(metas: list[dict], name: str) -> list[str]:
     """The contents of the meta elements of a name."""
+    if not metas:
+        return []
     return [
         content
         for meta in metas
@@ -123,9 +143,10 @@ def _contents(metas: list[dict], name: str) -> list[str]:
 
 def _opted_out(headers: dict[str, Any], metas: list[dict]) -> str | None:
     """Why a page is not to be used, by its headers and meta elements."""
-    of_headers: dict[str, list[str]] = {}
+    robots, reservations = _contents(metas, ROBOTS), _contents(metas, TDM)
     for name, value in headers.items():
-        if (lower := name.lower()) in ("x-robots-tag", TDM):
-            of_headers.setdefault(lower, []).extend(_strings(value))
-    robots = [*of_headers.get("x-robots-tag", []), *_contents(metas, ROBOTS)]
-    return opted_out(robots, [*of_headers.get(TDM, []), *_contents(metas, TDM)])
+        if len(name) == len(X_ROBOTS_TAG) and name.lower() == X_ROBOTS_TAG:
+            robots += _strings(value)
+        elif len(name) == len(TDM) and name.lower() == TDM:
+            reservations += _strings(value)
+    return opted_out(robots, reservations) if robots or reservations else None
