@@ -53,9 +53,22 @@ def counts() -> None:
     keep_probability(np.ones(1), np.zeros(1, np.int64), np.array([0, 1]))
 
 
+def links() -> None:
+    """The links of a crawl's metadata."""
+    from pipeline.extract.links import Links
+    from pipeline.extract.options import Extract
+    from pipeline.extract.wat import read_metadata
+
+    link = '{"path":"IMG@/src","url":"a","alt":"a dog"}'
+    page = f'{{"Payload-Metadata":{{"HTTP-Response-Metadata":{{"HTML-Metadata":{{"Links":[{link}]}}}}}}}}'
+    found = Links(("alt",))
+    read_metadata(f'{{"Envelope":{page}}}'.encode(), "https://example.org/", found, Extract())
+    found.batch()
+
+
 def compile_kernels() -> None:
     """Compiles all, the parts at the same time where there are cores for it."""
-    parts = (match, ids_and_texts, counts)
+    parts = (match, ids_and_texts, counts, links)
     with ProcessPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
         for done in [pool.submit(part) for part in parts]:
             done.result()

@@ -82,7 +82,9 @@ class Links:
     def _of_scanner(self) -> pa.RecordBatch:
         """The rows of scanned images: in order, one for each of their texts, or one without."""
         found = self.scanner.columns(("url", *self.sources, "width", "height"))
-        there = np.array([found[name].is_valid().to_numpy(zero_copy_only=False) for name in self.sources])
+        there = np.zeros((len(self.sources), len(found["url"])), bool)
+        for at, name in enumerate(self.sources):
+            there[at] = found[name].is_valid().to_numpy(zero_copy_only=False)
         bare = np.flatnonzero(~there.any(axis=0))
         image = np.concatenate([*(np.flatnonzero(one) for one in there), bare])
         which = np.concatenate([*(np.full(one.sum(), at) for at, one in enumerate(there)), np.full(len(bare), -1)])
