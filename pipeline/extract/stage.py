@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.extract.inputs import CrawlFile, crawl_files
 from pipeline.extract.options import EXTRACTED, KINDS
 from pipeline.extract.spark import extract_files
+from pipeline.paths import is_url, open_filesystem
 from pipeline.recipe import Input, Recipe
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
@@ -74,14 +75,17 @@ def _counts(found: pa.Table, column: str) -> dict[str, int]:
 
 
 def _check(request: Request) -> tuple[list[CrawlFile], int]:
-    """The files of the input; nothing is opened."""
+    """The files of the input; nothing is opened, but that their stores are known is seen."""
     options = request.recipe.input
     if options.format not in KINDS:
         raise UsageError(f"input.format: found {options.format}; pairs are extracted from {' or '.join(KINDS)}")
     for key in OF_TABLES:
         if getattr(options, key) != Input.model_fields[key].get_default(call_default_factory=True):
             raise UsageError(f"input.{key}: is for tables; with input.format {options.format} leave it out")
-    return crawl_files(options.paths, options.format, request.recipe.extract.prefix)
+    files, others = crawl_files(options.paths, options.format, request.recipe.extract.prefix)
+    for path in {file.path.partition("://")[0]: file.path for file in files if is_url(file.path)}.values():
+        open_filesystem(path)
+    return files, others
 
 
 def _depends(recipe: Recipe) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import time
 
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.curate import curate
 from pipeline.errors import PipelineError, UsageError
+from pipeline.extract.inputs import crawl_files
 from pipeline.paths import open_filesystem
 from pipeline.recipe import load_recipe
 from tests.extract.files import image, metadata, packed, page
@@ -141,6 +143,22 @@ def test_a_list_of_paths_names_the_files(work, packed_list):
     assert texts(work, "prefixed") == texts(work)
     with pytest.raises(UsageError, match=r"^--input: no image with a text in 2 warc file\(s\); .*nowhere.*0.warc.gz"):
         run(work, f"extract.prefix={work}/nowhere/", inputs=[str(listed)], output="nowhere")
+
+
+def test_a_store_that_nobody_knows_is_one_line(work):
+    (work / "warc.paths").write_text("a.warc.gz\nb.warc.gz\n")
+    with pytest.raises(UsageError, match=r"^nostore://x/a.warc.gz: "):
+        run(work, "extract.prefix=nostore://x", inputs=[str(work / "warc.paths")])
+
+
+def test_ninety_thousand_paths_are_planned_at_once(work):
+    (work / "warc.paths").write_text("".join(f"crawl-data/segments/{n:05d}.warc.gz\n" for n in range(90_000)))
+    started = time.monotonic()
+    files, others = crawl_files([str(work / "warc.paths")], "warc", "s3://commoncrawl/")
+    assert (len(files), others) == (90_000, 0)
+    assert files[0].path == "s3://commoncrawl/crawl-data/segments/00000.warc.gz"
+    assert len({file.name({}) for file in files}) == 90_000
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(
