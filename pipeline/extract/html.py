@@ -6,8 +6,8 @@ and scripts is an element, and entities are characters.
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urljoin
 
+import ada_url
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pipeline.extract.links import Links, dimension
@@ -43,11 +43,15 @@ class Page:
         """What its links are resolved against: the first ``<base href>``, else its URL."""
         for node in self.tree.tags("base"):
             if (href := node.attributes.get("href")) is not None:
-                try:
-                    return urljoin(self.url, href.strip())
-                except ValueError:
-                    break
+                base = self._joined(href)
+                return self.url if base is None or base.startswith(("data:", "javascript:")) else base
         return self.url
+
+    def _joined(self, href: str) -> str | None:
+        try:
+            return ada_url.join_url(self.url, href)
+        except ValueError:
+            return None
 
     @property
     def language(self) -> str | None:
