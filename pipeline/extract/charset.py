@@ -9,9 +9,15 @@ import re
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+# What the standard means by a name is more than the Python codec of that name reads.
+_WIDER = {
+    "shift_jis": "cp932", "euc_kr": "cp949", "gbk": "gb18030", "big5": "big5hkscs", "iso8859-11": "cp874",
+    "x-mac-cyrillic": "mac_cyrillic",
+}  # fmt: skip
 _IN_HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"']+)", re.IGNORECASE)
 # A browser looks for a meta element in the first 1,024 bytes; some pages have it a little later.
 _META_BYTES, _LOOKED_AT = 4096, 1 << 16
+_ODD = re.compile(rb"[\x80-\xff]")
 _COMMENT = re.compile(rb"<!--.*?(?:-->|$)", re.DOTALL)
 _META = re.compile(rb"<meta\b[^>]*?\bcharset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE | re.DOTALL)
 
@@ -27,7 +33,8 @@ def page_text(body: bytes, content_type: str | None) -> str:
         try:
             return body.decode("utf-8")
         except UnicodeDecodeError:
-            charset = _known(detect_encoding(body[:_LOOKED_AT]) or "") or "cp1252"
+            start = max(0, _ODD.search(body).start() - _META_BYTES)
+            charset = _known(detect_encoding(body[start : start + _LOOKED_AT]) or "") or "cp1252"
     return body.decode(charset, "replace")
 
 
@@ -41,7 +48,11 @@ def _of_meta(start: bytes) -> str | None:
 def _known(label: str) -> str | None:
     """The codec for a label, or None for one that nobody knows."""
     charset = map_encoding_to_html5(label.strip(), fallback_utf8=False)
+    if not charset:
+        return None
+    charset = _WIDER.get(charset.lower(), charset)
     try:
-        return codecs.lookup(charset).name if charset else None
+        name = codecs.lookup(charset).name
+        return _WIDER.get(name, name)
     except LookupError:
         return None

@@ -6,7 +6,6 @@ and scripts is an element, and entities are characters.
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -14,6 +13,7 @@ from pipeline.extract.links import Links, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
 from pipeline.extract.srcset import largest
+from pipeline.extract.urls import base_url
 
 # Where scripts find the URL of an image that is loaded when it is seen; srcsets come after these.
 LAZY = ("data-src", "data-original", "data-lazy-src")
@@ -43,10 +43,7 @@ class Page:
         """What its links are resolved against: the first ``<base href>``, else its URL."""
         for node in self.tree.tags("base"):
             if (href := node.attributes.get("href")) is not None:
-                try:
-                    return urljoin(self.url, href.strip())
-                except ValueError:
-                    break
+                return base_url(self.url, href)
         return self.url
 
     @property

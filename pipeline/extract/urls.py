@@ -96,3 +96,12 @@ def parse(source: str | None, base: str) -> Parsed:
     if (name := url.partition(":")[0]) in HTTP:
         return url.partition("#")[0], None, scheme is None
     return None, SCHEMES.get(name, OTHER_SCHEME), False
+
+
+def base_url(url: str, named: str) -> str:
+    """What links of a page are resolved against that names a base: its own URL where that is none, or no place."""
+    try:
+        base = ada_url.join_url(url, named)
+    except ValueError:
+        return url
+    return url if base.startswith(("data:", "javascript:")) else base

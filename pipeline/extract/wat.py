@@ -6,7 +6,6 @@ A WAT has the links ``IMG@/src`` with their alt and title; it has no srcset, laz
 import json
 import re
 from typing import Any
-from urllib.parse import urljoin
 
 import orjson
 
@@ -14,6 +13,7 @@ from pipeline.extract.links import Links, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
 from pipeline.extract.scan import MARKED
+from pipeline.extract.urls import base_url
 
 READ, BAD_JSON, NO_PAGE, NO_PAGE_URL, OPTED_OUT = "read", "bad_json", "not_html", "no_page_url", "opted_out"
 NO_IMAGES = "without_images"
@@ -78,14 +78,6 @@ def page_url(url: Any) -> str | None:
         return None
     url = url.strip().removeprefix("<").removesuffix(">")  # as WARC 1.0 wrote it
     return url if _PAGE_URL.match(url) else None
-
-
-def base_url(url: str, named: str) -> str:
-    """What links of a page are resolved against, if it names a base; one that cannot be read is none."""
-    try:
-        return urljoin(url, named.strip())
-    except ValueError:
-        return url
 
 
 def _parsed(content: bytes, links: Links) -> tuple[dict[str, Any], int | None]:

@@ -51,7 +51,8 @@ def test_images_of_a_page(html, found):
 @pytest.mark.parametrize(
     ("base", "url"),
     [("<base href=/img/>", "https://www.example.org/img/a.jpg"), ("<base href=/x/><base href=/y/>", "https://www.example.org/x/a.jpg"),
-     ("<base target=_top><base href=//b.example.org/>", "https://b.example.org/a.jpg"), ("<base href='http://['>", HERE + "a.jpg")],
+     ("<base target=_top><base href=//b.example.org/>", "https://b.example.org/a.jpg"), ("<base href='http://['>", HERE + "a.jpg"), ("<base href='http://a b/'>", HERE + "a.jpg"),
+     ("<base href=data:,x>", HERE + "a.jpg"), ("<base href=JavaScript:x>", HERE + "a.jpg"), ("<base href='\n/img/ '>", "https://www.example.org/img/a.jpg")],
 )  # fmt: skip
 def test_base(base, url):
     assert sources(page(f"<head>{base}</head><img src=a.jpg alt=x>")) == [(url, "x")]
