@@ -83,7 +83,7 @@ evaluate: ## evaluate a trained model: RECIPE=nano, on the demo's evaluation set
 
 test: ## set up .venv and run the tests
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,metadata,train
-	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: ## run the tests that take minutes
 	@VENV=$(VENV) sh scripts/venv.sh demo,dev,images,metadata,train
