@@ -51,6 +51,25 @@ def test_a_file_cut_at_every_byte_gives_what_it_held_and_says_so():
     assert urls(content)[1].damage is None
 
 
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_zstd_file_with_a_dictionary(raw):
+    many = [
+        page(f"<img src={n}.jpg alt='image {n}'>" + "some text " * n, url=f"https://a.example.org/{n}/")
+        for n in range(300)
+    ]
+    dictionary = zstandard.train_dictionary(4096, many)
+    known = dictionary.as_bytes() if raw else zstandard.compress(dictionary.as_bytes())
+    packer = zstandard.ZstdCompressor(dict_data=dictionary)
+    head = b"\x5d\x2a\x4d\x18" + len(known).to_bytes(4, "little") + known
+    content = head + b"".join(packer.compress(one) for one in many)
+    found, said = urls(content)
+    assert (len(found), said.damage) == (300, None)
+    for cut in (content[:-20], content[: len(head) + 10], content[:20], content[:6]):
+        assert urls(cut)[1].damage
+    assert len(urls(content[:-20])[0]) >= 290
+    assert urls(b"\x5d\x2a\x4d\x18\xff\xff\xff\xff")[1].damage == "has a dictionary of 4,294,967,295 bytes"
+
+
 @pytest.mark.parametrize("way", ["plain", "zstd"])
 def test_other_files_that_are_cut_say_so(way):
     content = b"".join(PAGES) if way == "plain" else zstandard.compress(b"".join(PAGES))
