@@ -75,7 +75,8 @@ def _size_file(archive: Path) -> Path:
 
 
 def make_later(archive: Path) -> None:
-    """Starts the process that makes an archive, apart from this one and with no output."""
+    """Starts the process that makes an archive, apart from this one and with no output; removes those of no use."""
+    _remove_homes_without_java(archive)
     if _is_settled(archive) or not os.access(archive.parent, os.W_OK):
         return
     with contextlib.suppress(OSError):
@@ -115,12 +116,29 @@ def make(archive: Path) -> bool:
                 made.touch()
             _to_disk(made)
             _size_file(archive).write_text(str(made.stat().st_size))
-            former = sorted(archive.parent.glob("spark-*.jsa"), key=lambda file: file.stat().st_mtime)
-            for file in former[:-KEPT]:
+            for file in _former(archive)[:-KEPT]:
                 file.unlink(missing_ok=True)
                 _size_file(file).unlink(missing_ok=True)
             os.replace(made, archive)
     return True
+
+
+def _former(archive: Path) -> list[Path]:
+    """The other archives of this environment, of whatever Java, as they were made."""
+    made = {}
+    for file in archive.parent.parent.glob("*/spark-*.jsa"):
+        with contextlib.suppress(OSError):  # Another process removes some, too.
+            made[file] = file.stat().st_mtime
+    made.pop(archive, None)
+    return sorted(made, key=made.get)
+
+
+def _remove_homes_without_java(archive: Path) -> None:
+    """Removes the wrappers, with their archives, of Javas that are gone."""
+    with contextlib.suppress(OSError):
+        for home in archive.parent.parent.iterdir():
+            if (home / "lib").is_symlink() and not (home / "lib").exists():
+                shutil.rmtree(home, ignore_errors=True)
 
 
 def _base(home: Path, folder: Path) -> Path | None:
@@ -146,5 +164,6 @@ def _to_disk(file: Path) -> None:
 if __name__ == "__main__":
     os.nice(19)
     asked_for = Path(sys.argv[1])
-    if archive_of(use_java()) == asked_for:  # Another Java may be found here, whose archive nobody asked for.
+    # Another Java may be found here, whose archive nobody asked for; and in another environment not even a wrapper.
+    if asked_for.parent.parent == (Path(sys.prefix) / "java").resolve() and archive_of(use_java()) == asked_for:
         make(asked_for)

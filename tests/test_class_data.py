@@ -127,10 +127,34 @@ def test_none_for_a_java_outside_the_environment(environment, tmp_path):
 
 
 def test_a_maker_that_would_make_another_archive_makes_none(tmp_path):
-    """Its environment may lead to another Java: what it was asked for is what it makes, or nothing."""
-    asked_for = tmp_path / "spark-0-java-0-00000000.jsa"
-    before = set((Path(sys.prefix) / "java").glob("*/*.jsa"))
+    """Its environment may lead to another Java: what it was asked for is what it makes, or nothing, not even a wrapper."""
+    asked_for = tmp_path / "java" / "00000000" / "spark-0-java-0-00000000.jsa"
+    theirs = tmp_path / "their" / "bin"
+    theirs.mkdir(parents=True)
+    (theirs / "java").symlink_to(java.use_java() / "bin" / "java")
+    before = set((Path(sys.prefix) / "java").glob("*"))
     command = [sys.executable, "-m", "pipeline.class_data", str(asked_for)]
-    assert subprocess.run(command, cwd=PROJECT, timeout=60, check=False).returncode == 0
-    assert list(tmp_path.iterdir()) == []
-    assert set((Path(sys.prefix) / "java").glob("*/*.jsa")) == before
+    environment = {**os.environ, "JAVA_HOME": str(theirs.parent)}
+    assert subprocess.run(command, cwd=PROJECT, env=environment, timeout=60, check=False).returncode == 0
+    assert list(tmp_path.iterdir()) == [theirs.parent]
+    assert set((Path(sys.prefix) / "java").glob("*")) == before
+
+
+def test_archives_of_other_javas_count_as_old_ones_and_those_of_none_go(environment, monkeypatch):
+    """A Java that is gone takes wrapper and archive along; of Javas that are there few archives stay."""
+    archive = class_data.archive_of(java.use_java())
+    gone, there = (archive.parent.parent / name for name in ("gone", "there"))
+    for home in (gone, there):
+        home.mkdir()
+        for age in range(3):
+            (home / f"spark-{age}.jsa").write_text("old")
+            (home / f"spark-{age}.size").write_text("3")
+            os.utime(home / f"spark-{age}.jsa", (age, age))
+    (gone / "lib").symlink_to(environment / "no Java" / "lib")
+    (there / "lib").symlink_to(archive.parent / "lib")
+    monkeypatch.setattr("pipeline.session.record_classes", lambda options: False)
+    assert class_data.make(archive)
+    assert not (there / "spark-0.jsa").exists()
+    class_data.make_later(archive)  # It is there.
+    assert sorted(home.name for home in archive.parent.parent.iterdir()) == sorted([archive.parent.name, "there"])
+    assert {file.name for file in there.iterdir()} == {"lib", "spark-2.jsa", "spark-2.size"}
