@@ -95,6 +95,6 @@ def choose_list(language: pa.Array, lists: list[str], one_list: bool) -> pa.Arra
 def count_dropped(language: pa.Array, lists: pa.Array, kept: pa.Array, found: Totals) -> None:
     """Counts the rows without a match, and those without a list by their language."""
     without = pc.is_null(lists)
-    found.lines[NO_MATCH, None] += len(kept) - pc.sum(kept).as_py() - pc.sum(without).as_py()
+    found.lines[NO_MATCH, None] += len(kept) - kept.true_count - without.true_count
     for line in pc.value_counts(language.filter(without)).to_pylist():
         found.lines[NO_LIST, line["values"]] += line["counts"]

@@ -58,6 +58,21 @@ def test_matched_is_equal(work, tmp_path, spark, texts, settings):
     assert again["out"] < late["out"]
 
 
+def test_texts_of_which_none_matches(work, tmp_path, spark):
+    """Then there is no row left whose language is to be identified."""
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries" / "en.txt").write_text("axolotl\n")
+    pq.write_table(
+        pa.table({"url": ["http://x/1", "http://x/2"], "text": ["a dog", "a cat"]}), tmp_path / "pool.parquet"
+    )
+    summary = run(
+        work / "recipe.yaml", tmp_path / "out", "language.identify=fasttext", "language.match_first=true",
+        f"entries={tmp_path / 'entries'}", inputs=[str(tmp_path / "pool.parquet")], stages=["ingest", "match"],
+    )  # fmt: skip
+    match = stage(summary, "match")
+    assert (match["in"], match["out"], match["dropped"]) == (2, 0, {"no_match": 2})
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
