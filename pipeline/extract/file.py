@@ -45,8 +45,14 @@ def extract_file(
             pages += 1
         at(None)
         if len(links) >= PART_LINKS or found.records >= PART_RECORDS or size >= PART_BYTES:
-            yield kept_pairs(links.batch(), found), found, number + 1
-            found, size = Found(), 0
+            while True:
+                yield kept_pairs(links.batch(), found), found, number + 1
+                found, size = Found(), 0
+                if not len(links):
+                    break
+    while len(links) > PART_LINKS:
+        yield kept_pairs(links.batch(), found), found, number + 1
+        found = Found()
     found.damage = records.damage
     if number >= start and not (pages or skip or found.damage):
         found.damage = f"has no record of a page, as a {kind.upper()} file has"

@@ -6,10 +6,11 @@ and scripts is an element, and entities are characters.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.extract.links import Links, dimension
+from pipeline.extract.links import MOST_CAPTION, MOST_LANGUAGE, Links, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
 from pipeline.extract.srcset import largest
@@ -20,10 +21,11 @@ LAZY = ("data-src", "data-original", "data-lazy-src")
 SRCSETS = ("data-srcset", "srcset")
 # What stands in `src` until then: names of files, whatever their folder.
 PLACEHOLDER = re.compile(
-    r"^\s*(?:$|data:|about:blank|(?:.*/)?(?:1x1|1px|pixel|spacer|blank|clear|transparent|placeholder|loading|loader|lazy|"
+    r"^\s*+(?:$|data:|about:blank|(?:.*/)?(?:1x1|1px|pixel|spacer|blank|clear|transparent|placeholder|loading|loader|lazy|"
     r"lazyload|empty|dummy|gr[ae]y|white|none)\.(?:gif|png|svg|jpe?g|webp)(?:[?#].*)?$)",
     re.IGNORECASE | re.DOTALL,
 )
+MOST_SOURCES = 200
 _TYPES = ("image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif", "image/avif")
 ATTRIBUTES = ("alt", "title", "data-image-title")
 FIGCAPTION, OPEN_GRAPH = "figcaption", "og"
@@ -50,7 +52,8 @@ class Page:
     def language(self) -> str | None:
         """The ``lang`` of the page, else what a meta element says."""
         named = (node.attributes.get("lang") for node in self.tree.tags("html"))
-        return next(filter(None, (*named, *self.contents("content-language", "http-equiv"))), "").strip() or None
+        found = next(filter(None, (*named, *self.contents("content-language", "http-equiv"))), "").strip()
+        return found if found and len(found) <= MOST_LANGUAGE else None
 
     def contents(self, name: str, by: str = "name") -> list[str]:
         """The contents of the meta elements of a name, in lower case."""
@@ -65,12 +68,12 @@ def add_images(page: Page, links: Links, language: str | None, out: str | None, 
     """Adds the images of a page to the links: a row a text, or one without text. ``out``: why the page opted out."""
     append, url, base = links.append, page.url, page.base
     wanted = [name for name in ATTRIBUTES if name in options.text_sources]
-    captions = FIGCAPTION in options.text_sources
+    captions, known = FIGCAPTION in options.text_sources, {}
     for node, attributes in images(page):
         source = source_of(node, attributes)
         width, height = dimension(attributes.get("width")), dimension(attributes.get("height"))
         texts = [(attributes[name] or "", name) for name in wanted if name in attributes]
-        if captions and (caption := figcaption(node)) is not None:
+        if captions and (caption := figcaption(node, known)) is not None:
             texts.append((caption, FIGCAPTION))
         for text, name in texts or [(None, None)]:
             append((source, text, name, url, base, language, width, height, out))
@@ -101,7 +104,7 @@ def _twins(lazy: tuple[LexborNode, Attributes], attributes: Attributes) -> bool:
     if not PLACEHOLDER.match(of_lazy.get("src") or "") or PLACEHOLDER.match(source_of(node, of_lazy) or ""):
         return False
     texts = [(one.get("alt") or "").strip() for one in (of_lazy, attributes)]
-    return texts[0] == texts[1] or not all(texts)
+    return texts[0] == texts[1] or not texts[1]
 
 
 def source_of(node: LexborNode, attributes: Attributes) -> str | None:
@@ -120,9 +123,9 @@ def source_of(node: LexborNode, attributes: Attributes) -> str | None:
 
 
 def _of_picture(picture: LexborNode) -> list[str]:
-    """The srcsets of the sources of a picture, of types that are opened."""
+    """The srcsets of the first sources of a picture, of types that are opened."""
     found = []
-    for child in picture.iter():
+    for child in islice(picture.iter(), MOST_SOURCES):
         if child.tag == "source":
             attributes = child.attributes
             kind = (attributes.get("type") or "").split(";")[0].strip().lower()
@@ -131,11 +134,16 @@ def _of_picture(picture: LexborNode) -> list[str]:
     return found
 
 
-def figcaption(node: LexborNode) -> str | None:
-    """The caption of the figure that an image is in."""
+def figcaption(node: LexborNode, known: dict[int, str | None]) -> str | None:
+    """The caption of the figure that an image is in; ``known``: those of figures of the page."""
     figure = _within(node, "figure")
-    caption = figure.css_first("figcaption") if figure is not None else None
-    return caption.text() if caption is not None else None
+    if figure is None:
+        return None
+    if figure.mem_id not in known:
+        caption = figure.css_first("figcaption")
+        text = caption.text() if caption is not None else None
+        known[figure.mem_id] = text if text is not None and len(text) <= MOST_CAPTION else None
+    return known[figure.mem_id]
 
 
 def _within(node: LexborNode, tag: str) -> LexborNode | None:
@@ -152,5 +160,5 @@ def open_graph(page: Page) -> list[tuple[str, str | None]]:
         *page.contents("twitter:image:alt"), *page.contents("twitter:image:alt", "property"),
         *page.contents("og:title", "property"), *page.contents("og:title"),
     ]  # fmt: skip
-    text = next(filter(None, texts), None)
+    text = next((text for text in texts if text and len(text) <= MOST_CAPTION), None)
     return [(source, text) for by in ("property", "name") for source in page.contents("og:image", by)]

@@ -37,7 +37,9 @@ KEPT = pa.schema(
 # On their way to ``repeats.py`` pairs also say whether their URL was relative.
 SENT = KEPT.append(pa.field("relative", pa.bool_()))
 
-_DIMENSION = re.compile(r"[\t\n\f\r ]*\+?(\d{1,9})(?:\.\d*)?[\t\n\f\r ]*(%?)")
+_DIMENSION = re.compile(r"[\t\n\f\r ]*\+?(\d{1,9})(?:\.\d*)?[\t\n\f\r ]*(%?)", re.ASCII)
+# What all images of a page share is held once a row: longer than so many characters it is none.
+MOST_URL, MOST_LANGUAGE, MOST_CAPTION = 4096, 100, 4096
 
 
 class Links:
@@ -66,10 +68,10 @@ class Links:
         self.images.append(images)
         self.scanned_images += images
 
-    def batch(self) -> pa.RecordBatch:
-        """The rows so far, which are gone from here then."""
-        columns = list(zip(*self.rows, strict=True)) or [()] * len(LINKS)
-        self.rows.clear()
+    def batch(self, most: int = 1 << 15) -> pa.RecordBatch:
+        """Rows, which are gone from here then: so many of those that were appended, and all of scanned images."""
+        columns = list(zip(*self.rows[:most], strict=True)) or [()] * len(LINKS)
+        del self.rows[:most]
         rows = pa.RecordBatch.from_arrays(
             [pa.array(column, field.type) for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
         )

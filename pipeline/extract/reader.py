@@ -50,8 +50,27 @@ def parts(request: Request, at: Callable[[int | None], None]) -> Iterator[Part]:
         yield pa.RecordBatch.from_pylist([], schema=SENT), found, request.start
         return
     with file:
-        stream = io.BufferedReader(file, BUFFER)
-        yield from extract_file(stream, request.kind, request.options, request.start, request.skip, request.end, at)
+        stream = _Stream(file, BUFFER)
+        for rows, found, after in extract_file(
+            stream, request.kind, request.options, request.start, request.skip, request.end, at
+        ):
+            if stream.failed:
+                found.damage = f"{UNREADABLE}: {stream.failed}"
+            yield rows, found, after
+
+
+class _Stream(io.BufferedReader):
+    """A file whose store may fail in any way: that is an ``OSError``, and no fault of the file."""
+
+    failed: str | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """As of any file."""
+        try:
+            return super().read(size)
+        except Exception as error:
+            self.failed = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise OSError(self.failed) from error
 
 
 if __name__ == "__main__":

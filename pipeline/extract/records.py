@@ -33,8 +33,12 @@ class Records:
 
     def __iter__(self) -> Iterator[tuple[WarcRecord, bytes | None]]:
         """Each record and its content, None where that is longer than allowed."""
-        start = self.stream.read(len(WARC))
-        self.stream.seek(0)
+        try:
+            start = self.stream.read(len(WARC))
+            self.stream.seek(0)
+        except OSError as error:
+            self.damage = " ".join(str(error).split())
+            return
         if not start:
             self.damage = "is empty"
         elif not start.startswith((GZIP, ZSTD, WARC, DICTIONARY)):

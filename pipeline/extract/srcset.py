@@ -4,7 +4,7 @@ import re
 
 _SPACE = "\t\n\f\r "
 _URL = re.compile(r"[\t\n\f\r ,]*([^\t\n\f\r ]+)")
-_NUMBER = re.compile(r"-?(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"-?(?:\d+|\d*\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def candidates(srcset: str) -> list[tuple[str, float | None, float]]:
@@ -57,11 +57,11 @@ def _size(descriptors: list[str]) -> tuple[float | None, float] | None:
     width = density = height = None
     for one in descriptors:
         number, kind = one[:-1], one[-1]
-        if kind == "w" and number.isascii() and number.isdigit() and int(number) > 0 and width is density is None:
+        if kind == "w" and number.isascii() and number.isdigit() and float(number) > 0 and width is density is None:
             width = float(number)
         elif kind == "x" and _NUMBER.fullmatch(number) and float(number) >= 0 and width is density is height is None:
             density = float(number)
-        elif kind == "h" and number.isascii() and number.isdigit() and int(number) > 0 and height is density is None:
+        elif kind == "h" and number.isascii() and number.isdigit() and float(number) > 0 and height is density is None:
             height = float(number)
         else:
             return None

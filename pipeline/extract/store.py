@@ -49,7 +49,7 @@ def finished(folder: str, name: str) -> Found | None:
 def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Extract, attempt: str) -> Found:
     """Reads a crawl file and writes its pairs, each (image, text) once, under a hidden name and then its own.
 
-    One that cannot be opened is not done: nothing stays, and a later run asks for it again.
+    One that its store does not give whole is not done: nothing of it stays, and a later run asks for it again.
     """
     found, repeats, held, size = Found(), Repeats(), [], 0
     hidden = storage.join(folder, f".{name}-{attempt}")
@@ -67,8 +67,10 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
         if held:
             writer.write_table(pa.Table.from_batches(held))
         writer.add_key_value_metadata({FOUND: found.told()})
-    if found.records or not (found.damage or "").startswith(UNREADABLE):
-        storage.replace(hidden, storage.join(folder, name))
+    if (found.damage or "").startswith(UNREADABLE):
+        storage.remove(hidden)
+        return Found(damage=found.damage)
+    storage.replace(hidden, storage.join(folder, name))
     return found
 
 

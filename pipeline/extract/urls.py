@@ -10,6 +10,8 @@ import ada_url
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.extract.links import MOST_URL
+
 BAD_URL, NO_URL, OTHER_SCHEME = "bad_url", "no_url", "other_scheme"
 HTTP = ("http", "https")
 SCHEMES = {"data": "data_url", "javascript": "javascript_url", "blob": "blob_url"}
@@ -104,4 +106,4 @@ def base_url(url: str, named: str) -> str:
         base = ada_url.join_url(url, named)
     except ValueError:
         return url
-    return url if base.startswith(("data:", "javascript:")) else base
+    return url if base.startswith(("data:", "javascript:")) or len(base) > MOST_URL else base

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.extract.links import Links, dimension
+from pipeline.extract.links import MOST_LANGUAGE, MOST_URL, Links, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
 from pipeline.extract.scan import MARKED
@@ -22,7 +22,7 @@ LANGUAGE, X_ROBOTS_TAG = "HTML@/lang", "x-robots-tag"
 ANSWER = ("Payload-Metadata", "HTTP-Response-Metadata")
 PAGE = (*ANSWER, "HTML-Metadata")
 MARK = IMAGE.encode()
-_PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+$", re.IGNORECASE)
+_PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+", re.IGNORECASE)
 # Attributes of a link in a WAT that are texts of the image.
 TEXTS, SIDES = ("alt", "title", "data-image-title"), ("width", "height")
 
@@ -36,7 +36,7 @@ def read_metadata(content: bytes, record_url: str | None, links: Links, options:
         return NO_IMAGES if b'"HTML-Metadata"' in content else NO_PAGE
     try:
         envelope, images = _parsed(content, links)
-    except ValueError:
+    except (ValueError, RecursionError):
         return BAD_JSON
     answer = _mapping(envelope, *ANSWER)
     page = _mapping(answer, "HTML-Metadata")
@@ -49,7 +49,7 @@ def read_metadata(content: bytes, record_url: str | None, links: Links, options:
     out = _opted_out(headers, metas) if options.opt_outs and (headers or metas) else None
     named = head.get("Base")
     base = base_url(url, named) if isinstance(named, str) else url
-    language = next((v for v in _contents(metas, LANGUAGE.lower()) if v), None) if metas else None
+    language = next((v for v in _contents(metas, LANGUAGE.lower()) if v and len(v) <= MOST_LANGUAGE), None)
     of_page = (url, base, language, out)
     if images is not None:
         links.scanned(content, images, of_page)
@@ -77,7 +77,7 @@ def page_url(url: Any) -> str | None:
     if not isinstance(url, str):
         return None
     url = url.strip().removeprefix("<").removesuffix(">")  # as WARC 1.0 wrote it
-    return url if _PAGE_URL.match(url) else None
+    return url if len(url) <= MOST_URL and _PAGE_URL.fullmatch(url) else None
 
 
 def _parsed(content: bytes, links: Links) -> tuple[dict[str, Any], int | None]:

@@ -26,7 +26,7 @@ TOO_SLOW, CRASHED = "too_slow", "crashed"
 # When so many pages of a file ended the process, the rest of it is left.
 MOST_ENDED = 100
 Part = tuple[pa.RecordBatch, Found, int]
-UNREADABLE = "cannot be opened"
+UNREADABLE = "cannot be read"
 NOTHING = -1  # No record is being parsed.
 
 

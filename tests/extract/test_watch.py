@@ -75,7 +75,7 @@ def test_a_file_of_bad_pages_is_left_after_a_number_of_them(tmp_path, monkeypatc
 def test_a_file_that_is_not_there_is_damaged():
     texts, found = read("/nowhere/a.warc.gz")
     assert texts == []
-    assert found.damage.startswith("cannot be opened: ")
+    assert found.damage.startswith("cannot be read: ")
 
 
 def test_a_process_that_fails_otherwise_is_one_line(tmp_path, monkeypatch):
