@@ -9,7 +9,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PROJECT.glob("pipeline/**/*.py"))
 STAGES = ("extract", "ingest", "language", "entries", "match", "dedupe", "balance", "images", "filter", "shards")
 # What serves several stages: none of them, so that their Spark sides may use its own.
-SHARED = ("buckets", "components", "places")
+SHARED = ("buckets", "components", "tars")
 MAIN_PATH = {f"pipeline.{name}" for name in ("curate", "explore", "fitting", "job", "output", "session", "stages")}
 
 

@@ -21,9 +21,9 @@ from pipeline.filter.texts import KnownTexts
 from pipeline.language.codes import found_lists
 from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
-from pipeline.places.spark import PLACE
 from pipeline.recipe import Filter
 from pipeline.shards.content import MISSING, Content, loaded
+from pipeline.tars.spark import PLACE
 
 SIDES = ("original_width", "original_height")
 FACTS = "sha256 string, pixels string, phash bigint, width int, height int"

@@ -38,15 +38,15 @@ from pipeline.filter.spark import (
 )
 from pipeline.filter.texts import KnownTexts
 from pipeline.match.engine import build_file
-from pipeline.places.index import IMAGE, samples_of
-from pipeline.places.spark import with_places
-from pipeline.places.stage import SOURCES, image_content, image_places, images_at_a_time
 from pipeline.recipe import Recipe, filters
 from pipeline.recipe_file import found_path, local_path
 from pipeline.run import Outcome, Request, Run
 from pipeline.shards.content import tar_content
 from pipeline.stage import Stage
 from pipeline.tables import Account
+from pipeline.tars.index import IMAGE, samples_of
+from pipeline.tars.spark import with_places
+from pipeline.tars.stage import SOURCES, image_content, image_places, images_at_a_time
 
 ROWS_PER_FILE = 1_000_000
 

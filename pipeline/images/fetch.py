@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.images.resize import LimitedResizer
 from pipeline.images.writer import SampleWriter
-from pipeline.places.sink import open_sink
+from pipeline.tars.sink import open_sink
 
 IMAGES = pa.schema(
     {

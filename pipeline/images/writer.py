@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pipeline.places.sink import DirectFile
-from pipeline.places.tar import TarWriter
+from pipeline.tars.sink import DirectFile
+from pipeline.tars.tar import TarWriter
 
 
 class SampleWriter:

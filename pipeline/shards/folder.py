@@ -9,9 +9,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipeline import storage
 from pipeline.errors import UsageError
-from pipeline.places.stage import list_tars
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path
+from pipeline.tars.stage import list_tars
 
 MANIFEST = "manifest.json"
 OURS = re.compile(r"\d{5,}(\.tar|\.tar\.part|\.parquet|_stats\.json)|sizes\.json")

@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 from pipeline.buckets.files import Files
 from pipeline.buckets.spark import Batches, run_tasks, totals
 from pipeline.buckets.totals import Totals
-from pipeline.places.ranks import Slice, fine_buckets, place_in_order, slices
-from pipeline.places.rows import rows_in_range
 from pipeline.shards.content import Load
 from pipeline.shards.tar import JSON_FIELDS, write_shard
+from pipeline.tars.ranks import Slice, fine_buckets, place_in_order, slices
+from pipeline.tars.rows import rows_in_range
 
 WRITTEN = pa.schema(
     {"shard": pa.string(), "samples": pa.int64(), "bytes": pa.int64(), "sha256": pa.string(),
@@ -23,7 +23,7 @@ MOST_TASKS = 4096
 
 
 def count_ranks(spark: SparkSession, pairs: Files, rows: int) -> np.ndarray:
-    """The pairs in each fine bucket, in key order (``pipeline.places.ranks``)."""
+    """The pairs in each fine bucket, in key order (``pipeline.tars.ranks``)."""
     fine, files = fine_buckets(rows), len(pairs.paths)
 
     def count(bucket: int) -> Batches:

@@ -5,8 +5,6 @@ from typing import Any
 from pipeline import storage, tables
 from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
-from pipeline.places.rows import SUCCESS
-from pipeline.places.stage import SOURCES, check_images, image_content, image_places, images_at_a_time
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.recipe_file import found_path
 from pipeline.run import Outcome, Request, Run
@@ -15,6 +13,8 @@ from pipeline.shards.folder import MANIFEST, check_apart, check_owner, clear, is
 from pipeline.shards.spark import count_ranks, write_shards
 from pipeline.stage import Stage
 from pipeline.tables import Account
+from pipeline.tars.rows import SUCCESS
+from pipeline.tars.stage import SOURCES, check_images, image_content, image_places, images_at_a_time
 
 
 def run(run: Run) -> Outcome:

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.places.sink import open_sink
-from pipeline.places.tar import TarWriter
 from pipeline.shards.content import ImageFile, Load, loaded
+from pipeline.tars.sink import open_sink
+from pipeline.tars.tar import TarWriter
 
 INDEX = pa.schema(
     {

@@ -14,7 +14,7 @@ import webdataset
 from PIL import Image
 
 from pipeline.errors import UsageError
-from pipeline.places.index import IMAGE_ENDINGS
+from pipeline.tars.index import IMAGE_ENDINGS
 from pipeline.train.encoder import Encoder
 from pipeline.train.images import decode
 from pipeline.train.loader import BROKEN

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import UsageError
 from pipeline.listing import list_files
 from pipeline.paths import is_url, local
-from pipeline.places.index import IMAGE, JSON, TEXT, scan
+from pipeline.tars.index import IMAGE, JSON, TEXT, scan
 
 NEEDED = (*IMAGE, *TEXT)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")

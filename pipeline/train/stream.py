@@ -14,7 +14,7 @@ import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 
 from pipeline.errors import PipelineError
-from pipeline.places.index import IMAGE_ENDINGS
+from pipeline.tars.index import IMAGE_ENDINGS
 from pipeline.train.images import DRAWS, decode, draft_side, training_pixels
 from pipeline.train.loader import BROKEN, CROP, PART, Part
 from pipeline.train.order import uniforms

@@ -27,7 +27,7 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Tags."""
-    from pipeline.places.index import IMAGE_ENDINGS
+    from pipeline.tars.index import IMAGE_ENDINGS
     from pipeline.train.encoder import Encoder
     from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN

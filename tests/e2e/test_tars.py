@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.places.index import samples_of, scan
+from pipeline.tars.index import samples_of, scan
 from tests.images.site import jpeg
 
 from .conftest import run, stage

@@ -5,9 +5,9 @@ import tarfile
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.places.index import samples_of, scan
 from pipeline.shards.content import image_loader, tar_content
 from pipeline.shards.tar import write_shard
+from pipeline.tars.index import samples_of, scan
 from tests.e2e.test_tars import add
 from tests.images.site import jpeg
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.places.index import scan
+from pipeline.tars.index import scan
 from pipeline.train.shards import ShardSet, check_unbalanced
 from tests.odd_names import ODD_NAMES
 

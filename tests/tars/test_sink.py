@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.places import sink
-from pipeline.places.sink import ALIGNMENT, BLOCK, DirectFile, open_sink
+from pipeline.tars import sink
+from pipeline.tars.sink import ALIGNMENT, BLOCK, DirectFile, open_sink
 
 SIZES = st.sampled_from([0, 1, 511, ALIGNMENT, ALIGNMENT + 1, BLOCK - 1, BLOCK, BLOCK + 7, 2 * BLOCK + ALIGNMENT])
 

@@ -3,11 +3,11 @@
 from pipeline import storage
 from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
-from pipeline.places.spark import Located, in_fetched, in_tars
 from pipeline.recipe import Images
 from pipeline.recipe_file import found_path
 from pipeline.run import Run
 from pipeline.shards.content import Content, local_content, tar_content
+from pipeline.tars.spark import Located, in_fetched, in_tars
 
 REQUESTS = 16
 # Where the images of pairs are, and which of them are taken.

@@ -8,8 +8,8 @@ import tarfile
 
 import pyarrow as pa
 
-from pipeline.places.members import BLOCK
-from pipeline.places.sink import DirectFile
+from pipeline.tars.members import BLOCK
+from pipeline.tars.sink import DirectFile
 
 _PADDING = bytes(BLOCK)
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import PipelineError
-from pipeline.places.members import FOLDER, REGULAR, members
-from pipeline.places.window import Window, ahead_of
+from pipeline.tars.members import FOLDER, REGULAR, members
+from pipeline.tars.window import Window, ahead_of
 
 IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp")
 IMAGE, TEXT, JSON = (tuple(f"{kind}_{part}" for part in ("offset", "size")) for kind in ("image", "txt", "json"))

@@ -20,10 +20,10 @@ from pipeline.buckets.scatter import Scatter, in_schema
 from pipeline.buckets.spark import Batches, Parts, attempt, fill, new_spool, run_tasks, shuffle, totals
 from pipeline.buckets.totals import Totals
 from pipeline.paths import split_options
-from pipeline.places.index import samples_of
-from pipeline.places.join import first_samples, places_of
-from pipeline.places.ranks import fine_buckets, place_in_order
-from pipeline.places.rows import SUCCESS, places_in_range, with_place
+from pipeline.tars.index import samples_of
+from pipeline.tars.join import first_samples, places_of
+from pipeline.tars.ranks import fine_buckets, place_in_order
+from pipeline.tars.rows import SUCCESS, places_in_range, with_place
 
 # Where an image is, and what is known of it as it was before it was resized.
 PLACE = ("image_offset", "image_size", "original_width", "original_height", "original_sha256")
@@ -42,7 +42,7 @@ TARS_A_TASK, MOST_TASKS = 4, 4096
 class Located:
     """The places by pair, in buckets; rows by status and refused members by reason; and the successes by rank.
 
-    ``ranks``: see ``pipeline.places.ranks``.
+    ``ranks``: see ``pipeline.tars.ranks``.
     """
 
     places: Files

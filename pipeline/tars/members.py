@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from zlib import adler32
 
-from pipeline.places.window import Window
+from pipeline.tars.window import Window
 
 BLOCK = 512
 REGULAR, FOLDER, OTHER = "regular", "folder", "other"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.places.members import FOLDER, OTHER, REGULAR, members
-from pipeline.places.window import AHEAD_LOCAL, Window
+from pipeline.tars.members import FOLDER, OTHER, REGULAR, members
+from pipeline.tars.window import AHEAD_LOCAL, Window
 
 NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=180)
 KINDS = [

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.places.tar import TarWriter
+from pipeline.tars.tar import TarWriter
 
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126, blacklist_characters="/"), min_size=1, max_size=100)
 FILES = st.lists(st.tuples(NAMES, st.binary(max_size=2000)), max_size=8)
