@@ -69,6 +69,7 @@ ENTRY_COUNTS = pa.schema(
         "entry": pa.string(),
         "count": pa.int64(),
         "probability": pa.float64(),
+        "kept": pa.int64(),
     }
 )
 THRESHOLDS = pa.schema(
@@ -80,6 +81,7 @@ THRESHOLDS = pa.schema(
         "matches": pa.int64(),
         "entries": pa.int64(),
         "entries_matched": pa.int64(),
+        "kept": pa.int64(),
     }
 )
 
