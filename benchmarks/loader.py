@@ -18,11 +18,11 @@ from rich.table import Table
 from benchmarks.compare import ROUNDS, write_json
 from pipeline.job import new_app, run
 from pipeline.progress import results
-from pipeline.train.images import DRAWS, decode, training_pixels
-from pipeline.train.loader import Parts, batches
-from pipeline.train.order import Order
+from pipeline.train.images import CROP_DRAWS, decode, train_transform
+from pipeline.train.loader import ShardDataset, batches
+from pipeline.train.sampler import Sampler
 from pipeline.train.shards import ShardSet
-from pipeline.train.tokenizer import encode, train_tokenizer
+from pipeline.train.tokenizer import tokenize, train_tokenizer
 
 app = new_app()
 CROP = (0.9, 1.0)
@@ -34,7 +34,7 @@ def main(
     size: Annotated[int, typer.Option(help="Pixels of a side.")] = 64,
     batch: Annotated[int, typer.Option(help="Samples of a batch.")] = 128,
     samples: Annotated[int, typer.Option(help="To read in a turn.")] = 10_000,
-    workers: Annotated[int, typer.Option(help="Processes that read.")] = 2,
+    workers: Annotated[int, typer.Option(help="ProcessGroup that read.")] = 2,
     name: Annotated[str, typer.Option(help="Of the JSON file.")] = "loader",
 ) -> None:
     """Measures and reports."""
@@ -45,20 +45,20 @@ def main(
         steps = samples // batch
 
         def ours(draft: bool) -> None:
-            order = Order(found.counts, 0, 10)
-            parts = Parts(found, order, tokenizer, size, CROP, draft)
-            for part in batches(parts, 0, steps, batch, 0, 1, workers):
-                assert len(part.keys) == batch
+            sampler = Sampler(found.counts, 0, 10)
+            dataset = ShardDataset(found, sampler, tokenizer, size, CROP, draft)
+            for chunk in batches(dataset, 0, steps, batch, 0, 1, workers):
+                assert len(chunk.keys) == batch
 
         def theirs() -> None:
             rng = np.random.default_rng(0)
 
             def sample(item: tuple[bytes, bytes]) -> tuple[np.ndarray, str]:
-                return training_pixels(decode(item[0]), size, CROP, rng.random(DRAWS)), item[1].decode()
+                return train_transform(decode(item[0]), size, CROP, rng.random(CROP_DRAWS)), item[1].decode()
 
             def collate(items: list) -> tuple[torch.Tensor, torch.Tensor]:
                 images, texts = zip(*items, strict=True)
-                return torch.from_numpy(np.stack(images)), torch.from_numpy(encode(tokenizer, list(texts)))
+                return torch.from_numpy(np.stack(images)), torch.from_numpy(tokenize(tokenizer, list(texts)))
 
             data = webdataset.WebDataset(found.tars, shardshuffle=100, nodesplitter=webdataset.split_by_node)
             data = data.shuffle(1000).to_tuple("jpg;png;webp;jpeg", "txt").map(sample)
@@ -86,13 +86,13 @@ def main(
 
 
 def _decoding_share(found: ShardSet, tokenizer, size: int) -> float:
-    """Of the time of a part of 128 samples in one process, what decoding takes."""
-    order = Order(found.counts, 0, 10)
-    parts = Parts(found, order, tokenizer, size, CROP, False)
+    """Of the time of a chunk of 128 samples in one process, what decoding takes."""
+    sampler = Sampler(found.counts, 0, 10)
+    dataset = ShardDataset(found, sampler, tokenizer, size, CROP, False)
     started = time.thread_time()
-    parts[(0, 128)]
+    dataset[(0, 128)]
     whole = time.thread_time() - started
-    contents = [found.sample(shard, row)[1] for shard, row in order.samples(0, 128)]
+    contents = [found.sample(shard, row)[1] for shard, row in sampler.samples(0, 128)]
     started = time.thread_time()
     for content in contents:
         decode(content)

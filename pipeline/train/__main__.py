@@ -29,28 +29,28 @@ def main(
     tokenizer_only: Annotated[bool, typer.Option("--tokenizer-only", help="Train the tokenizer alone.")] = False,
 ) -> None:
     """Trains."""
+    from pipeline.train.distributed import destroy_process_group, init_process_group
     from pipeline.train.loop import open_shards, train
-    from pipeline.train.processes import join_processes, leave_processes
     from pipeline.train.recipe import load_train_recipe
     from pipeline.train.tokenizer import prepare_tokenizer
 
     found = load_train_recipe(recipe, set, shards)
     folder = output or Path("output/train") / found.name
-    processes = join_processes()
+    group = init_process_group()
     try:
-        if force and processes.first:
+        if force and group.is_main:
             shutil.rmtree(folder, ignore_errors=True)
-        processes.wait()
+        group.barrier()
         if tokenizer_only:
             shards = open_shards(found, folder)
-            made = prepare_tokenizer(found.tokenizer, shards, folder / "tokenizer", None, processes)
+            made = prepare_tokenizer(found.tokenizer, shards, folder / "tokenizer", None, group)
             say(f"Tokenizer of {len(made):,} tokens: {folder / 'tokenizer'}")
             return
-        last = train(found, folder, processes, init_from, log_samples, stop_after)
-        if processes.first and "loss" in last:
+        last = train(found, folder, group, init_from, log_samples, stop_after)
+        if group.is_main and "loss" in last:
             say(f"Step {last['step']:,}: loss {last['loss']:.4f}, {last['samples_per_second']:,.0f} samples/s")
     finally:
-        leave_processes()
+        destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.errors import PipelineError
 
-FORMAT = "step-*.pt"
+PATTERN = "step-*.pt"
 
 
 def save(folder: Path, state: dict[str, Any], keep: int) -> None:
@@ -24,15 +24,15 @@ def save(folder: Path, state: dict[str, Any], keep: int) -> None:
         out.flush()
         os.fsync(out.fileno())
     part.replace(file)
-    for old in sorted(folder.glob(FORMAT))[:-keep]:
+    for old in sorted(folder.glob(PATTERN))[:-keep]:
         old.unlink()
     for rest in folder.glob("*.part"):
         rest.unlink()
 
 
-def newest(folder: Path) -> Path | None:
+def latest(folder: Path) -> Path | None:
     """The newest checkpoint of a run, if there is one."""
-    return max(folder.glob(FORMAT), default=None)
+    return max(folder.glob(PATTERN), default=None)
 
 
 def load(file: Path) -> dict[str, Any]:

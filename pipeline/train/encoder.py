@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
 
 from pipeline.errors import UsageError
-from pipeline.train.models import needs_mask
+from pipeline.train.models import needs_attention_mask
 from pipeline.train.tokenizer import load_tokenizer
 
 BATCH = 256
@@ -35,24 +35,24 @@ class Encoder:
         self.scale = float(scale.detach().exp() if scale is not None else 1 / self.model.temperature.detach())
 
     @torch.inference_mode()
-    def images(self, images: list[Image.Image]) -> np.ndarray:
+    def encode_images(self, images: list[Image.Image]) -> np.ndarray:
         """Unit vectors of images, float32 of shape (images, size)."""
         found = []
         for start in range(0, len(images), BATCH):
             pixels = self.processor(images[start : start + BATCH], return_tensors="pt")["pixel_values"]
             found.append(self.model.get_image_features(pixel_values=pixels.to(self.device)).pooler_output)
-        return self._unit(found)
+        return self._normalized(found)
 
     @torch.inference_mode()
-    def texts(self, texts: list[str]) -> np.ndarray:
+    def encode_texts(self, texts: list[str]) -> np.ndarray:
         """Unit vectors of texts, float32 of shape (texts, size); what is too long is cut."""
         found = []
         for start in range(0, len(texts), BATCH):
             tokens = self.tokenizer(texts[start : start + BATCH], padding=True, truncation=True, return_tensors="pt")
-            mask = tokens["attention_mask"].to(self.device) if needs_mask(self.model) else None
+            mask = tokens["attention_mask"].to(self.device) if needs_attention_mask(self.model) else None
             ids = tokens["input_ids"].to(self.device)
             found.append(self.model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output)
-        return self._unit(found)
+        return self._normalized(found)
 
-    def _unit(self, found: list[torch.Tensor]) -> np.ndarray:
+    def _normalized(self, found: list[torch.Tensor]) -> np.ndarray:
         return F.normalize(torch.cat(found).float(), dim=-1).cpu().numpy()

@@ -50,7 +50,7 @@ def main(
 
 
 def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
-    from pipeline.train.retrieval import AT, embed_pairs, retrieval
+    from pipeline.train.retrieval import RECALL_AT, embed_pairs, retrieval
     from pipeline.train.shards import ShardSet
 
     with tempfile.TemporaryDirectory() as cache, Progress(console=console, transient=True) as progress:
@@ -62,24 +62,24 @@ def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
         say(f"{pairs.unreadable:,} samples are left out: their images cannot be read")
     table = Table(title="retrieval: recall in %, and recall@1 over chance", header_style="bold", padding=(0, 0, 0, 1))
     table.add_column("")
-    headings = [f"{way}@{k}" for way in ("t→i", "i→t") for k in AT]
+    headings = [f"{way}@{k}" for way in ("t→i", "i→t") for k in RECALL_AT]
     for heading in ("images", "texts", *headings, "×chance"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, line in found.items():
         ways = [line["text_to_image"], line["image_to_text"]]
         over = ", ".join(f"{way['recall@1']['value'] / way['chance']:.0f}" for way in ways)
-        values = [f"{100 * way[f'recall@{k}']['value']:.1f}" for way in ways for k in AT]
+        values = [f"{100 * way[f'recall@{k}']['value']:.1f}" for way in ways for k in RECALL_AT]
         table.add_row(name, f"{line['images']:,}", f"{line['texts']:,}", *values, over)
     results.print(table)
     return found
 
 
 def _classify(encoder, folder: Path) -> dict[str, Any]:
-    from pipeline.train.classification import classify, open_data_set
+    from pipeline.train.classification import classify, open_dataset
 
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"Classifying {folder.name}", total=None)
-        found = classify(encoder, open_data_set(folder), lambda done: progress.advance(task, done))
+        found = classify(encoder, open_dataset(folder), lambda done: progress.advance(task, done))
     top = found["top_1"]
     say(
         f"{folder.name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "

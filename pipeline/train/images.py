@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.images.decode import SHARD_FORMATS, opened, upright
 
 CROPS, ASPECT = 10, (3 / 4, 4 / 3)
-DRAWS = 4 * CROPS  # random numbers that a training crop may need
+CROP_DRAWS = 4 * CROPS  # random numbers that a training crop may need
 
 
 def decode(content: bytes, draft: int | None = None) -> Image.Image:
@@ -27,18 +27,18 @@ def decode(content: bytes, draft: int | None = None) -> Image.Image:
     return shown if shown.mode == "RGB" else shown.convert("RGB")
 
 
-def draft_side(size: int, share: tuple[float, float]) -> int:
+def draft_side(size: int, scale: tuple[float, float]) -> int:
     """The shorter side that an image needs so that its smallest crop is not smaller than ``size``."""
-    return math.ceil(size / math.sqrt(share[0] * ASPECT[0]))
+    return math.ceil(size / math.sqrt(scale[0] * ASPECT[0]))
 
 
-def crop_box(width: int, height: int, share: tuple[float, float], draws: np.ndarray) -> tuple[int, int, int, int]:
+def crop_box(width: int, height: int, scale: tuple[float, float], draws: np.ndarray) -> tuple[int, int, int, int]:
     """A random box of a share of the area and of an aspect between 3:4 and 4:3, as (left, top, right, bottom).
 
-    As torchvision's RandomResizedCrop: ten tries, then the largest box in the middle. ``draws``: ``DRAWS`` numbers.
+    As RandomResizedCrop: ten tries, then the largest box in the middle. ``draws``: ``CROP_DRAWS`` random numbers.
     """
     for u in draws.reshape(CROPS, 4):
-        area = width * height * (share[0] + (share[1] - share[0]) * u[0])
+        area = width * height * (scale[0] + (scale[1] - scale[0]) * u[0])
         aspect = math.exp(math.log(ASPECT[0]) + (math.log(ASPECT[1]) - math.log(ASPECT[0])) * u[1])
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
@@ -50,13 +50,13 @@ def crop_box(width: int, height: int, share: tuple[float, float], draws: np.ndar
     return left, top, left + w, top + h
 
 
-def training_pixels(image: Image.Image, size: int, share: tuple[float, float], draws: np.ndarray) -> np.ndarray:
+def train_transform(image: Image.Image, size: int, scale: tuple[float, float], draws: np.ndarray) -> np.ndarray:
     """A random crop, resized to ``size`` by ``size``: uint8 of shape (3, size, size)."""
-    box = crop_box(image.width, image.height, share, draws)
+    box = crop_box(image.width, image.height, scale, draws)
     return _channels_first(image.resize((size, size), Image.Resampling.BICUBIC, box))
 
 
-def evaluation_pixels(image: Image.Image, size: int, square: bool = False) -> np.ndarray:
+def eval_transform(image: Image.Image, size: int, square: bool = False) -> np.ndarray:
     """The shorter side resized to ``size`` and the middle cut out, or all of it made ``square``: (3, size, size)."""
     if square:
         return _channels_first(image.resize((size, size), Image.Resampling.BICUBIC))

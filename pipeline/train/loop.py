@@ -2,7 +2,6 @@
 
 import math
 import os
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,36 +13,27 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.errors import PipelineError, UsageError
 from pipeline.progress import console, say
 from pipeline.train import checkpoint
+from pipeline.train.distributed import ProcessGroup
 from pipeline.train.export import export
-from pipeline.train.loader import KeepByProbability, Parts, batches, tensors
-from pipeline.train.metrics import Metrics, plot_loss
-from pipeline.train.models import Towers, build_model, patches
-from pipeline.train.optimizer import build_optimizer, learning_rate
-from pipeline.train.order import Order
-from pipeline.train.pace import Pace, Told
-from pipeline.train.processes import Processes
+from pipeline.train.fsdp import average_scalars, clip_grad_norm, full_state
+from pipeline.train.loader import KeepByProbability, ShardDataset, batches, to_device
+from pipeline.train.metrics import MetricsLogger, plot_loss
+from pipeline.train.models import Towers, num_patches
+from pipeline.train.optimizer import learning_rate
 from pipeline.train.recipe import TrainRecipe, save_recipe
-from pipeline.train.sharded import average_scalars, clip_gradients, load_whole_state, shard_parameters, whole_state
+from pipeline.train.sampler import Sampler
 from pipeline.train.shards import ShardSet, check_unbalanced
+from pipeline.train.state import TrainState, full_towers, initial_state
 from pipeline.train.step import forward_backward, make_inputs, seed_step
-from pipeline.train.stream import Stream, StreamParts, is_stream
-from pipeline.train.tokenizer import prepare_tokenizer, tokens_of
-
-
-@dataclass
-class State:
-    """What changes in a run."""
-
-    towers: Towers
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    broken: int = 0
+from pipeline.train.stream import ShardStream, StreamDataset, is_stream
+from pipeline.train.throughput import ProgressLog, Throughput
+from pipeline.train.tokenizer import prepare_tokenizer
 
 
 def train(
     recipe: TrainRecipe,
     folder: Path,
-    processes: Processes,
+    group: ProcessGroup,
     init_from: str | None = None,
     log_samples: bool = False,
     stop_after: int | None = None,
@@ -53,144 +43,97 @@ def train(
     ``init_from``: the folder of an exported model to start from. ``stop_after``: ends after so many steps of this call,
     with a checkpoint. Raises ``UsageError`` before the first step where recipe, shards or folder do not fit.
     """
-    _check(recipe, folder, processes)
+    _check(recipe, folder, group)
     shards = open_shards(recipe, folder)
     if recipe.data.online_balancing:
         check_unbalanced(shards.tars)
-    tokenizer = prepare_tokenizer(recipe.tokenizer, shards, folder / "tokenizer", init_from, processes)
-    state = _start(recipe, tokenizer, folder, processes, init_from)
+    tokenizer = prepare_tokenizer(recipe.tokenizer, shards, folder / "tokenizer", init_from, group)
+    state = initial_state(recipe, tokenizer, folder, group, init_from)
     if state.step >= recipe.steps:
         say(f"Nothing to do: {folder} has {state.step:,} steps; --set steps=N trains on, --force starts anew")
         return {"step": state.step}
-    if isinstance(shards, Stream):
-        parts = StreamParts(shards, recipe, tokenizer, state.step, processes.rank, processes.count)
+    if isinstance(shards, ShardStream):
+        dataset = StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
     else:
         keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-        order = Order(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
-        parts = Parts(shards, order, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
+        sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
+        dataset = ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
     end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
-    metrics = Metrics(folder, state.step, recipe.model_dump(), log_samples) if processes.first else None
+    metrics = MetricsLogger(folder, state.step, recipe.model_dump(), log_samples) if group.is_main else None
     try:
-        last = _run(recipe, state, parts, end, processes, metrics, folder, log_samples)
+        last = _train_steps(recipe, state, dataset, end, group, metrics, folder, log_samples)
     finally:
         if metrics is not None:
             metrics.close()
-    if processes.first and end == recipe.steps:
+    if group.is_main and end == recipe.steps:
         facts = {"recipe": recipe.model_dump(), "steps": end, "samples": end * recipe.batch, "broken": state.broken}
-        towers = _whole_towers(recipe, tokenizer, folder)
+        towers = full_towers(recipe, tokenizer, folder)
         export(towers, tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
         plot_loss(folder, recipe.name)
         say(f"Model: {folder / 'model'}")
     return last
 
 
-def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | Stream:
-    """The shards of a recipe, to be read at any place, or streamed where one of them cannot be."""
+def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | ShardStream:
+    """The shards of a recipe, to be read in any order, or streamed where one of them cannot be."""
     if any(map(is_stream, recipe.data.shards)):
-        return Stream(recipe.data.shards)
+        return ShardStream(recipe.data.shards)
     return ShardSet(recipe.data.shards, folder / "indexes")
 
 
-def _check(recipe: TrainRecipe, folder: Path, processes: Processes) -> None:
-    if recipe.batch % processes.count:
-        raise UsageError(f"batch: found {recipe.batch}; a multiple of the {processes.count} processes is allowed")
-    if recipe.precision == "bfloat16" and processes.device.type == "cuda" and not torch.cuda.is_bf16_supported():
+def _check(recipe: TrainRecipe, folder: Path, group: ProcessGroup) -> None:
+    if recipe.batch % group.world_size:
+        raise UsageError(f"batch: found {recipe.batch}; a multiple of the {group.world_size} processes is allowed")
+    if recipe.precision == "bfloat16" and group.device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise UsageError("precision: found bfloat16; this GPU has none, allowed: float32")
     folder.mkdir(parents=True, exist_ok=True)
-    if processes.first:
+    if group.is_main:
         save_recipe(recipe, folder / "recipe.yaml")
 
 
-def _start(recipe: TrainRecipe, tokenizer, folder: Path, processes: Processes, init_from: str | None) -> State:
-    """Fresh or given weights, or those of the folder's newest checkpoint."""
-    found = checkpoint.newest(folder / "checkpoints")
-    saved = None if found is None else checkpoint.load(found)
-    if processes.device.type == "cpu":
-        # Sums in another order differ in their last bits, and the number of threads is the order.
-        torch.set_num_threads(saved["threads"] if saved else torch.get_num_threads())
-    torch.use_deterministic_algorithms(processes.device.type == "cpu")
-    torch.manual_seed(recipe.seed)
-    siglip = recipe.loss.name == "siglip"
-    model = build_model(recipe.model, tokens_of(tokenizer), siglip)
-    if init_from is not None and saved is None:
-        given = type(model).from_pretrained(init_from)
-        if (sizes := {n: tuple(p.shape) for n, p in given.state_dict().items()}) != {
-            n: tuple(p.shape) for n, p in model.state_dict().items()
-        }:
-            raise UsageError(f"--init-from {init_from}: its {len(sizes)} tensors are not those of the recipe's model")
-        model.load_state_dict(given.state_dict())
-    if recipe.activation_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    towers = Towers(model, recipe.patch_dropout, siglip).to(processes.device).train()
-    if processes.device.type == "cuda" and processes.count > 1:
-        towers = torch.nn.SyncBatchNorm.convert_sync_batchnorm(towers)
-    if recipe.shard_parameters and processes.count > 1:
-        shard_parameters(towers)
-    state = State(towers, build_optimizer(towers, recipe.optimizer, processes.device))
-    if saved is not None:
-        if saved["seed"] != recipe.seed or saved["batch"] != recipe.batch:
-            raise UsageError(
-                f"{found}: is of seed {saved['seed']} and batch {saved['batch']}, the recipe has {recipe.seed} and "
-                f"{recipe.batch}; --force starts anew"
-            )
-        load_whole_state(towers, state.optimizer, saved)
-        state.step, state.broken = saved["step"], saved["broken"]
-        if processes.first:
-            say(f"Going on after step {state.step:,} of {found}")
-    return state
-
-
-def _whole_towers(recipe: TrainRecipe, tokenizer, folder: Path) -> Towers:
-    """The towers of the newest checkpoint, as one process has them."""
-    siglip = recipe.loss.name == "siglip"
-    towers = Towers(build_model(recipe.model, tokens_of(tokenizer), siglip), siglip=siglip)
-    towers.load_state_dict(checkpoint.load(checkpoint.newest(folder / "checkpoints"))["towers"])
-    return towers
-
-
-def _run(
+def _train_steps(
     recipe: TrainRecipe,
-    state: State,
-    parts: Parts | StreamParts,
+    state: TrainState,
+    dataset: ShardDataset | StreamDataset,
     end: int,
-    processes: Processes,
-    metrics: Metrics | None,
+    group: ProcessGroup,
+    metrics: MetricsLogger | None,
     folder: Path,
     log_samples: bool,
 ) -> dict[str, Any]:
     """Steps from ``state.step`` to ``end``; the last record."""
     towers = state.towers
-    sharded = recipe.shard_parameters and processes.count > 1
-    module = _module(towers, recipe, processes, sharded)
-    local, pad = recipe.batch // processes.count, parts.tokenizer.pad_token_id
+    sharded = recipe.shard_parameters and group.world_size > 1
+    module = _wrap(towers, recipe, group, sharded)
+    local, pad = recipe.batch // group.world_size, dataset.tokenizer.pad_token_id
     workers = recipe.data.workers
     if workers is None:
-        workers = max(1, (os.cpu_count() or 2) // processes.local)
-    stream = batches(parts, state.step, end, recipe.batch, processes.rank, processes.count, workers)
-    learning = [p for p in towers.parameters() if p.requires_grad]
-    pace, told, record = Pace(processes.device, recipe.batch), Told(recipe.steps), {}
-    with _progress(processes.first) as progress:
-        task = progress.add_task(recipe.name, total=recipe.steps, completed=state.step, said="")
+        workers = max(1, (os.cpu_count() or 2) // group.local_world_size)
+    loader = batches(dataset, state.step, end, recipe.batch, group.rank, group.world_size, workers)
+    trainable = [p for p in towers.parameters() if p.requires_grad]
+    throughput, progress_log, record = Throughput(group.device, recipe.batch), ProgressLog(recipe.steps), {}
+    with _progress(group.is_main) as progress:
+        task = progress.add_task(recipe.name, total=recipe.steps, completed=state.step, status="")
         while state.step < end:
             step = state.step
-            part = pace.wait(stream)
-            images, ids = tensors(part, processes.device)
-            first = step * recipe.batch + processes.rank * local
-            inputs = make_inputs(towers, images, ids, pad, recipe.seed, first, patches(recipe, towers.model))
-            seed_step(recipe.seed, step, processes.rank)
-            rate = learning_rate(step, recipe.steps, recipe.optimizer)
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
+            batch = throughput.next_batch(loader)
+            images, ids = to_device(batch, group.device)
+            first = step * recipe.batch + group.rank * local
+            inputs = make_inputs(towers, images, ids, pad, recipe.seed, first, num_patches(recipe, towers.model))
+            seed_step(recipe.seed, step, group.rank)
+            lr = learning_rate(step, recipe.steps, recipe.optimizer)
+            for param_group in state.optimizer.param_groups:
+                param_group["lr"] = lr
             state.optimizer.zero_grad(set_to_none=True)
-            loss = pace.count_flops(partial(forward_backward, module, inputs, recipe))
+            loss = throughput.count_flops(partial(forward_backward, module, inputs, recipe))
             if sharded:
                 average_scalars(towers)
-            norm = clip_gradients(learning, recipe.optimizer.clip_norm or float("inf"))
-            loss, broken = processes.mean_and_sum(loss, sum(part.broken.values()))
+            norm = clip_grad_norm(trainable, recipe.optimizer.clip_norm or float("inf"))
+            loss, broken = group.mean_and_sum(loss, sum(batch.broken.values()))
             finite = math.isfinite(loss) and bool(torch.isfinite(norm))
-            keys = processes.all_keys(part.keys) if log_samples or not finite else []
+            keys = group.gather_keys(batch.keys) if log_samples or not finite else []
             if not finite:
-                raise _not_finite(step, loss, norm, keys, folder, processes.first)
+                raise _not_finite(step, loss, norm, keys, folder, group.is_main)
             state.optimizer.step()
             towers.clamp_scale()
             state.step += 1
@@ -202,37 +145,37 @@ def _run(
                     record = {
                         "loss": loss,
                         "samples": state.step * recipe.batch,
-                        "lr": rate,
+                        "lr": lr,
                         "logit_scale": float(towers.scale().detach()),
                         "gradient_norm": float(norm),
                         "broken": state.broken,
-                        **pace.figures(),
+                        **throughput.figures(),
                     }
                     metrics.log(state.step, record)
-                    told.tell(progress, task, state.step, record)
+                    progress_log.update(progress, task, state.step, record)
             progress.update(task, completed=state.step)
             if state.step % recipe.log.checkpoint == 0 or state.step == end:
-                saved = whole_state(towers, state.optimizer)
-                if processes.first:
+                saved = full_state(towers, state.optimizer)
+                if group.is_main:
                     saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch,
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
     return {"step": state.step} | record
 
 
-def _module(towers: Towers, recipe: TrainRecipe, processes: Processes, sharded: bool) -> torch.nn.Module:
+def _wrap(towers: Towers, recipe: TrainRecipe, group: ProcessGroup, sharded: bool) -> torch.nn.Module:
     """The towers as what a step calls: compiled on a GPU, and within DDP where there are several processes."""
     module = towers
-    if recipe.compile and processes.device.type == "cuda":
+    if recipe.compile and group.device.type == "cuda":
         torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is, with a warning
         module = torch.compile(module)
-    if processes.count > 1 and not sharded:
-        module = DistributedDataParallel(module, device_ids=processes.device_ids, gradient_as_bucket_view=True)
+    if group.world_size > 1 and not sharded:
+        module = DistributedDataParallel(module, device_ids=group.device_ids, gradient_as_bucket_view=True)
     return module
 
 
 def _progress(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown)
 
 
@@ -245,7 +188,7 @@ def _not_finite(step: int, loss: float, norm, keys: list[str], folder: Path, fir
     )
 
 
-def _check_broken(state: State, recipe: TrainRecipe) -> None:
+def _check_broken(state: TrainState, recipe: TrainRecipe) -> None:
     seen = state.step * recipe.batch
     if state.broken > max(1, recipe.data.max_broken * seen):
         raise PipelineError(

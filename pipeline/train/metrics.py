@@ -9,15 +9,15 @@ from typing import Any
 import orjson
 
 
-class Metrics:
+class MetricsLogger:
     """The records of a run, gone back to a step where it resumes."""
 
     def __init__(self, folder: Path, step: int, recipe: dict[str, Any], log_samples: bool):
         """``step``: records after it are of a run that was lost, and go."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self.lines = _cut_back(folder / "metrics.jsonl", step)
-        self.samples = _cut_back(folder / "samples.jsonl", step) if log_samples else None
+        self.lines = _keep_until(folder / "metrics.jsonl", step)
+        self.samples = _keep_until(folder / "samples.jsonl", step) if log_samples else None
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self.wandb = None
         if importlib.util.find_spec("wandb") and os.environ.get("WANDB_API_KEY"):
@@ -50,7 +50,7 @@ class Metrics:
             self.wandb.finish()
 
 
-def _cut_back(file: Path, step: int):
+def _keep_until(file: Path, step: int):
     """The file opened to go on after the records up to a step; a last line that was cut short goes too."""
     kept = []
     if file.exists():

@@ -28,17 +28,17 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from pipeline.errors import UsageError
 from pipeline.train.recipe import Model, TrainRecipe
 
-CLASSES = {
+MODEL_CLASSES = {
     "clip": (CLIPConfig, CLIPModel),
     "metaclip2": (MetaClip2Config, MetaClip2Model),
     "align": (AlignConfig, AlignModel),
 }
-LARGEST_SCALE, SMALLEST_TEMPERATURE = 100.0, 0.01
+MAX_LOGIT_SCALE, MIN_TEMPERATURE = 100.0, 0.01
 CLIP_SCALE, SIGLIP_SCALE, SIGLIP_BIAS = 1 / 0.07, 10.0, -10.0
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenizerConfig:
     """The size of a vocabulary, the ids of its special tokens, and the longest text in tokens."""
 
     size: int
@@ -48,12 +48,12 @@ class Tokens:
     length: int
 
 
-def build_model(model: Model, tokens: Tokens, siglip: bool = False) -> PreTrainedModel:
+def build_model(model: Model, tokens: TokenizerConfig, siglip: bool = False) -> PreTrainedModel:
     """A model of a recipe with fresh weights, drawn from torch's generator. ``UsageError`` where sizes do not fit."""
     text = {"vocab_size": tokens.size, "max_position_embeddings": tokens.length, "bos_token_id": tokens.bos,
             "eos_token_id": tokens.eos, "pad_token_id": tokens.pad, **model.text}  # fmt: skip
     vision = {"image_size": model.image_size, **model.vision}
-    make_config, make_model = CLASSES[model.kind]
+    make_config, make_model = MODEL_CLASSES[model.kind]
     defaults = make_config()
     for side in ("vision", "text"):
         if unknown := sorted(set(getattr(model, side)) - set(getattr(defaults, f"{side}_config").to_dict())):
@@ -106,16 +106,16 @@ class Towers(nn.Module):
         self.bias = nn.Parameter(torch.tensor(SIGLIP_BIAS)) if siglip else None
         for name, values in (("mean", OPENAI_CLIP_MEAN), ("std", OPENAI_CLIP_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
-        self.patch_dropout, self.kept_patches = patch_dropout, None
+        self.patch_dropout, self.patch_noise = patch_dropout, None
         if patch_dropout:
             model.vision_model.embeddings.register_forward_hook(self._drop_patches)
 
-    def forward(self, images, ids, mask=None, patch_order=None):
+    def forward(self, images, ids, mask=None, patch_noise=None):
         """(image vectors, text vectors, scale, bias) of ``images`` (uint8, n x 3 x h x w) and token ``ids``.
 
-        ``patch_order`` (n x patches, any numbers): with patch dropout, the patches of the smallest numbers stay.
+        ``patch_noise`` (n x patches, any numbers): with patch dropout, the patches of the smallest numbers stay.
         """
-        self.kept_patches = patch_order
+        self.patch_noise = patch_noise
         pixels = (images.to(self.mean.dtype) / 255 - self.mean) / self.std
         image_vectors = self.model.get_image_features(pixel_values=pixels).pooler_output
         text_vectors = self.model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
@@ -131,24 +131,24 @@ class Towers(nn.Module):
     def clamp_scale(self) -> None:
         """Keeps the scale in its bounds; called after each step."""
         if isinstance(self.model, AlignModel):
-            self.model.temperature.clamp_(min=SMALLEST_TEMPERATURE)
+            self.model.temperature.clamp_(min=MIN_TEMPERATURE)
         else:
-            self.model.logit_scale.clamp_(max=math.log(LARGEST_SCALE))
+            self.model.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def _drop_patches(self, _module, _inputs, embedded):
-        if not self.training or self.kept_patches is None:
+        if not self.training or self.patch_noise is None:
             return embedded
-        keep = max(1, round(self.kept_patches.shape[1] * (1 - self.patch_dropout)))
-        places = self.kept_patches.argsort(dim=1)[:, :keep] + 1  # the class token is in front
-        places = F.pad(places, (1, 0))
-        return embedded.gather(1, places.unsqueeze(-1).expand(-1, -1, embedded.shape[-1]))
+        keep = max(1, round(self.patch_noise.shape[1] * (1 - self.patch_dropout)))
+        kept = self.patch_noise.argsort(dim=1)[:, :keep] + 1  # the class token is in front
+        kept = F.pad(kept, (1, 0))
+        return embedded.gather(1, kept.unsqueeze(-1).expand(-1, -1, embedded.shape[-1]))
 
 
-def needs_mask(model: PreTrainedModel) -> bool:
+def needs_attention_mask(model: PreTrainedModel) -> bool:
     """Whether the text tower wants an attention mask; a causal one reads a text's end without."""
     return isinstance(model, AlignModel)
 
 
-def patches(recipe: TrainRecipe, model: PreTrainedModel) -> int:
+def num_patches(recipe: TrainRecipe, model: PreTrainedModel) -> int:
     """The patches of an image where patch dropout needs them, else none."""
     return model.vision_model.embeddings.num_patches if recipe.patch_dropout else 0

@@ -45,10 +45,10 @@ def main(
         raise UsageError(f"--concepts {concepts}: holds no concept")
     others = NEUTRAL if neutral is None else load_list("neutral", neutral).entries.to_pylist()
     encoder = Encoder(model, device)
-    vectors = encoder.texts([*unwanted, *others])
+    vectors = encoder.encode_texts([*unwanted, *others])
 
     def classify(images: list, _texts: list[str]) -> dict:
-        logits = encoder.scale * encoder.images(images) @ vectors.T
+        logits = encoder.scale * encoder.encode_images(images) @ vectors.T
         shares = np.exp(logits - logits.max(1, keepdims=True))
         shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
         return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}

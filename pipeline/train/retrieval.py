@@ -13,7 +13,7 @@ from pipeline.train.images import decode
 from pipeline.train.loader import BROKEN
 from pipeline.train.shards import ShardSet
 
-AT = (1, 5, 10)
+RECALL_AT = (1, 5, 10)
 CHUNK = 1024
 RESAMPLES = 1000
 
@@ -32,8 +32,8 @@ class Pairs:
     unreadable: int = 0
 
 
-def embed_pairs(encoder: Encoder, shards: ShardSet, show) -> Pairs:
-    """The vectors of a shard set; images of equal bytes are one. ``show(done)`` is told of samples done."""
+def embed_pairs(encoder: Encoder, shards: ShardSet, advance) -> Pairs:
+    """The vectors of a shard set; images of equal bytes are one. ``advance(done)`` is called with the samples done."""
     numbers: dict[bytes, int | None] = {}  # of the images by their digests; None of one that cannot be read
     vectors, texts, image_of, languages = [], [], [], []
     found = unreadable = 0
@@ -56,11 +56,13 @@ def embed_pairs(encoder: Encoder, shards: ShardSet, show) -> Pairs:
                 image_of.append(numbers[digest])
                 languages.append(language_of(shards.json(shard, row)))
             if fresh:
-                vectors.append(encoder.images(fresh))
-            show(min(CHUNK, count - start))
+                vectors.append(encoder.encode_images(fresh))
+            advance(min(CHUNK, count - start))
     if not found:
         raise UsageError("--shards: no image can be read")
-    return Pairs(np.concatenate(vectors), encoder.texts(texts), np.array(image_of), np.array(languages), unreadable)
+    return Pairs(
+        np.concatenate(vectors), encoder.encode_texts(texts), np.array(image_of), np.array(languages), unreadable
+    )
 
 
 def language_of(content: bytes | None) -> str:
@@ -97,15 +99,17 @@ def retrieval(pairs: Pairs) -> dict[str, Any]:
 
     Chance at 1: one over the images for texts; an image's share of all texts, in the mean, for images.
     """
-    found = {"all": _direction(pairs) | {"unreadable": pairs.unreadable}}
+    found = {"all": _both_ways(pairs) | {"unreadable": pairs.unreadable}}
     for language in sorted(set(pairs.languages.tolist()) - {""}):
         chosen = pairs.languages == language
-        numbers, places = np.unique(pairs.image_of[chosen], return_inverse=True)
-        found[language] = _direction(Pairs(pairs.images[numbers], pairs.texts[chosen], places, pairs.languages[chosen]))
+        numbers, image_of = np.unique(pairs.image_of[chosen], return_inverse=True)
+        found[language] = _both_ways(
+            Pairs(pairs.images[numbers], pairs.texts[chosen], image_of, pairs.languages[chosen])
+        )
     return found
 
 
-def _direction(pairs: Pairs) -> dict[str, Any]:
+def _both_ways(pairs: Pairs) -> dict[str, Any]:
     of_each = np.bincount(pairs.image_of, minlength=len(pairs.images))
     return {
         "images": len(pairs.images),
@@ -117,10 +121,10 @@ def _direction(pairs: Pairs) -> dict[str, Any]:
 
 def recalls(ranks: np.ndarray) -> dict[str, Any]:
     """Shares of ranks below 1, 5 and 10, each with a bootstrap interval."""
-    return {f"recall@{k}": share(ranks < k) for k in AT}
+    return {f"recall@{k}": mean_with_interval(ranks < k) for k in RECALL_AT}
 
 
-def share(hits: np.ndarray) -> dict[str, float]:
+def mean_with_interval(hits: np.ndarray) -> dict[str, float]:
     """The mean of hits and its 95% interval, by drawing them anew ``RESAMPLES`` times."""
     rng = np.random.default_rng(0)
     means = rng.binomial(len(hits), hits.mean(), RESAMPLES) / len(hits)

@@ -34,7 +34,7 @@ def main(model: ModelOption, shards: ShardsOption, output: ColumnsOption, device
     encoder = Encoder(model, device)
 
     def similarity(images: list[Image.Image], texts: list[str]) -> dict[str, np.ndarray]:
-        return {"score": (encoder.images(images) * encoder.texts(texts)).sum(1)}
+        return {"score": (encoder.encode_images(images) * encoder.encode_texts(texts)).sum(1)}
 
     write_columns(shards, output, similarity, "Scoring")
 

@@ -45,7 +45,7 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
 
     encoder = Encoder(model, device)
     samples = ShardSet(shards, index / "indexes")
-    made, places, seen, broken = None, [], set(), 0
+    made, located, seen, broken = None, [], set(), 0
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Embedding", total=int(samples.counts.sum()))
         for shard, count in enumerate(samples.counts):
@@ -62,11 +62,11 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
                         broken += 1
                         continue
                     seen.add(content)
-                    places.append((shard, row))
+                    located.append((shard, row))
                 if images:
-                    vectors = encoder.images(images)
+                    vectors = encoder.encode_images(images)
                     made = made or Index(ndim=vectors.shape[1], metric="cos")
-                    made.add(np.arange(len(places) - len(images), len(places)), vectors)
+                    made.add(np.arange(len(located) - len(images), len(located)), vectors)
     if made is None:
         raise UsageError("--shards: no image can be read")
     index.mkdir(parents=True, exist_ok=True)
@@ -74,10 +74,10 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
     facts = {
         "model": str(model.resolve()),
         "tars": [str(Path(tar).resolve()) for tar in samples.tars],
-        "places": places,
+        "places": located,
     }
     (index / "index.json").write_text(json.dumps(facts))
-    say(f"{len(places):,} images, {broken:,} unreadable: {index}")
+    say(f"{len(located):,} images, {broken:,} unreadable: {index}")
 
 
 @app.command("query")
@@ -105,13 +105,13 @@ def query(
     encoder, samples = Encoder(facts["model"], device), ShardSet(facts["tars"], index / "indexes")
     asked = ""
     if text is not None:
-        vector = encoder.texts([text])[0]
+        vector = encoder.encode_texts([text])[0]
     else:
         try:
             shown = decode(image.read_bytes())
         except BROKEN as error:
             raise UsageError(f"--image {image}: not an image that can be read: {error}") from None
-        vector, asked = encoder.images([shown])[0], f"<p>{_thumbnail(shown)}</p>"
+        vector, asked = encoder.encode_images([shown])[0], f"<p>{_thumbnail(shown)}</p>"
     matches = Index.restore(str(index / "images.usearch")).search(vector, top)
     found, broken = [], 0
     for key, distance in zip(matches.keys.tolist(), matches.distances.tolist(), strict=True):

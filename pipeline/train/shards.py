@@ -1,4 +1,4 @@
-"""Shards as a set that can be read at any place: the tars, and for each an index of its members.
+"""Shards as a set that can be read in any order: the tars, and for each an index of its members.
 
 Our tars have their index beside them. Any other webdataset or img2dataset tar is scanned once into a cache. Samples are
 read by offset, so nothing in a tar is ever unpacked, and no pickle is ever loaded.
@@ -36,11 +36,11 @@ class ShardSet:
         self.counts = np.array([pq.read_metadata(index).num_rows for index in self.indexes], np.int64)
         if not self.counts.sum():
             raise UsageError(f"data.shards: no samples with an image and a text in {len(self.tars)} tar(s)")
-        self._remember()
+        self._make_caches()
 
-    def _remember(self) -> None:
+    def _make_caches(self) -> None:
         self._rows = lru_cache(maxsize=64)(self._read_rows)
-        self._more = lru_cache(maxsize=4)(self._read_more)
+        self._json_offsets = lru_cache(maxsize=4)(self._read_json_offsets)
         self._file = lru_cache(maxsize=64)(_File)
 
     def keys(self, shard: int) -> pa.Array:
@@ -53,31 +53,31 @@ class ShardSet:
 
     def sample(self, shard: int, row: int) -> tuple[str, bytes, str]:
         """The key, the bytes of the image, and the text of a sample."""
-        keys, places = self._rows(shard)
-        image_at, image_size, text_at, text_size = (int(x) for x in places[row])
+        keys, offsets = self._rows(shard)
+        image_at, image_size, text_at, text_size = (int(x) for x in offsets[row])
         file = self._file(self.tars[shard])
         text = file.read(text_at, text_size).decode("utf-8", "replace")
         return keys[row].as_py(), file.read(image_at, image_size), text
 
     def json(self, shard: int, row: int) -> bytes | None:
         """The bytes of a sample's JSON member, or None where it has none."""
-        places = self._more(shard)
-        if places is None or places[0][row] is None:
+        offsets = self._json_offsets(shard)
+        if offsets is None or offsets[0][row] is None:
             return None
-        return self._file(self.tars[shard]).read(places[1][row], places[0][row])
+        return self._file(self.tars[shard]).read(offsets[1][row], offsets[0][row])
 
-    def _read_more(self, shard: int) -> tuple[list, list] | None:
+    def _read_json_offsets(self, shard: int) -> tuple[list, list] | None:
         if not set(JSON) <= set(pq.read_schema(self.indexes[shard]).names):
             return None
         table = self._read(shard, list(JSON))
         return table["json_size"].to_pylist(), table["json_offset"].to_pylist()
 
-    def texts(self, most: int) -> Iterator[str]:
-        """Up to ``most`` texts, of shards in a fixed random order."""
+    def texts(self, limit: int) -> Iterator[str]:
+        """Up to ``limit`` texts, of shards in a fixed random order."""
         for shard in np.random.default_rng(0).permutation(len(self.tars)):
-            for row in range(min(most, self.counts[shard])):
+            for row in range(min(limit, self.counts[shard])):
                 yield self.sample(shard, row)[2]
-            most -= min(most, self.counts[shard])
+            limit -= min(limit, self.counts[shard])
 
     def _read_rows(self, shard: int) -> tuple[pa.Array, np.ndarray]:
         table = self._read(shard, ["key", *NEEDED])
@@ -91,7 +91,7 @@ class ShardSet:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self._remember()
+        self._make_caches()
 
 
 class _File:
@@ -117,7 +117,7 @@ def find_tars(path: str) -> list[str]:
             raise UsageError(f"data.shards: {path}: a folder without .tar files")
         return tars
     if path.endswith(COMPRESSED):
-        raise UsageError(f"--shards {path}: a compressed tar cannot be read at any place; unpack it to .tar first")
+        raise UsageError(f"--shards {path}: a compressed tar cannot be read in any order; unpack it to .tar first")
     if found.is_file():
         return [str(found)]
     tars = [] if is_url(path) else [tar for tar, _, _ in list_files(path) if tar.endswith(".tar")]
@@ -153,7 +153,7 @@ def find_index(tar: str, cache: Path) -> str:
     if not index.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         part = cache / f"{name}.{os.getpid()}.part"
-        places = scan(tar)
-        pq.write_table(places.filter(places[TEXT[0]].is_valid()), part)
+        rows = scan(tar)
+        pq.write_table(rows.filter(rows[TEXT[0]].is_valid()), part)
         part.replace(index)
     return str(index)

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.train.loss import LOSSES
-from pipeline.train.models import Towers, needs_mask
-from pipeline.train.order import uniforms
+from pipeline.train.models import Towers, needs_attention_mask
 from pipeline.train.recipe import TrainRecipe
+from pipeline.train.sampler import uniforms
 
 DROP = 1003  # what random numbers are for
 
@@ -22,22 +22,22 @@ class Inputs:
     images: torch.Tensor
     ids: torch.Tensor
     mask: torch.Tensor | None
-    patch_order: torch.Tensor | None
+    patch_noise: torch.Tensor | None
 
-    def part(self, start: int, end: int) -> "Inputs":
+    def chunk(self, start: int, end: int) -> "Inputs":
         """The samples [start, end)."""
-        rows = (None if x is None else x[start:end] for x in (self.images, self.ids, self.mask, self.patch_order))
+        rows = (None if x is None else x[start:end] for x in (self.images, self.ids, self.mask, self.patch_noise))
         return Inputs(*rows)
 
 
 def make_inputs(towers: Towers, images, ids, pad: int, seed: int, first: int, patches: int) -> Inputs:
     """The inputs of samples that stand at ``first`` and on in the stream, with the numbers for their patch dropout."""
-    mask = (ids != pad).long() if needs_mask(towers.model) else None
-    order = None
+    mask = (ids != pad).long() if needs_attention_mask(towers.model) else None
+    noise = None
     if patches:
-        places = torch.arange(first, first + len(ids)).numpy()
-        order = torch.from_numpy(uniforms(seed, DROP, places, patches)).to(ids.device)
-    return Inputs(images, ids, mask, order)
+        positions = torch.arange(first, first + len(ids)).numpy()
+        noise = torch.from_numpy(uniforms(seed, DROP, positions, patches)).to(ids.device)
+    return Inputs(images, ids, mask, noise)
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -51,49 +51,51 @@ def forward_backward(module: nn.Module, inputs: Inputs, recipe: TrainRecipe) -> 
     ``module``: ``Towers``, or those within DDP, which averages the gradients of all processes.
     """
     device = inputs.images.device.type
-    half = torch.autocast(device, torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
+    autocast = torch.autocast(device, torch.bfloat16) if recipe.precision == "bfloat16" else nullcontext()
     if recipe.micro_batch is None or recipe.micro_batch >= len(inputs.images):
-        with half:
-            outputs = module(inputs.images, inputs.ids, inputs.mask, inputs.patch_order)
-        loss = loss_of(outputs, recipe)
+        with autocast:
+            outputs = module(inputs.images, inputs.ids, inputs.mask, inputs.patch_noise)
+        loss = compute_loss(outputs, recipe)
         loss.backward()
         return loss.detach()
-    return cached_gradients(module, inputs, recipe, half)
+    return cached_gradients(module, inputs, recipe, autocast)
 
 
-def loss_of(outputs, recipe: TrainRecipe) -> torch.Tensor:
+def compute_loss(outputs, recipe: TrainRecipe) -> torch.Tensor:
     """The loss of a forward pass's outputs, in float32 (float64 where the model is)."""
     images, texts, scale, bias = outputs
     wide = torch.promote_types(images.dtype, torch.float32)
     return LOSSES[recipe.loss.name](images.to(wide), texts.to(wide), scale, bias, recipe.loss.label_smoothing)
 
 
-def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, half) -> torch.Tensor:
+def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, autocast) -> torch.Tensor:
     """As ``forward_backward``, in memory of ``micro_batch`` samples: GradCache (Gao et al. 2021).
 
-    First all vectors without gradients; then the loss's gradient by them; then each part again, with that gradient.
+    First all vectors without gradients; then the loss's gradient by them; then each chunk again, with that gradient.
     """
     size, count = recipe.micro_batch, len(inputs.images)
-    parts = [inputs.part(start, min(start + size, count)) for start in range(0, count, size)]
+    chunks = [inputs.chunk(start, min(start + size, count)) for start in range(0, count, size)]
     generators, vectors = [], []
-    with torch.no_grad(), half:
-        for part in parts:
-            generators.append(_generators(inputs.images.device))
-            vectors.append(module(part.images, part.ids, part.mask, part.patch_order)[:2])
+    with torch.no_grad(), autocast:
+        for chunk in chunks:
+            generators.append(_rng_states(inputs.images.device))
+            vectors.append(module(chunk.images, chunk.ids, chunk.mask, chunk.patch_noise)[:2])
     images, texts = (torch.cat(side).requires_grad_() for side in zip(*vectors, strict=True))
     towers = module.module if isinstance(module, DistributedDataParallel) else module
     scale = towers.scale().detach().requires_grad_()
     bias = None if towers.bias is None else towers.bias.detach().clone().requires_grad_()
-    loss = loss_of((images, texts, scale, bias), recipe)
+    loss = compute_loss((images, texts, scale, bias), recipe)
     loss.backward()
-    after = _generators(inputs.images.device)
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        _restore(generators[number])
+    after = _rng_states(inputs.images.device)
+    for number, chunk in enumerate(chunks):
+        last = number == len(chunks) - 1
+        _set_rng_states(generators[number])
         with module.no_sync() if isinstance(module, DistributedDataParallel) and not last else nullcontext():
-            with half:
-                got_images, got_texts, got_scale, got_bias = module(part.images, part.ids, part.mask, part.patch_order)
-            rows = slice(number * size, number * size + len(part.images))
+            with autocast:
+                got_images, got_texts, got_scale, got_bias = module(
+                    chunk.images, chunk.ids, chunk.mask, chunk.patch_noise
+                )
+            rows = slice(number * size, number * size + len(chunk.images))
             outputs, gradients = [got_images, got_texts], [images.grad[rows], texts.grad[rows]]
             # The scale and the bias get their gradient once.
             for got, leaf in ((got_scale, scale), (got_bias, bias)):
@@ -101,15 +103,15 @@ def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, hal
                     outputs.append(got)
                     gradients.append(leaf.grad if last else torch.zeros_like(leaf))
             torch.autograd.backward(outputs, gradients)
-    _restore(after)
+    _set_rng_states(after)
     return loss.detach()
 
 
-def _generators(device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _rng_states(device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
     return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
 
 
-def _restore(states: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+def _set_rng_states(states: tuple[torch.Tensor, torch.Tensor | None]) -> None:
     torch.set_rng_state(states[0])
     if states[1] is not None:
         torch.cuda.set_rng_state(states[1])

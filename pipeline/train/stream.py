@@ -1,4 +1,4 @@
-"""Tars that cannot be read at any place, compressed or at the other end of a pipe: streamed through ``webdataset``.
+"""Tars that cannot be read in any order, compressed or at the other end of a pipe: streamed through ``webdataset``.
 
 Shards are drawn at random without end and samples shuffled in a buffer. What is promised of tars on disk is not of
 these: a run that resumes goes on with other samples, and the number of workers and processes matters.
@@ -15,12 +15,12 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from pipeline.errors import PipelineError
 from pipeline.tars.index import IMAGE_ENDINGS
-from pipeline.train.images import DRAWS, decode, draft_side, training_pixels
-from pipeline.train.loader import BROKEN, CROP, PART, Part
-from pipeline.train.order import uniforms
+from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
+from pipeline.train.loader import BROKEN, CHUNK, CROP, Batch
 from pipeline.train.recipe import TrainRecipe
+from pipeline.train.sampler import uniforms
 from pipeline.train.shards import COMPRESSED, find_tars
-from pipeline.train.tokenizer import encode
+from pipeline.train.tokenizer import tokenize
 
 BUFFER = 1000
 
@@ -30,7 +30,7 @@ def is_stream(path: str) -> bool:
     return path.startswith(("pipe:", "http://", "https://")) or path.endswith(COMPRESSED)
 
 
-class Stream:
+class ShardStream:
     """The samples of some shards, without end."""
 
     def __init__(self, paths: list[str]):
@@ -59,27 +59,27 @@ class Stream:
             yield text
 
 
-class StreamParts(IterableDataset):
-    """The parts of a process's batches, one after the other, each worker from its own stream."""
+class StreamDataset(IterableDataset):
+    """Chunks of a process's batches, one after the other, each worker from its own stream."""
 
-    def __init__(self, stream: Stream, recipe: TrainRecipe, tokenizer, step: int, rank: int, ranks: int):
+    def __init__(self, stream: ShardStream, recipe: TrainRecipe, tokenizer, step: int, rank: int, world_size: int):
         """``step``: where the run stands; it makes the stream another one after a resume."""
         self.stream, self.recipe, self.tokenizer, self.start = stream, recipe, tokenizer, (recipe.seed, step, rank)
-        local = recipe.batch // ranks
-        self.size = next(size for size in range(min(PART, local), 0, -1) if local % size == 0)
+        local = recipe.batch // world_size
+        self.size = next(size for size in range(min(CHUNK, local), 0, -1) if local % size == 0)
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         seed = (*self.start, worker.id if worker else 0)
         side, crop = self.recipe.model.image_size, self.recipe.data.crop
         images, keys, texts, broken = [], [], [], Counter()
-        place = int(np.random.default_rng(seed).integers(2**62))
+        position = int(np.random.default_rng(seed).integers(2**62))
         for key, content, text in self.stream.samples(*seed):
-            place += 1
-            draws = uniforms(self.recipe.seed, CROP, np.array([place]), DRAWS)[0]
+            position += 1
+            draws = uniforms(self.recipe.seed, CROP, np.array([position]), CROP_DRAWS)[0]
             try:
                 image = decode(content, draft_side(side, crop) if self.recipe.data.draft else None)
-                images.append(training_pixels(image, side, crop, draws))
+                images.append(train_transform(image, side, crop, draws))
             except BROKEN as error:
                 broken[type(error).__name__] += 1
                 continue
@@ -87,5 +87,5 @@ class StreamParts(IterableDataset):
             texts.append(text)
             if len(keys) == self.size:
                 stacked = torch.from_numpy(np.stack(images))
-                yield Part(stacked, torch.from_numpy(encode(self.tokenizer, texts)), keys, broken)
+                yield Batch(stacked, torch.from_numpy(tokenize(self.tokenizer, texts)), keys, broken)
                 images, keys, texts, broken = [], [], [], Counter()

@@ -42,14 +42,14 @@ def main(
         raise UsageError(f"{images[0]}: no images; allowed: {', '.join(IMAGE_ENDINGS)}")
     labels = load_list("entries", entries).entries.to_pylist()
     encoder = Encoder(model, device)
-    vectors = encoder.texts([template.replace("{c}", label) for label in labels])
+    vectors = encoder.encode_texts([template.replace("{c}", label) for label in labels])
     lines = []
     for file in files:
         try:
             image = decode(file.read_bytes())
         except BROKEN as error:
             raise UsageError(f"{file}: not an image that can be read: {error}") from None
-        similar = (encoder.images([image]) @ vectors.T)[0]
+        similar = (encoder.encode_images([image]) @ vectors.T)[0]
         best = np.argsort(-similar, kind="stable")[:top]
         lines.append({"image": str(file), "labels": {labels[i]: round(float(similar[i]), 4) for i in best}})
     if output is None:

@@ -13,10 +13,10 @@ from tokenizers.models import BPE
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pipeline.errors import UsageError
-from pipeline.train.models import Tokens
+from pipeline.train.models import TokenizerConfig
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
-MOST_TEXTS = 1_000_000
+MAX_TEXTS = 1_000_000
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, length: int) -> PreTrainedTokenizerFast:
@@ -59,7 +59,7 @@ def load_tokenizer(folder: str | Path, length: int | None = None) -> PreTrainedT
     return tokenizer
 
 
-def prepare_tokenizer(options, shards, folder: Path, init_from: str | None, processes) -> PreTrainedTokenizerFast:
+def prepare_tokenizer(options, shards, folder: Path, init_from: str | None, group) -> PreTrainedTokenizerFast:
     """The tokenizer of a run: that of the model to start from, the recipe's, the run's own, or one trained now.
 
     One is trained by the first process and saved in ``folder``; the others wait for it.
@@ -67,19 +67,21 @@ def prepare_tokenizer(options, shards, folder: Path, init_from: str | None, proc
     given = init_from or options.path
     if given is not None:
         return load_tokenizer(given, options.length)
-    if processes.first and not (folder / "tokenizer.json").is_file():
-        tokenizer = train_tokenizer(shards.texts(MOST_TEXTS), options.vocabulary, options.length)
+    if group.is_main and not (folder / "tokenizer.json").is_file():
+        tokenizer = train_tokenizer(shards.texts(MAX_TEXTS), options.vocabulary, options.length)
         tokenizer.save_pretrained(folder)
-    processes.wait()
+    group.barrier()
     return load_tokenizer(folder, options.length)
 
 
-def tokens_of(tokenizer: PreTrainedTokenizerFast) -> Tokens:
+def tokenizer_config(tokenizer: PreTrainedTokenizerFast) -> TokenizerConfig:
     """What a model must know of a tokenizer."""
     bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
-    return Tokens(len(tokenizer), bos or 0, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.model_max_length)
+    return TokenizerConfig(
+        len(tokenizer), bos or 0, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.model_max_length
+    )
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> np.ndarray:
+def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> np.ndarray:
     """Token ids, int32 of shape (texts, tokens of the longest), padded; over-long texts are cut and keep their end."""
     return tokenizer(texts, truncation=True, padding=True, return_tensors="np")["input_ids"].astype(np.int32)

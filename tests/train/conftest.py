@@ -98,9 +98,9 @@ def train():
     import torch
 
     from pipeline.train import loop
-    from pipeline.train.processes import Processes
+    from pipeline.train.distributed import ProcessGroup
 
-    alone = Processes(0, 1, 1, torch.device("cpu"))
+    alone = ProcessGroup(0, 1, 1, torch.device("cpu"))
     return lambda recipe, folder, **options: loop.train(recipe, folder, alone, **options)
 
 
@@ -109,15 +109,15 @@ def model(tmp_path_factory, shard_set):
     """The folder of a model that knows the colours and shapes of ``shard_set``."""
     import torch
 
+    from pipeline.train.distributed import ProcessGroup
     from pipeline.train.loop import train
-    from pipeline.train.processes import Processes
     from pipeline.train.recipe import load_train_recipe
 
     settings = SMALL | {"steps": "150", "batch": "20", "optimizer.warmup": "10", "optimizer.lr": "0.003", "log.every": "50",
                         "log.checkpoint": "150"}  # fmt: skip
     recipe = load_train_recipe("nano", [f"{key}={value}" for key, value in settings.items()], [str(shard_set)])
     folder = tmp_path_factory.mktemp("run")
-    train(recipe, folder, Processes(0, 1, 1, torch.device("cpu")))
+    train(recipe, folder, ProcessGroup(0, 1, 1, torch.device("cpu")))
     return folder / "model"
 
 

@@ -7,8 +7,8 @@ import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.train.fsdp import average_scalars, clip_grad_norm, shard_parameters
 from pipeline.train.models import Towers, build_model
-from pipeline.train.sharded import average_scalars, clip_gradients, shard_parameters
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 
 
@@ -36,7 +36,7 @@ def gradients(recipe, tokens, images, ids, double: bool, evaluating: bool = Fals
     if sharded:
         average_scalars(towers)
     learning = [p for p in towers.parameters() if p.requires_grad]
-    norm = clip_gradients(learning, float("inf"))
+    norm = clip_grad_norm(learning, float("inf"))
     found = {name: p.grad for name, p in towers.named_parameters() if p.grad is not None}
     found = {name: g.full_tensor() if isinstance(g, DTensor) else g for name, g in found.items()}
     whole = torch.cat([g.flatten().double() for g in found.values()]).norm()

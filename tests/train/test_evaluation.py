@@ -10,10 +10,10 @@ from PIL import Image
 
 from pipeline.errors import UsageError
 from pipeline.train import evaluate, moderate, score, search, tag
-from pipeline.train.classification import class_vectors, classify, open_data_set
+from pipeline.train.classification import class_embeddings, classify, open_dataset
 from pipeline.train.encoder import Encoder
 from pipeline.train.images import decode
-from pipeline.train.retrieval import Pairs, embed_pairs, image_ranks, retrieval, share, text_ranks
+from pipeline.train.retrieval import Pairs, embed_pairs, image_ranks, mean_with_interval, retrieval, text_ranks
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
@@ -51,7 +51,7 @@ def test_recalls_and_chance():
     assert found["all"]["text_to_image"]["chance"] == pytest.approx(1 / 9)
     assert found["all"]["image_to_text"]["chance"] == pytest.approx(25 / 9 / 25)
     assert found["en"]["texts"] + found["de"]["texts"] == 25
-    interval = share(np.array([True] * 30 + [False] * 70))
+    interval = mean_with_interval(np.array([True] * 30 + [False] * 70))
     assert interval["low"] < 0.3 < interval["high"]
     assert 0.05 < interval["high"] - interval["low"] < 0.3
 
@@ -84,11 +84,11 @@ def test_zero_shot_classification(model, benchmark_folder, tmp_path):
     invoke(evaluate.app, "--model", model, "--classification", benchmark_folder, "--output", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())["classification"]["colours"]
     assert (found["images"], found["classes"], found["templates"], found["chance"]) == (60, 10, 2, 0.1)
-    encoder, data = Encoder(model), open_data_set(benchmark_folder)
-    vectors = class_vectors(encoder, data.classes, data.templates)
+    encoder, data = Encoder(model), open_dataset(benchmark_folder)
+    vectors = class_embeddings(encoder, data.classes, data.templates)
     hits = {}
     for image, number in data.samples:
-        hits.setdefault(number, []).append(int((encoder.images([image]) @ vectors.T).argmax()) == number)
+        hits.setdefault(number, []).append(int((encoder.encode_images([image]) @ vectors.T).argmax()) == number)
     assert found["top_1"]["value"] == pytest.approx(np.mean([hit for found in hits.values() for hit in found]))
     assert found["mean_class_recall"] == pytest.approx(np.mean([np.mean(h) for h in hits.values()]))
     assert found["top_1"]["value"] > 0.3
@@ -98,7 +98,7 @@ def test_an_image_folder(model, tmp_path):
     for colour in ("red", "light_blue"):
         (tmp_path / "set" / colour).mkdir(parents=True)
         (tmp_path / "set" / colour / "a.png").write_bytes(drawn("red", "circle"))
-    data = open_data_set(tmp_path / "set")
+    data = open_dataset(tmp_path / "set")
     assert data.classes == ["light blue", "red"]
     found = classify(Encoder(model), data, lambda done: None)
     assert found["images"] == 2
@@ -119,13 +119,13 @@ def test_an_image_folder(model, tmp_path):
 def test_a_folder_that_is_no_data_set(tmp_path, prepare, message):
     prepare(tmp_path)
     with pytest.raises(UsageError, match=message):
-        open_data_set(tmp_path)
+        open_dataset(tmp_path)
 
 
 def test_classes_out_of_range(benchmark_folder):
     (benchmark_folder / "classnames.txt").write_text("red\n")
     with pytest.raises(UsageError, match="is of class 1; there are 1"):
-        list(open_data_set(benchmark_folder).samples)
+        list(open_dataset(benchmark_folder).samples)
 
 
 def test_the_encoder_refuses_what_is_no_model(tmp_path):
@@ -145,7 +145,7 @@ def test_scores_are_similarities_and_go_on_by_shard(model, shard_set, tmp_path):
     for row in (0, 7):
         key, content, text = shards.sample(1, row)
         assert table["key"][row].as_py() == key
-        similarity = float((encoder.images([decode(content)]) @ encoder.texts([text]).T)[0, 0])
+        similarity = float((encoder.encode_images([decode(content)]) @ encoder.encode_texts([text]).T)[0, 0])
         assert table["score"][row].as_py() == pytest.approx(similarity, abs=1e-5)
     files[1].unlink()
     kept = files[0].stat().st_mtime_ns
@@ -188,7 +188,7 @@ def test_tags(model, tmp_path):
     assert list(line["labels"].values()) == sorted(line["labels"].values(), reverse=True)
     encoder = Encoder(model)
     names = (tmp_path / "entries.txt").read_text().splitlines()
-    similar = (encoder.images([decode(drawn("red", "square"))]) @ encoder.texts(names).T)[0]
+    similar = (encoder.encode_images([decode(drawn("red", "square"))]) @ encoder.encode_texts(names).T)[0]
     assert set(line["labels"]) == {names[i] for i in np.argsort(-similar)[:3]}
 
 

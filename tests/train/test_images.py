@@ -11,7 +11,7 @@ from PIL import Image
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from pipeline.images.decode import TooManyPixels
-from pipeline.train.images import DRAWS, crop_box, decode, evaluation_pixels, training_pixels
+from pipeline.train.images import CROP_DRAWS, crop_box, decode, eval_transform, train_transform
 from pipeline.train.loader import BROKEN
 from pipeline.train.models import build_processor
 from tests.images.files import encoded, huge, png, ramp, to_bytes
@@ -27,7 +27,7 @@ def test_evaluation_pixels_are_the_processors(kind, sides):
     image = noise(*sides)
     theirs = build_processor(kind, 64)(image, return_tensors="np")["pixel_values"][0]
     mean, std = (np.array(v).reshape(3, 1, 1) for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
-    ours = (evaluation_pixels(image, 64, square=kind == "align") / 255 - mean) / std
+    ours = (eval_transform(image, 64, square=kind == "align") / 255 - mean) / std
     assert np.abs(ours - theirs).max() < 1e-5
 
 
@@ -35,7 +35,7 @@ def test_evaluation_pixels_are_the_processors(kind, sides):
     width=st.integers(1, 300),
     height=st.integers(1, 300),
     low=st.floats(0.05, 1),
-    draws=st.lists(st.floats(0, 1, exclude_max=True), min_size=DRAWS, max_size=DRAWS),
+    draws=st.lists(st.floats(0, 1, exclude_max=True), min_size=CROP_DRAWS, max_size=CROP_DRAWS),
 )
 def test_crops_lie_in_the_image(width, height, low, draws):
     left, top, right, bottom = crop_box(width, height, (low, 1.0), np.array(draws))
@@ -45,9 +45,9 @@ def test_crops_lie_in_the_image(width, height, low, draws):
 
 def test_a_whole_crop_is_the_image_resized():
     image = noise(50, 50)
-    draws = np.tile([1.0 - 1e-12, 0.5, 0.0, 0.0], DRAWS // 4)
+    draws = np.tile([1.0 - 1e-12, 0.5, 0.0, 0.0], CROP_DRAWS // 4)
     whole = np.asarray(image.resize((20, 20), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    assert (training_pixels(image, 20, (1.0, 1.0), draws) == whole).all()
+    assert (train_transform(image, 20, (1.0, 1.0), draws) == whole).all()
 
 
 def test_decoding():

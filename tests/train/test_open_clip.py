@@ -10,9 +10,9 @@ from transformers import CLIPModel
 from typer.testing import CliRunner
 
 from pipeline.errors import UsageError
-from pipeline.train.models import Tokens, build_model
+from pipeline.train.models import TokenizerConfig, build_model
 from pipeline.train.open_clip import app, open_clip_config, open_clip_weights
-from pipeline.train.tokenizer import tokens_of, train_tokenizer
+from pipeline.train.tokenizer import tokenizer_config, train_tokenizer
 
 from .test_step import ALIGN, TOKENS
 
@@ -41,8 +41,8 @@ def test_what_it_cannot_hold(recipe):
 def test_open_clip_gives_equal_logits(recipe, tmp_path):
     open_clip = pytest.importorskip("open_clip", exc_type=ImportError)
     tokenizer = train_tokenizer(["a red square", "a blue circle"] * 20, 300, 24)
-    tokens = tokens_of(tokenizer)
-    assert isinstance(tokens, Tokens)
+    tokens = tokenizer_config(tokenizer)
+    assert isinstance(tokens, TokenizerConfig)
     model: CLIPModel = build_model(recipe(**WIDE).model, tokens).eval()
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")

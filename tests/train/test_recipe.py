@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.recipe_file import bundled
-from pipeline.train.models import Tokens, build_model
+from pipeline.train.models import TokenizerConfig, build_model
 from pipeline.train.optimizer import build_optimizer, learning_rate
 from pipeline.train.recipe import FOLDER, load_train_recipe
 
@@ -17,10 +17,10 @@ def test_bundled_recipes_build(name):
     assert recipe.name == name
     size = recipe.tokenizer.vocabulary
     if recipe.model.kind == "align":
-        built = build_model(recipe.model, Tokens(size, size - 2, size - 1, 0, recipe.tokenizer.length))
+        built = build_model(recipe.model, TokenizerConfig(size, size - 2, size - 1, 0, recipe.tokenizer.length))
     else:
         with torch.device("meta"):  # sizes without memory
-            built = build_model(recipe.model, Tokens(size, size - 2, size - 1, 0, recipe.tokenizer.length))
+            built = build_model(recipe.model, TokenizerConfig(size, size - 2, size - 1, 0, recipe.tokenizer.length))
     millions = sum(p.numel() for p in built.parameters()) / 1e6
     if name in PARAMETERS:
         assert millions == pytest.approx(PARAMETERS[name], rel=0.02)
@@ -37,7 +37,7 @@ def test_the_schedule():
 
 
 def test_decay_is_not_on_gains_biases_and_the_scale(recipe):
-    model = build_model(recipe().model, Tokens(400, 398, 399, 0, 77))
+    model = build_model(recipe().model, TokenizerConfig(400, 398, 399, 0, 77))
     names = {id(p): name for name, p in model.named_parameters()}
     groups = build_optimizer(model, recipe().optimizer, torch.device("cpu")).param_groups
     decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}

@@ -70,7 +70,7 @@ def test_tars_of_odd_names_and_patterns(tmp_path, monkeypatch):
 
 
 def test_an_index_of_another_kind_is_not_taken(tmp_path):
-    # img2dataset has a table beside each tar too, without places.
+    # img2dataset has a table beside each tar too, without offsets.
     tar = write_tar(tmp_path / "00000.tar", {"0.jpg": drawn("red", "cross"), "0.txt": b"red"})
     pq.write_table(scan(str(tar)).select(["key"]), tmp_path / "00000.parquet")
     assert ShardSet([str(tmp_path)], tmp_path / "cache").counts.tolist() == [1]
@@ -80,7 +80,7 @@ def test_an_index_of_another_kind_is_not_taken(tmp_path):
     ("name", "content", "message"),
     [
         ("none", None, "none: no such file or folder"),
-        ("set.tar.gz", b"", "a compressed tar cannot be read at any place"),
+        ("set.tar.gz", b"", "a compressed tar cannot be read in any order"),
         ("bad.tar", b"no tar at all" * 100, "not a whole tar"),
         ("empty.tar", b"\0" * 10240, "no samples with an image and a text"),
     ],

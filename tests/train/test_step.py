@@ -1,4 +1,4 @@
-"""Gradients of a batch: in parts, and by two processes, they are those of the whole batch at once."""
+"""Gradients of a batch: in chunks, and by two processes, they are those of the whole batch at once."""
 
 import socket
 
@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.train.loss import clip_loss, siglip_loss
-from pipeline.train.models import Tokens
+from pipeline.train.models import TokenizerConfig
 
 from .distributed import gradients, one_of_two
 
-TOKENS = Tokens(60, 58, 59, 0, 12)
+TOKENS = TokenizerConfig(60, 58, 59, 0, 12)
 
 
 def batch(count=16):
@@ -68,7 +68,7 @@ def test_cached_gradients_are_the_whole_batchs(recipe, changes, double, micro):
 
 
 def test_cached_gradients_have_the_same_dropout(recipe):
-    # Attention dropout draws from torch's generator: the second pass of a part must draw what the first drew.
+    # Attention dropout draws from torch's generator: the second pass of a chunk must draw what the first drew.
     text = "{hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2, attention_dropout: 0.3}"
     made = recipe(model__text=text, micro_batch=4)
     images, ids = batch()

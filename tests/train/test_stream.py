@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.train.stream import Stream, is_stream
+from pipeline.train.stream import ShardStream, is_stream
 
 from .conftest import drawn, write_tar
 
@@ -48,7 +48,7 @@ def test_over_http(tmp_path, shard_set):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/00000.tar"
-        stream = Stream([url]).samples(0)
+        stream = ShardStream([url]).samples(0)
         found = [next(stream) for _ in range(60)]
         server.shutdown()
     assert len({key for key, _, _ in found}) == 20
@@ -57,7 +57,7 @@ def test_over_http(tmp_path, shard_set):
 
 def test_seeds_differ_and_repeat(compressed):
     def first(*seed):
-        stream = Stream([str(file) for file in compressed]).samples(*seed)
+        stream = ShardStream([str(file) for file in compressed]).samples(*seed)
         return [next(stream)[0] for _ in range(30)]
 
     assert first(1, 2) == first(1, 2)
@@ -68,4 +68,4 @@ def test_a_broken_stream_is_said(tmp_path):
     whole = gzip.compress(write_tar(tmp_path / "a.tar", {"1.png": drawn("red", "cross"), "1.txt": b"x"}).read_bytes())
     (tmp_path / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(PipelineError, match="cut.tar.gz"):
-        next(Stream([str(tmp_path / "cut.tar.gz")]).samples(0))
+        next(ShardStream([str(tmp_path / "cut.tar.gz")]).samples(0))

@@ -6,7 +6,7 @@ import torch
 from pipeline.errors import UsageError
 from pipeline.train.models import build_model
 from pipeline.train.recipe import load_train_recipe
-from pipeline.train.tokenizer import encode, load_tokenizer, tokens_of, train_tokenizer
+from pipeline.train.tokenizer import load_tokenizer, tokenize, tokenizer_config, train_tokenizer
 
 from .conftest import SMALL
 
@@ -23,20 +23,20 @@ def test_ends_have_the_highest_ids(tokenizer):
     assert tokenizer.bos_token_id == len(tokenizer) - 2
     assert tokenizer.pad_token_id == 0
     assert len(tokenizer) <= 300
-    ids = encode(tokenizer, TEXTS)
+    ids = tokenize(tokenizer, TEXTS)
     assert ids.shape == (6, 24)
     assert (ids[:, 0] == tokenizer.bos_token_id).all()
     assert ((ids == tokenizer.eos_token_id).sum(1) == 1).all()
     assert ids[2, 23] == tokenizer.eos_token_id
     assert tokenizer.decode(ids[3], skip_special_tokens=True) == "红色的正方形"
-    assert encode(tokenizer, ["RED"]).tolist() == encode(tokenizer, ["red"]).tolist()
+    assert tokenize(tokenizer, ["RED"]).tolist() == tokenize(tokenizer, ["red"]).tolist()
 
 
 def test_it_survives_a_folder(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     again = load_tokenizer(tmp_path)
-    assert encode(again, TEXTS).tolist() == encode(tokenizer, TEXTS).tolist()
-    assert tokens_of(again) == tokens_of(tokenizer)
+    assert tokenize(again, TEXTS).tolist() == tokenize(tokenizer, TEXTS).tolist()
+    assert tokenizer_config(again) == tokenizer_config(tokenizer)
     with pytest.raises(UsageError, match="no such folder"):
         load_tokenizer(tmp_path / "none")
 
@@ -44,8 +44,8 @@ def test_it_survives_a_folder(tokenizer, tmp_path):
 @pytest.mark.parametrize("kind", ["clip", "metaclip2"])
 def test_the_pooled_token_is_the_first_end(tokenizer, kind):
     settings = [f"{key}={value}" for key, value in SMALL.items()] + [f"model.kind={kind}"]
-    model = build_model(load_train_recipe("nano", settings).model, tokens_of(tokenizer)).eval()
-    ids = torch.from_numpy(encode(tokenizer, TEXTS)).long()
+    model = build_model(load_train_recipe("nano", settings).model, tokenizer_config(tokenizer)).eval()
+    ids = torch.from_numpy(tokenize(tokenizer, TEXTS)).long()
     ends = (ids == tokenizer.eos_token_id).int().argmax(1)
     with torch.no_grad():
         out = model.text_model(input_ids=ids)

@@ -17,14 +17,14 @@ GOLDEN, MIX_1, MIX_2 = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE
 Keep = Callable[[int, int], np.ndarray]
 
 
-def uniforms(seed: int, purpose: int, places: np.ndarray, count: int) -> np.ndarray:
-    """Numbers in [0, 1), float64 of shape (places, count): of each place its own, the same wherever they are drawn.
+def uniforms(seed: int, purpose: int, positions: np.ndarray, count: int) -> np.ndarray:
+    """Numbers in [0, 1), float64 of shape (positions, count): each position has its own, wherever they are drawn.
 
-    SplitMix64 over the seed, a ``purpose`` that keeps uses apart, the place and the number's index.
+    SplitMix64 over the seed, a ``purpose`` that keeps uses apart, the position and the number's index.
     """
     with np.errstate(over="ignore"):
         mixed = _mix(np.uint64(seed) * GOLDEN + np.uint64(purpose))
-        mixed = _mix(mixed ^ _mix(places.astype(np.uint64)[:, None] + GOLDEN))
+        mixed = _mix(mixed ^ _mix(positions.astype(np.uint64)[:, None] + GOLDEN))
         mixed = _mix(mixed + np.arange(1, count + 1, dtype=np.uint64)[None, :] * GOLDEN)
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
@@ -35,16 +35,16 @@ def _mix(value: np.ndarray) -> np.ndarray:
     return value ^ (value >> np.uint64(31))
 
 
-class Order:
-    """Which sample, as (shard, row), stands at each place of the stream."""
+class Sampler:
+    """Which sample, as (shard, row), stands at each position of the stream."""
 
     def __init__(self, counts: np.ndarray, seed: int, window: int, keep: Keep | None = None):
         """``counts``: samples of each shard. ``keep(epoch, shard)``: which of them an epoch has, all by default."""
         self.counts, self.seed, self.window, self.keep = np.asarray(counts, np.int64), seed, window, keep
-        self._remember()
+        self._make_caches()
 
-    def _remember(self) -> None:
-        self.starts = [0]  # the place at which each epoch starts, as far as it is known
+    def _make_caches(self) -> None:
+        self.starts = [0]  # the position at which each epoch starts, as far as it is known
         self._epoch = lru_cache(maxsize=4)(self._make_epoch)
         self._window = lru_cache(maxsize=4)(self._make_window)
 
@@ -53,41 +53,41 @@ class Order:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self._remember()
+        self._make_caches()
 
     def samples(self, start: int, end: int) -> np.ndarray:
-        """The samples at places [start, end), int64 of shape (places, 2): shard and row."""
-        parts = []
+        """The samples at positions [start, end), int64 of shape (positions, 2): shard and row."""
+        found = []
         while start < end:
             epoch, at = self.locate(start)
             firsts = self._epoch(epoch)[1]
             window = bisect_right(firsts, at) - 1
             rows = self._window(epoch, window)
-            found = rows[at - firsts[window] :][: end - start]
-            parts.append(found)
-            start += len(found)
-        return np.concatenate(parts)
+            taken = rows[at - firsts[window] :][: end - start]
+            found.append(taken)
+            start += len(taken)
+        return np.concatenate(found)
 
-    def substitute(self, place: int, attempt: int) -> np.ndarray:
-        """(shard, row) of another sample for a place whose own is broken, from the same window."""
-        epoch, at = self.locate(place)
+    def replacement(self, position: int, attempt: int) -> np.ndarray:
+        """(shard, row) of another sample for a position whose own is broken, from the same window."""
+        epoch, at = self.locate(position)
         rows = self._window(epoch, bisect_right(self._epoch(epoch)[1], at) - 1)
-        chosen = uniforms(self.seed, 1 + attempt, np.array([place]), 1)[0, 0]
+        chosen = uniforms(self.seed, 1 + attempt, np.array([position]), 1)[0, 0]
         return rows[int(chosen * len(rows))]
 
-    def locate(self, place: int) -> tuple[int, int]:
-        """The epoch of a place, and how far in it the place is."""
-        while self.starts[-1] <= place:
+    def locate(self, position: int) -> tuple[int, int]:
+        """The epoch of a position, and how far in it the position is."""
+        while self.starts[-1] <= position:
             epoch = len(self.starts) - 1
             size = int(self._epoch(epoch)[1][-1])
             if size == 0:
                 raise PipelineError(f"data.shards: epoch {epoch} has no samples; all are left out by their probability")
             self.starts.append(self.starts[-1] + size)
-        epoch = bisect_right(self.starts, place) - 1
-        return epoch, place - self.starts[epoch]
+        epoch = bisect_right(self.starts, position) - 1
+        return epoch, position - self.starts[epoch]
 
     def _make_epoch(self, epoch: int) -> tuple[np.ndarray, list[int]]:
-        """The shards of an epoch in order, and the place in it at which each window starts, with its end."""
+        """The shards of an epoch in order, and the position in it at which each window starts, with its end."""
         shards = np.random.default_rng([self.seed, epoch]).permutation(len(self.counts))
         counts = self.counts[shards]
         if self.keep is not None:

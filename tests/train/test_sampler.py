@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.train.loader import places_of
-from pipeline.train.order import Order, uniforms
+from pipeline.train.loader import chunk_ranges
+from pipeline.train.sampler import Sampler, uniforms
 
 COUNTS = st.lists(st.integers(0, 9), min_size=1, max_size=7).filter(any)
 
@@ -21,9 +21,9 @@ def all_samples(counts):
 @settings(deadline=None)
 @given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8))
 def test_each_epoch_has_each_sample_once(counts, seed, window):
-    order, size = Order(counts, seed, window), sum(counts)
+    sampler, size = Sampler(counts, seed, window), sum(counts)
     for epoch in range(3):
-        found = order.samples(epoch * size, (epoch + 1) * size)
+        found = sampler.samples(epoch * size, (epoch + 1) * size)
         assert len(found) == size
         assert set(map(tuple, found.tolist())) == all_samples(counts)
 
@@ -31,19 +31,19 @@ def test_each_epoch_has_each_sample_once(counts, seed, window):
 @settings(deadline=None)
 @given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8), cuts=st.lists(st.integers(1, 40), max_size=5))
 def test_the_stream_is_the_same_from_any_place(counts, seed, window, cuts):
-    whole = Order(counts, seed, window).samples(0, 60)
-    places = sorted({0, 60, *cuts})
-    for start, end in zip(places, places[1:], strict=False):
-        fresh = pickle.loads(pickle.dumps(Order(counts, seed, window)))
+    whole = Sampler(counts, seed, window).samples(0, 60)
+    positions = sorted({0, 60, *cuts})
+    for start, end in zip(positions, positions[1:], strict=False):
+        fresh = pickle.loads(pickle.dumps(Sampler(counts, seed, window)))
         assert (fresh.samples(start, end) == whole[start:end]).all()
 
 
 def test_epochs_and_seeds_differ_and_samples_are_mixed():
     counts = [50] * 20
-    order = Order(counts, 0, 5)
-    first, second = order.samples(0, 1000), order.samples(1000, 2000)
+    sampler = Sampler(counts, 0, 5)
+    first, second = sampler.samples(0, 1000), sampler.samples(1000, 2000)
     assert (first != second).any()
-    assert (Order(counts, 1, 5).samples(0, 1000) != first).any()
+    assert (Sampler(counts, 1, 5).samples(0, 1000) != first).any()
     assert all(len(set(window[:, 0].tolist())) == 5 for window in np.split(first, 4))
     assert len(set(first[:25, 0].tolist())) > 3
 
@@ -54,23 +54,23 @@ def test_only_the_samples_of_an_epoch_take_part(counts, window, seed):
     def keep(epoch, shard):
         return uniforms(seed, 5, np.arange(counts[shard]) + 100 * shard + 10_000 * epoch, 1)[:, 0] < 0.7
 
-    order, start = Order(counts, seed, window, keep), 0
+    sampler, start = Sampler(counts, seed, window, keep), 0
     for epoch in range(3):
         want = {(s, r) for s in range(len(counts)) for r in np.flatnonzero(keep(epoch, s))}
         if not want:
             with pytest.raises(PipelineError, match=f"epoch {epoch} has no samples"):
-                order.locate(start)
+                sampler.locate(start)
             return
-        found = order.samples(start, start + len(want))
+        found = sampler.samples(start, start + len(want))
         assert set(map(tuple, found.tolist())) == want
         start += len(want)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_processes_share_each_batch(ranks):
-    per_rank = [list(places_of(3, 6, 512, rank, ranks)) for rank in range(ranks)]
-    places = [sorted(p for part in parts for p in range(*part)) for parts in per_rank]
-    assert sorted(place for part in places for place in part) == list(range(3 * 512, 6 * 512))
+    per_rank = [list(chunk_ranges(3, 6, 512, rank, ranks)) for rank in range(ranks)]
+    positions = [sorted(p for part in parts for p in range(*part)) for parts in per_rank]
+    assert sorted(position for part in positions for position in part) == list(range(3 * 512, 6 * 512))
     for rank, parts in enumerate(per_rank):
         assert all((start // (512 // ranks)) % ranks == rank for start, _ in parts)
 

@@ -12,7 +12,7 @@ LINE_SECONDS = 20
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "V100": 125e12, "4090": 165e12}
 
 
-class Pace:
+class Throughput:
     """How fast it goes: samples a second, the share of time spent waiting for data, and the use of the GPU."""
 
     def __init__(self, device: torch.device, batch: int):
@@ -20,13 +20,13 @@ class Pace:
         self.peak = _peak(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
         self.started, self.waited, self.steps = time.monotonic(), 0.0, 0
 
-    def wait(self, stream):
-        """The next of a stream, with the time that it took."""
+    def next_batch(self, batches):
+        """The next batch, with the time that it took."""
         before = time.monotonic()
-        part = next(stream)
+        batch = next(batches)
         self.waited += time.monotonic() - before
         self.steps += 1
-        return part
+        return batch
 
     def count_flops(self, work):
         """Does the work; the first time it counts its floating-point operations, where a peak is known."""
@@ -53,19 +53,19 @@ class Pace:
         return figures
 
 
-class Told:
-    """What a person is told: on a terminal beside the bar, elsewhere a line from time to time."""
+class ProgressLog:
+    """What a person sees: on a terminal beside the bar, elsewhere a line from time to time."""
 
     def __init__(self, steps: int):
         self.steps, self.last = steps, time.monotonic()
 
-    def tell(self, progress: Progress, task: int, step: int, record: dict) -> None:
+    def update(self, progress: Progress, task: int, step: int, record: dict) -> None:
         """Shows loss and rate."""
-        said = f"loss {record['loss']:.3f}, {record['samples_per_second']:,.0f} samples/s"
-        progress.update(task, said=said)
+        status = f"loss {record['loss']:.3f}, {record['samples_per_second']:,.0f} samples/s"
+        progress.update(task, status=status)
         if not console.is_terminal and time.monotonic() - self.last > LINE_SECONDS:
             self.last = time.monotonic()
-            console.print(f"step {step:,} of {self.steps:,}: {said}")
+            console.print(f"step {step:,} of {self.steps:,}: {status}")
 
 
 def _peak(device_name: str) -> float | None:

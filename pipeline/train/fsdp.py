@@ -39,7 +39,7 @@ def average_scalars(towers: nn.Module) -> None:
             parameter.grad /= dist.get_world_size()
 
 
-def whole_state(towers: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def full_state(towers: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The whole states of both, on the CPU of the first process. All processes call this."""
     return {
         "towers": get_model_state_dict(towers, options=WHOLE),
@@ -47,20 +47,20 @@ def whole_state(towers: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str
     }
 
 
-def load_whole_state(towers: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Puts back what ``whole_state`` gave; all processes have read it."""
+def load_full_state(towers: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Puts back what ``full_state`` gave; all processes have read it."""
     set_model_state_dict(towers, state["towers"], options=WHOLE)
     set_optimizer_state_dict(towers, optimizer, state["optimizer"], options=WHOLE)
 
 
-def clip_gradients(parameters: list[nn.Parameter], most: float) -> torch.Tensor:
-    """The norm of all gradients, sharded or not, which are scaled down where it is above ``most``."""
+def clip_grad_norm(parameters: list[nn.Parameter], max_norm: float) -> torch.Tensor:
+    """The norm of all gradients, sharded or not, which are scaled down where it is above ``max_norm``."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     kinds = [[g for g in gradients if isinstance(g, DTensor) == kind] for kind in (True, False)]
     norms = [torch.nn.utils.get_total_norm(kind) for kind in kinds if kind]
     norm = torch.stack([n.full_tensor() if isinstance(n, DTensor) else n for n in norms]).norm()
-    if most < float("inf"):
-        factor = torch.clamp(most / (norm + 1e-6), max=1.0)
+    if max_norm < float("inf"):
+        factor = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
         for gradient in gradients:
             gradient.mul_(factor)
     return norm
