@@ -14,13 +14,16 @@ from pipeline.fitting import Fit, load_finished
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import parse, to_yaml
 from pipeline.record import MANIFEST, Record
+from pipeline.report.page.report import NAMES as REPORT
+from pipeline.report.page.report import write_report
+from pipeline.report.page.source import Output
 from pipeline.report.readme import readme
 from pipeline.run import Finished, Request
 from pipeline.stage import Stage
 from pipeline.stages import STAGES, named, stages_from
 
 RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
-OURS = {RECIPE, README, SUMMARY, PLOT, MANIFEST, "what-if.json", "what-if.png", record.FOLDER, tables.STAGING,
+OURS = {RECIPE, README, SUMMARY, PLOT, *REPORT, MANIFEST, "what-if.json", "what-if.png", record.FOLDER, tables.STAGING,
         *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
 
 
@@ -60,7 +63,7 @@ def held(request: Request) -> Iterator[None]:
 
 def forget(output: str, stage: Stage) -> None:
     """Removes what is of another run once a stage's tables change: records of it and of later stages, their tables."""
-    for name in (MANIFEST, README, SUMMARY, PLOT):
+    for name in (MANIFEST, README, SUMMARY, PLOT, *REPORT):
         storage.remove(storage.join(output, name))
     first, *later = stages_from(stage)
     for one in (first, *later):
@@ -112,6 +115,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
 
         storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
     storage.write_json(storage.join(output, SUMMARY), summary)
+    write_report(Output.of(output, recipe, records))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
     if manifest is not None:

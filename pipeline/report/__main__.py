@@ -1,0 +1,46 @@
+"""``python -m pipeline.report``: the report of a finished output, or of what differs between two."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline import storage
+from pipeline.job import new_app, run
+from pipeline.progress import running, say
+
+app = new_app()
+
+
+@app.command()
+def report(output: Annotated[str, typer.Argument(help="The folder of a finished output.")]) -> None:
+    """Writes report.html into an output, as curate does at the end of a run."""
+    from pipeline.report.page.report import write_report
+
+    with running("Writing the report"):
+        path = write_report(_opened(output))
+    say(f"Report: {path}")
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="The output that was.")],
+    b: Annotated[str, typer.Argument(help="The output that is.")],
+    output: Annotated[str | None, typer.Option(help="The page; diff.html in the current folder by default.")] = None,
+) -> None:
+    """Writes a page of what differs between two outputs: pairs that entered and left, entries that moved."""
+    from pipeline.report.page.diff import write_diff
+
+    with running("Comparing"):
+        path = write_diff(_opened(a), _opened(b), storage.absolute(output or "diff.html"))
+    say(f"Report: {path}")
+
+
+def _opened(folder: str):
+    from pipeline.report.page.source import Output
+    from pipeline.stages import STAGES
+
+    return Output.open(storage.absolute(folder), [stage.name for stage in STAGES])
+
+
+if __name__ == "__main__":
+    run(app)
