@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage, tables
-from pipeline.balance.counts import ListCounts
+from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP, Draw
 from pipeline.balance.pool import Pool
 from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, what_if
@@ -31,7 +31,7 @@ from pipeline.errors import UsageError
 from pipeline.recipe import Balance, Rebalance
 from pipeline.recipe_file import found_path, local_path
 from pipeline.report.distribution import distribution
-from pipeline.run import COUNTS, Outcome, Request, Run
+from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 

@@ -13,13 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import record, storage
-from pipeline.balance.counts import ListCounts, flat_ids
+from pipeline.balance.counts import COUNTS, ListCounts, flat_ids
 from pipeline.buckets.files import Files, read_file
 from pipeline.errors import UsageError
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import parse
 from pipeline.record import Record
-from pipeline.run import COUNTS
 
 SAMPLE = 100_000
 PAIRS_TABLES = ("final", "filtered", "curated")  # the last one made comes first
