@@ -115,7 +115,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
 
         storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
     storage.write_json(storage.join(output, SUMMARY), summary)
-    write_report(Output.of(output, recipe, records))
+    write_report(Output.of(output, recipe, records, written))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
     if manifest is not None:

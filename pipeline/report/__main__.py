@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipeline import storage
+from pipeline.errors import UsageError
 from pipeline.job import new_app, run
 from pipeline.progress import running, say
 
@@ -36,10 +37,16 @@ def diff(
 
 
 def _opened(folder: str):
+    from pipeline.recipe import load_recipe
     from pipeline.report.page.source import Output
-    from pipeline.stages import STAGES
+    from pipeline.stages import STAGES, stages_of
 
-    return Output.open(storage.absolute(folder), [stage.name for stage in STAGES])
+    path = storage.absolute(folder)
+    try:
+        stages = stages_of(load_recipe(storage.join(path, "recipe.yaml")))
+    except UsageError:  # Of another version, or what it names is gone.
+        stages = STAGES
+    return Output.open(path, {stage.name: tuple(stage.tables) for stage in stages})
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_imag
     assert "Nothing to do" in capsys.readouterr().out
     assert skipped(run(work / "recipe.yaml", copy))[-1] == "shards"
     different = {file.name for file in everything(copy) if everything(copy)[file] != before.get(file)}
-    assert different <= {"manifest.json", "README.md", "summary.json", "recipe.yaml", "distribution.png"}
+    assert different <= {"manifest.json", "README.md", "summary.json", "recipe.yaml", "distribution.png", "report.html"}
     for name in ("manifest.json", "README.md", "recipe.yaml"):
         assert (copy / name).read_bytes() == (finished / name).read_bytes()
 

@@ -29,7 +29,7 @@ def write_diff(a: Output, b: Output, path: str) -> str:
 def gather(a: Output, b: Output) -> dict[str, Any]:
     """The data of the page; ``a`` is what was, ``b`` what is."""
     for output in (a, b):
-        if not (output.pairs_table and output.has("entry_counts") and output.has("thresholds")):
+        if not output.balanced:
             raise UsageError(f"{output.folder}: no finished table curated; run jobs/balance.py first")
     names = [str(output.recipe.get("name", "?")) for output in (a, b)]
     return {

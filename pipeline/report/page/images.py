@@ -23,6 +23,8 @@ ASPECTS = [1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, 10.0]
 def shards_folder(output: Output) -> str | None:
     """The folder of the shards, or None where there are none with images."""
     given = (output.recipe.get("shards") or {}).get("folder")
+    if "shards" not in output.tables:
+        return None
     folder = given or storage.join(output.folder, "shards")
     return folder if storage.exists(storage.join(folder, "manifest.json")) else None
 

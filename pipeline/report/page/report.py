@@ -21,7 +21,7 @@ HEADS = 400
 def write_report(output: Output) -> str:
     """Writes the report into the output's folder, and, of very many entries, the rest beside it; returns its path."""
     data = gather(output)
-    entries = output.entries if output.has("entry_counts") else None
+    entries = output.entries if output.balanced else None
     room = MOST_CHARACTERS - len(page(data, SCRIPTS))
     packed, sides = "", []
     if entries is not None:
@@ -59,7 +59,7 @@ def gather(output: Output) -> dict[str, Any]:
     if output.pairs_table:
         data["pairs_table"] = output.pairs_table
         data["pairs_left"] = output.rows(output.pairs_table)
-    if output.has("entry_counts") and output.has("thresholds") and output.has("matched") and output.pairs_table:
+    if output.balanced:
         data["balance"] = balance.figures(output)
         data["languages"] = texts.languages(output)
         data["texts"] = texts.lengths(output)

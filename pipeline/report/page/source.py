@@ -3,6 +3,7 @@
 Tables are in the order of pair_id, which is a hash, so the first rows of a table are a random sample of it.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -59,32 +60,48 @@ class Entries:
 
 @dataclass(frozen=True)
 class Output:
-    """The folder of a finished output, its recipe as plain values, and the records of its stages in order."""
+    """The folder of a finished output, its recipe as plain values, and the records of its stages in order.
+
+    ``tables``: those of its stages; others may lie there, of what the recipe had before.
+    """
 
     folder: str
     recipe: dict[str, Any]
     records: list[dict[str, Any]]
+    tables: frozenset[str]
 
     @classmethod
-    def open(cls, folder: str, order: list[str]) -> "Output":
-        """The output in a folder; ``order``: the names of the stages. ``UsageError`` where there is none."""
+    def open(cls, folder: str, stages: dict[str, Iterable[str]]) -> "Output":
+        """The output in a folder; ``stages``: the tables of each stage, in order. Raises ``UsageError`` without one."""
         recipe = storage.join(folder, "recipe.yaml")
         if not storage.exists(recipe):
             raise UsageError(f"{folder}: no output of this project (recipe.yaml is missing)")
         content = parse(storage.read_bytes(recipe).decode("utf-8", "replace"), recipe)
-        read = (storage.read_json(storage.join(folder, record.FOLDER, f"{stage}.json")) for stage in order)
-        records = [found for found in read if isinstance(found, dict) and "rows_in" in found]
-        return cls(folder, content if isinstance(content, dict) else {}, records)
+        read = (storage.read_json(storage.join(folder, record.FOLDER, f"{stage}.json")) for stage in stages)
+        records = [
+            found for found in read if isinstance(found, dict) and {"stage", "rows_in", "rows_out"} <= set(found)
+        ]
+        tables = frozenset(table for found in records for table in stages.get(found["stage"], ()))
+        return cls(folder, content if isinstance(content, dict) else {}, records, tables)
 
     @classmethod
-    def of(cls, folder: str, recipe: Recipe, records: list[Record]) -> "Output":
+    def of(cls, folder: str, recipe: Recipe, records: list[Record], tables: Iterable[str]) -> "Output":
         """The output of a run that is at its end."""
-        return cls(folder, recipe.model_dump(), [asdict(found) for found in records])
+        return cls(folder, recipe.model_dump(), [asdict(found) for found in records], frozenset(tables))
 
-    def has(self, table: str) -> bool:
-        """Whether a table is there."""
+    def has(self, table: str, columns: set[str] = frozenset()) -> bool:
+        """Whether a table is there, with those columns."""
         path = storage.join(self.folder, table)
-        return storage.exists(path) and bool(Files.of(path).paths)
+        found = Files.of(path) if table in self.tables and storage.exists(path) else None
+        return bool(found and found.paths) and columns <= set(found.schema().names)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the tables of balancing are there, as this version writes them or one before."""
+        pairs = self.pairs_table
+        tables = {"entry_counts": {"entry_list", "entry", "count", "probability"}, "matched": set(MATCH_COLUMNS)}
+        tables |= {"thresholds": {"entry_list", "t", "pairs"}} | ({pairs: set(MATCH_COLUMNS)} if pairs else {})
+        return pairs is not None and all(self.has(table, columns) for table, columns in tables.items())
 
     def files(self, table: str) -> Files:
         """The files of a table."""
