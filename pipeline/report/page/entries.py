@@ -47,7 +47,9 @@ def pack_entries(entries: Entries, room: int) -> tuple[Pack, np.ndarray]:
 
 
 def pack(entries: Entries, flat: np.ndarray) -> Pack:
-    """A pack of some entries, by ascending flat index."""
+    """A pack of some entries, by ascending flat index; no text where there are none."""
+    if not len(flat):
+        return Pack([], "", flat)
     names = pc.replace_substring(entries.names.take(pa.array(flat)), "\n", " ")
     of_list = np.bincount(entries.list_numbers[flat], minlength=len(entries.sizes))
     lists = [(name, int(number)) for name, number in zip(entries.sizes, of_list, strict=True) if number]

@@ -67,7 +67,7 @@ report.samplesOf = (row) => {
 
 report.search = () => {
   const { el, data } = report;
-  if (!data.search || !data.search.entries) return null;
+  if (!data.search || !(data.search.entries || data.search.side.length)) return null;
   const most = 60;
   const lists = [...new Set(data.search.lists.map(([name]) => name))];
   const results = el("div", { id: "entry-results", "aria-live": "polite" });

@@ -86,6 +86,8 @@ report.figure = ({ title, caption, label, draw, legend, table, wide }) => {
     const drawn = draw(width);
     // The library's own style sheet is not of the page's policy; ours has the same rules.
     drawn.querySelectorAll("style").forEach((style) => style.remove());
+    // Labels of groups are for drawings that are read part by part; this one is an image with one label.
+    drawn.querySelectorAll("[aria-label]").forEach((part) => part.removeAttribute("aria-label"));
     drawn.setAttribute("role", "img");
     drawn.setAttribute("aria-label", label || title);
     place.replaceChildren(drawn);
