@@ -31,7 +31,7 @@ report.bars = (width, rows, options = {}) =>
     marks: [
       Plot.barX(rows, { x: "value", y: "name", fill: options.color || "var(--after)", insetTop: 18, rx: 2 }),
       Plot.text(rows, {
-        x: 0, y: "name", dy: -9, textAnchor: "start", fontSize: 13, fill: "currentColor", lineWidth: width / 13 - 1, textOverflow: "ellipsis",
+        x: 0, y: "name", dy: -9, textAnchor: "start", fontSize: 13, fill: "currentColor", lineWidth: width / 16, textOverflow: "ellipsis",
         text: (row) => `${row.name}  ${report.number(row.value)}${row.more || ""}`,
       }),
     ],
@@ -83,7 +83,7 @@ report.funnel = (width, stages) => {
     marks: [
       Plot.barX(pieces, { x1: "x1", x2: "x2", y: "stage", fill: "color", insetTop: 21, rx: 1 }),
       Plot.text(stages, {
-        x: 0, y: "stage", dy: -11, textAnchor: "start", fontSize: 13, fill: "currentColor", lineWidth: width / 13 - 1, textOverflow: "ellipsis", text: said,
+        x: 0, y: "stage", dy: -11, textAnchor: "start", fontSize: 13, fill: "currentColor", lineWidth: width / 16, textOverflow: "ellipsis", text: said,
       }),
       Plot.tip(pieces, Plot.pointer({ x1: "x1", x2: "x2", y: "stage", title: "said", fill: "var(--plot-background)" })),
     ],

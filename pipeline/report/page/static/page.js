@@ -55,7 +55,7 @@ report.table = (columns, rows, options = {}) => {
   });
   const draw = () => body.replaceChildren(...order.map((row) =>
     el("tr", { class: options.mark && options.mark(row) ? "differs" : null }, columns.map((column) =>
-      el("td", { class: column.number ? "number" : column.name ? "name" : null }, column.of(row))))));
+      el("td", { class: column.number ? "number" : column.name ? "name" : column.whole ? "whole" : null }, column.of(row))))));
   const sort = (at) => {
     down = at === by ? !down : true;
     by = at;

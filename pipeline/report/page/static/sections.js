@@ -12,7 +12,7 @@ report.stages = () => {
       table: null,
     }),
     report.table([
-      { title: "Stage", of: (row) => row.stage },
+      { title: "Stage", whole: true, of: (row) => row.stage },
       report.count("In", (row) => row.in),
       { title: "Dropped", name: true, of: (row) => row.dropped.map(([reason, rows]) => `${report.number(rows)} ${report.words(reason)}`).join(", ") || "none" },
       report.count("Out", (row) => row.out),
@@ -115,7 +115,7 @@ report.filters = () => {
   if (!filters || !filters.length) return;
   report.section("filters", "Filters", "What rules, evaluation sets and safety checks counted besides the reasons above.",
     report.table([
-      { title: "Stage", of: (row) => row.stage },
+      { title: "Stage", whole: true, of: (row) => row.stage },
       { title: "What", of: (row) => report.words(row.what) },
       { title: "Counts", name: true, of: (row) => row.lines.map(([name, rows]) => (name ? `${name}: ${rows}` : rows)).join(", ") },
     ], filters, { label: "Filters" }));
