@@ -155,6 +155,13 @@ def file_rows(path: str) -> int:
         return pq.read_metadata(file).num_rows
 
 
+def file_schema(path: str) -> pa.Schema:
+    """The schema of one Parquet file, from its footer."""
+    filesystem, inner = storage.open_filesystem(path)
+    with filesystem.open_input_file(inner) as file:
+        return pq.read_schema(file)
+
+
 def _dataset(folder: str) -> pads.Dataset:
     filesystem, path = storage.open_filesystem(folder)
     return pads.dataset(path, filesystem=filesystem, format="parquet", exclude_invalid_files=False)

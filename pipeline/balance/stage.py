@@ -72,6 +72,7 @@ def run(run: Run) -> Outcome:
         "mode": mode,
         "t": t,
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
+        "kept": curated.pairs,
         "distribution": distribution(matched, counts, curated, run.entry_lists, t),
     }
     notes |= notes_of_domain

@@ -129,7 +129,7 @@ def test_a_run_that_is_refused_or_fails_leaves_what_the_output_says(copy, work):
         run(work / "recipe.yaml", copy, "balance.t=5", "shards.blur=nose")
     assert recipe_of(copy).balance.t == 5
     left = {file.name for file in copy.iterdir()}
-    assert not left & {"manifest.json", "README.md", "summary.json", "distribution.png", "shards"}
+    assert not left & {"manifest.json", "README.md", "croissant.json", "summary.json", "distribution.png", "shards"}
     assert record.load(str(copy), "balance").depends["balance"]["t"] == 5
     assert skipped(run(work / "recipe.yaml", copy, "balance.t=5")) == ["ingest", "match", "dedupe", "balance"]
     assert listed(copy)[-1] == "shards"
@@ -151,8 +151,9 @@ def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_imag
     assert "Nothing to do" in capsys.readouterr().out
     assert skipped(run(work / "recipe.yaml", copy))[-1] == "shards"
     different = {file.name for file in everything(copy) if everything(copy)[file] != before.get(file)}
-    assert different <= {"manifest.json", "README.md", "summary.json", "recipe.yaml", "distribution.png", "report.html"}
-    for name in ("manifest.json", "README.md", "recipe.yaml"):
+    said = {"manifest.json", "README.md", "croissant.json", "recipe.yaml"}
+    assert different <= said | {"summary.json", "distribution.png", "report.html"}
+    for name in said:
         assert (copy / name).read_bytes() == (finished / name).read_bytes()
 
 
@@ -187,7 +188,7 @@ def test_a_stage_alone_does_not_put_its_recipe_beside_tables_of_another(copy, wo
 def test_files_that_are_gone_come_back(copy, work):
     """Each of those that say what is there, lost as by a kill."""
     before = everything(copy)
-    for name in ("manifest.json", "README.md", "recipe.yaml"):
+    for name in ("manifest.json", "README.md", "croissant.json", "recipe.yaml"):
         (copy / name).unlink()
         assert len(skipped(run(work / "recipe.yaml", copy))) == 5
         assert {file for file, content in everything(copy).items() if content != before.get(file)} <= {

@@ -56,6 +56,7 @@ def run(run: Run) -> Outcome:
         "t": t,
         "first_t": run.notes("balance")["t"],
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
+        "kept": drawn.pairs,
         "survivors_of_the_pool": {name: round(pairs) for name, pairs in counts.pairs.items()},
         "pairs_above_first": short,
         **notes_of_domain,
