@@ -48,9 +48,14 @@ class Contents:
         return sorted((table for table in self.tables if self.parquet(table)), key=lambda table: table != self.chosen)
 
     @property
+    def samples(self) -> int:
+        """The samples in all shards."""
+        return self.stage(SHARDS)["out"] if SHARDS in self.tables else 0
+
+    @property
     def shards(self) -> int:
-        """The number of shards."""
-        return self.note("shards", 0) if SHARDS in self.tables else 0
+        """The number of shards; 0 where there is no sample in them."""
+        return self.note("shards", 0) if self.samples else 0
 
     @property
     def shards_folder(self) -> str:

@@ -63,11 +63,13 @@ def size_category(rows: int) -> str:
 def configs(contents: Contents) -> list[dict[str, Any]]:
     """What ``load_dataset(FOLDER, NAME)`` finds: the tables, the chosen one by default.
 
-    Not the tars: ``datasets`` reads all that a card names with one reader. And no tables with maps, which it has not.
+    Not the tars, as ``datasets`` reads all that a card names with one reader; and no tables that it cannot load: those
+    without rows, and with maps.
     """
     found = []
     for table in contents.readable:
-        if table == SHARDS or any(is_nested(column.type) for column in contents.schemas.get(table, ())):
+        nested = any(is_nested(column.type) for column in contents.schemas.get(table, ()))
+        if table == SHARDS or nested or not contents.rows(table):
             continue
         files = [{"split": "train", "path": f"{table}/*.parquet"}]
         default = {"default": True} if table == contents.chosen else {}

@@ -1,6 +1,8 @@
 """How an output is loaded: lines for the card that run in its folder as they stand (``tests/report`` runs them)."""
 
+import glob
 import json
+import shlex
 
 from pipeline.report.contents import Contents
 
@@ -55,11 +57,10 @@ sizes = pairs.group_by("language").len().sort("len", descending=True).collect()
 def loading(contents: Contents) -> str:
     """The section of the card."""
     table = contents.chosen
-    parts = [
-        "The lines run in this folder.",
-        "With `datasets` (`streaming=True` for a set that is larger than the disk):",
-    ]
-    parts.append(_code("python", HUGGING_FACE.format(table=table)))
+    parts = ["The lines run in this folder."]
+    if contents.rows(table):
+        parts.append("With `datasets` (`streaming=True` for a set that is larger than the disk):")
+        parts.append(_code("python", HUGGING_FACE.format(table=table)))
     if contents.shards:
         parts += _of_shards(contents)
     parts += ["With DuckDB, first the pairs by list, then texts that match an entry:"]
@@ -74,14 +75,16 @@ def loading(contents: Contents) -> str:
 def _of_shards(contents: Contents) -> list[str]:
     last, folder = contents.shards - 1, contents.shards_folder
     names = f"{{00000..{last:05d}}}" if last else "00000"
-    shards, tars = (json.dumps(f"{folder}/{name}.tar", ensure_ascii=False) for name in (names, "*"))
-    samples = contents.stage("shards")["out"]
+    shards, tars = (
+        json.dumps(path, ensure_ascii=False) for path in (f"{folder}/{names}.tar", f"{glob.escape(folder)}/*.tar")
+    )
+    quoted = shlex.quote(f"{folder}/{names}.tar")
     return [
         "The images and texts, as tars for `webdataset`. `datasets` is told the fields, as one sample may be a PNG and "
         "the next a JPEG:",
         _code("python", HUGGING_FACE_SHARDS.format(tars=tars)),
         _code("python", WEBDATASET.format(shards=shards)),
-        _code("sh", OPEN_CLIP.format(shards="'" + shards[1:-1].replace("'", "'\\''") + "'", samples=samples)),
+        _code("sh", OPEN_CLIP.format(shards=quoted, samples=contents.samples)),
     ]
 
 

@@ -1,0 +1,217 @@
+"""The card of an output: its header as the Hub and ``datasets`` read it, and its lines as a reader runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import DatasetCard
+
+from pipeline.errors import UsageError
+from pipeline.recipe_file import parse, validated
+from pipeline.report.card import MOST_LANGUAGES, card
+from pipeline.report.header import size_category
+from pipeline.report.languages import hub_languages
+from tests.report.loaded import blocks
+from tests.report.outputs import contents, curated, image, recipe, with_shards, write
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def header(text: str) -> dict:
+    """The header as the Hub's library reads it, which is what YAML 1.1 and 1.2 read."""
+    found = DatasetCard(text).data.to_dict()
+    block = text.split("---\n")[1]
+    assert text.startswith(f"---\n{block}---\n\n# ")
+    assert yaml.safe_load(block) == parse(block, "card") == found
+    return found
+
+
+def load(folders: list[Path], caches: Path) -> list[dict]:
+    """What the cards' lines find."""
+    env = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(caches), "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "tests.report.loaded", *map(str, folders)]
+    done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+NAMES = [
+    "1.5",
+    "1e3",
+    "2e4",
+    "0o17",
+    "017",
+    "0x1F",
+    "1_000",
+    "12",
+    "no",
+    "y",
+    "true",
+    "null",
+    "2026-11-26",
+    "v1.0",
+    "a-b_c.d",
+]
+CREDITS = [
+    "a: b # c", "---", "- x\n---\ny: z\n", "---\nlicense: mit\n---\n", "\ta tab", "\" ' \\ \\n", "{a: [b", "%YAML 1.2", "&a *a",
+    "!!python/object:os.system x", "a\u2028b\u0085c\ud7ff\ufeffd", "a\r\nb\rc", "\a\x1b[0m", "<script>alert(1)</script>", "🥐 für 猫",
+    "| x", "> x", "@x", "`x`", "? x", "- ", ": ", "~", "null", "x" * 5000, "a\n\n\n  b\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_stay_texts(name):
+    assert header(card(contents(recipe(name=name))))["pretty_name"] == name
+
+
+@pytest.mark.parametrize("credit", CREDITS, ids=ascii)
+def test_credit_is_told_as_it_is(credit):
+    found = header(card(contents(recipe(credit=credit))))
+    assert found["license_details"] == credit.strip()
+    assert found["license"] == "unknown"
+    assert set(header(card(contents(recipe(credit=credit, license="cc-by-4.0"))))) == set(found) - {"license_details"}
+
+
+LISTS = {
+    "en": ("en", None), "EN": ("en", None), "eng": ("en", None), "ger": ("de", None), "iw": ("he", None), "no": ("no", None),
+    "nb": ("nb", None), "zh": ("zh", None), "zh-Hant": ("zh", "zh-Hant"), "zh_hant_tw": ("zh", "zh-Hant-TW"),
+    "zh_yue": ("yue", None), "zh-classical": ("lzh", None), "simple": ("en", "en-simple"), "als": ("gsw", None),
+    "be-x-old": ("be", "be-tarask"), "nds-nl": ("nds", "nds-NL"), "map_bms": ("jv", "jv-x-bms"), "ceb": ("ceb", None),
+    "und": (None, None), "mul": (None, None), "qaa": (None, None), "xx": (None, None), "words": (None, None),
+    "other": ("multilingual", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_are_languages_of_the_hub(name):
+    code, tag = LISTS[name]
+    assert hub_languages([name]) == ([code] if code else [], [tag] if tag else [])
+    found = header(card(contents(recipe(entries={name: "x"}, balance={"t": {name: 3}}), {name: 10})))
+    assert found.get("language", []) == ([code] if code else [])
+    assert found.get("language_details", []) == ([tag] if tag else [])
+
+
+def test_lists_that_kept_nothing_or_were_not_told_apart_are_no_languages():
+    lists = recipe(entries={"en": "x", "de": "x"})
+    assert header(card(contents(lists, {"en": 10, "de": 0})))["language"] == ["en"]
+    untold = card(contents(recipe(language={"identify": "none"})))
+    assert "language" not in header(untold)
+    assert "Languages were not identified" in untold
+
+
+def test_three_hundred_languages():
+    letters = [chr(97 + i) for i in range(26)]
+    names = [f"{a}{b}a" for a in letters[:12] for b in letters][:300]
+    text = card(
+        contents(recipe(entries=dict.fromkeys(["en", *names], "x")), {name: i for i, name in enumerate(names, 1)})
+    )
+    found = header(text)
+    assert len(found["language"]) > 280
+    rows = [line for line in text.splitlines() if line.startswith("| `") and line.endswith(" 0.5000 |")]
+    assert rows[0] == f"| `{names[-1]}` | 300 | 3 | 0.5000 |"
+    assert len(rows) == MOST_LANGUAGES
+    assert f"And {300 - MOST_LANGUAGES} more lists with {sum(range(1, 281)):,} pairs" in text
+
+
+SIZES = {0: "n<1K", 999: "n<1K", 1000: "1K<n<10K", 31918: "10K<n<100K", 10**9 - 1: "100M<n<1B", 10**9: "1B<n<10B",
+         10**12 - 1: "100B<n<1T", 10**12: "n>1T", 10**15: "n>1T"}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_size_categories(rows):
+    assert size_category(rows) == SIZES[rows]
+    assert header(card(contents(recipe(), rows=rows)))["size_categories"] == [SIZES[rows]]
+
+
+def test_licences():
+    other = recipe(license="other", license_name="my-1.0", license_link="https://x.test/a b?c=d#e: f")
+    found = header(card(contents(other)))
+    assert [found[key] for key in ("license", "license_name", "license_link")] == [
+        "other",
+        "my-1.0",
+        other.license_link,
+    ]
+    assert "Licence: my-1.0 https://x.test/a b?c=d#e: f." in card(contents(other))
+    assert "names no licence" in card(contents(recipe()))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"license": "CC BY 4.0"}, "license: found 'CC BY 4.0'; "),
+        ({"license_name": "mine"}, "license_name: is for license other, found none"),
+        ({"license": "mit", "license_link": "LICENSE"}, "license_link: is for license other, found mit"),
+    ],
+)
+def test_licences_that_are_none(given, said):
+    from pipeline.recipe import Recipe
+
+    with pytest.raises(UsageError) as error:
+        validated(Recipe, {"name": "x", "entries": {"en": "x"}, "balance": {"t": 1}} | given, "x")
+    assert said in str(error.value)
+
+
+SOURCES = {
+    "none": ({}, ["The images themselves are not here", "this run asked no page or host"], ["in 3 shards"]),
+    "root": ({"root": "/x", "prefix": "p://"}, ["in 3 shards", "this run asked no page or host"], ["robots.txt"]),
+    "tars": ({"tars": ["/x"]}, ["in 3 shards", "this run asked no page or host"], ["robots.txt"]),
+    "fetched": ({"fetch": True}, ["in 3 shards", "X-Robots-Tag", "robots.txt was not read"], ["asked no page"]),
+    "asked": ({"fetch": True, "ask_hosts": True}, ["robots.txt and tdmrep.json were followed"], ["not read"]),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_said_of_the_images(source):
+    images, told, untold = SOURCES[source]
+    found = contents(recipe(images=images))
+    text = card(with_shards(found, 3, 25) if images else found)
+    assert all(part in text for part in told)
+    assert not any(part in text for part in untold)
+    assert ("webdataset" in header(text)["tags"]) == bool(images)
+
+
+@pytest.mark.parametrize("folder", ["s3://key:secret@bucket/set", "s3://bucket/set?access_key=key&secret_key=secret", "sftp://u:secret@h/set"])  # fmt: skip
+def test_no_secrets_of_a_shards_folder(folder):
+    text = card(with_shards(contents(recipe()), 2, 20, folder=folder))
+    assert "secret" not in text
+    assert f"{folder.split('://')[0]}://{'h' if 'sftp' in folder else 'bucket'}/set/*.tar" in text
+
+
+def test_the_lines_run_on_odd_outputs(tmp_path):
+    """Samples of three formats, keys that come late, shards elsewhere under an odd name, one sample, no pairs."""
+    folders = [tmp_path / name for name in ("mixed", "else where", "one", "none")]
+    odd = tmp_path / 'it\'s a [set] "of" tärs'
+    counts = [45, 25, 1, 0]
+    for folder, count in zip(folders, counts, strict=True):
+        write(
+            folder,
+            curated(count),
+            recipe(),
+            odd if folder.name == "else where" else folder / "shards" if count else None,
+        )
+    for folder, count, found in zip(folders, counts, load(folders, tmp_path / "caches"), strict=True):
+        rows = curated(count).to_pylist()
+        assert found["configs"] == {"curated": count, "entry_counts": 1} if count else {"entry_counts": 1}
+        assert found["polars"] == ([["en", count]] if count else [])
+        assert len(found["duckdb"][1]) == min(10, sum(row["entries"][:1] == [0] for row in rows))
+        if not count:
+            continue
+        assert found["pairs"] == found["same"] == found["default"] == count
+        assert found["texts"] == [row["text"] for row in rows]
+        assert [sample[1] for sample in found["tars"]] == found["texts"]
+        assert [sample[2]["source_uid"] for sample in found["tars"]] == [row["source_uid"] for row in rows]
+        assert found["images"] == [image(row["pair_id"]).extension for row in rows]
+        assert found["webdataset"] == ["RGB", rows[0]["text"], f"{0:016x}"]
+        assert found["samples"] == count
+        shell = blocks((folder / "README.md").read_text(), "sh")[0]
+        said = subprocess.run(
+            ["sh", "-c", shell.replace("python -m", "printf '%s\\n'")], capture_output=True, text=True, check=True
+        )
+        place = f"{odd}/" if folder.name == "else where" else "shards/"
+        last = -(-count // 20) - 1
+        names = f"{{00000..{last:05d}}}.tar" if last else "00000.tar"
+        assert f"{place}{names}" in said.stdout.splitlines()
