@@ -65,7 +65,8 @@ def croissant(contents: Contents) -> str:
     """The text of ``croissant.json``."""
     recipe, tables = contents.recipe, [table for table in contents.readable if table in contents.schemas]
     lists = [found for name in languages(contents) if (found := tag(name))]
-    said = {"license": recipe.license_link or recipe.license} if recipe.license not in (None, "unknown") else {}
+    licence = recipe.license_link or recipe.license_name or recipe.license
+    said = {"license": licence} if recipe.license not in (None, "unknown") else {}
     found = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline import tables
+from pipeline import storage, tables
 from pipeline.recipe import Recipe
 from pipeline.report.card import card
 from pipeline.report.contents import Contents
 from pipeline.report.croissant import croissant
 from pipeline.shards.content import ImageFile
-from pipeline.shards.tar import JSON_FIELDS, write_shard
+from pipeline.shards.tar import INDEX, JSON_FIELDS, write_shard
 from pipeline.stages import named
 
 CURATED = tables.arrow_schema(tables.CURATED)
@@ -73,18 +73,21 @@ def write(folder: Path, table: pa.Table, made: Recipe, shards: Path | None = Non
     (folder / "entry_counts").mkdir()
     counts = {"entry_list": ["en"], "entry_id": [0], "entry": ["dog"], "count": [9], "probability": [1.0], "kept": [9]}
     pq.write_table(pa.table(counts, tables.ENTRY_COUNTS), folder / "entry_counts" / "part-00000.parquet")
-    found = [file for name in ("curated", "entry_counts") for file in (folder / name).iterdir()]
-    files = [tables.describe(str(file), file.stat().st_size, f"{folder}/") for file in found]
     schemas = {"curated": table.schema, "entry_counts": tables.ENTRY_COUNTS}
     what = {name: what for name, what in named("balance").tables.items() if name in schemas}
-    told = contents(made, {"en": table.num_rows}, table.num_rows, files=files, schemas=schemas, tables=what)
     if shards is not None:
         shards.mkdir()
         rows = table.select(["pair_id", *JSON_FIELDS]).to_pylist()
         for number in range(0, len(rows), 20):
             write_shard(str(shards), number // 20, rows[number : number + 20], lambda row: image(row["pair_id"]))
+        storage.write_json(str(shards / "manifest.json"), {})
+        schemas |= {"shards": INDEX} if shards.parent == folder else {}
+    found = sorted(file for name in schemas for file in (folder / name).iterdir())
+    files = [tables.describe(str(file), file.stat().st_size, f"{folder}/") for file in found]
+    told = contents(made, {"en": table.num_rows}, table.num_rows, files=files, schemas=schemas, tables=what)
+    if shards is not None:
         notes = {} if shards.parent == folder else {"folder": str(shards)}
-        told = with_shards(told, -(-len(rows) // 20), len(rows), **notes)
+        told = with_shards(told, -(-table.num_rows // 20), table.num_rows, **notes)
     (folder / "README.md").write_text(card(told), encoding="utf-8")
     (folder / "croissant.json").write_text(croissant(told), encoding="utf-8")
     return told

@@ -1,10 +1,6 @@
 """The card of an output: its header as the Hub and ``datasets`` read it, and its lines as a reader runs them."""
 
-import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,10 +11,9 @@ from pipeline.recipe_file import parse, validated
 from pipeline.report.card import MOST_LANGUAGES, card
 from pipeline.report.header import size_category
 from pipeline.report.languages import hub_languages
-from tests.report.loaded import blocks
-from tests.report.outputs import contents, curated, image, recipe, with_shards, write
-
-PROJECT = Path(__file__).resolve().parents[2]
+from pipeline.stages import named
+from tests.report.loaded import blocks, load
+from tests.report.outputs import CURATED, contents, curated, image, recipe, with_shards, write
 
 
 def header(text: str) -> dict:
@@ -28,15 +23,6 @@ def header(text: str) -> dict:
     assert text.startswith(f"---\n{block}---\n\n# ")
     assert yaml.safe_load(block) == parse(block, "card") == found
     return found
-
-
-def load(folders: list[Path], caches: Path) -> list[dict]:
-    """What the cards' lines find."""
-    env = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(caches), "PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-m", "tests.report.loaded", *map(str, folders)]
-    done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
 
 
 NAMES = [
@@ -153,6 +139,23 @@ def test_licences_that_are_none(given, said):
     with pytest.raises(UsageError) as error:
         validated(Recipe, {"name": "x", "entries": {"en": "x"}, "balance": {"t": 1}} | given, "x")
     assert said in str(error.value)
+
+
+def test_the_set_is_what_was_chosen_last():
+    """``final`` where it is there, else ``filtered``, else ``curated``: the default, and what the lines load."""
+    files, schemas, what = [], {}, {}
+    for stage, table in (("balance", "curated"), ("filter", "filtered"), ("rebalance", "final")):
+        what |= named(stage).tables
+        files.append({"path": f"{table}/part-00000.parquet", "rows": 7, "sha256": "0" * 64, "bytes": 9})
+        schemas[table] = CURATED
+        text = card(contents(recipe(), files=list(files), schemas=dict(schemas), tables=dict(what)))
+        configs = header(text)["configs"]
+        assert configs[0]["config_name"] == table
+        assert [config["config_name"] for config in configs if config.get("default")] == [table]
+        assert {config["config_name"] for config in configs} == set(schemas)
+        assert all(f"'{table}/*.parquet'" in code for code in blocks(text, "sql"))
+        assert f'load_dataset(folder, "{table}", split="train")' in blocks(text, "python")[0]
+    assert "'final_entry_counts/*.parquet'" in blocks(text, "sql")[0]
 
 
 SOURCES = {
