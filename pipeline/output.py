@@ -133,10 +133,10 @@ def _schemas(output: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     found = {}
     for line in files:
         table, *below = line["path"].split("/")
-        path = storage.join(output, line["path"])
-        if "rows" in line and len(below) == 1 and table not in found and storage.exists(path):
-            found[table] = tables.file_schema(path)
-    return found
+        if "rows" in line and len(below) == 1 and table not in found:
+            path = storage.join(output, line["path"])
+            found[table] = tables.file_schema(path) if storage.exists(path) else None
+    return {table: schema for table, schema in found.items() if schema is not None}
 
 
 def _belonging(output: str, fit: Fit, finished: Finished) -> tuple[list[Record], bool]:

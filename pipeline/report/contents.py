@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -30,8 +31,16 @@ class Contents:
 
     def parquet(self, table: str) -> list[dict[str, Any]]:
         """The lines of the manifest for the Parquet files of a table, without those of hidden folders in it."""
-        below = re.compile(rf"{re.escape(table)}/[^/]+\.parquet")
-        return [line for line in self.files if below.fullmatch(line["path"])]
+        return self._parquet.get(table, [])
+
+    @cached_property
+    def _parquet(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for line in self.files:
+            table, _, name = line["path"].partition("/")
+            if name.endswith(".parquet") and "/" not in name:
+                found.setdefault(table, []).append(line)
+        return found
 
     def rows(self, table: str) -> int:
         """The rows of a table."""

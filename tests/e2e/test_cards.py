@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 
-import mlcroissant
 import pyarrow as pa
 from huggingface_hub import DatasetCard
 
@@ -15,8 +14,7 @@ from pipeline.record import Record
 from pipeline.run import Finished, Request
 from pipeline.stages import named
 from tests.e2e.conftest import table
-from tests.report.loaded import load
-from tests.report.test_croissant import records
+from tests.report.loaded import described, load, records
 
 TABLES = ("curated", "pairs", "matched", "clusters", "entry_counts", "thresholds")
 
@@ -51,8 +49,7 @@ def test_the_header_of_the_card(finished):
 
 
 def test_croissant_reads_the_tables(finished):
-    found = mlcroissant.Dataset(finished / "croissant.json")
-    assert not found.metadata.ctx.issues.errors
+    found = described(finished)
     assert [one.uuid for one in found.metadata.record_sets] == [*TABLES, "shards"]
     for name in ("curated", "clusters", "thresholds"):
         assert records(finished, name) == table(finished, name).to_pylist()

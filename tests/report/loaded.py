@@ -27,6 +27,27 @@ def load(folders: list[Path], caches: Path) -> list[dict]:
     return json.loads(done.stdout)
 
 
+def described(folder: Path):
+    """The data set of ``croissant.json`` in a folder, as ``mlcroissant`` has it, without any error."""
+    import mlcroissant
+
+    found = mlcroissant.Dataset(folder / "croissant.json")
+    assert not found.metadata.ctx.issues.errors
+    return found
+
+
+def records(folder, table):
+    """The records of a table as ``mlcroissant`` reads them, texts as texts, by the names of the columns' fields."""
+    rows = list(described(folder).records(table))
+    return [{key.split("/", 1)[1]: _plain(value) for key, value in row.items()} for row in rows]
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def found_in(folder: Path) -> dict:
     """Runs all blocks of the card in a folder, and loads all its configs."""
     import duckdb

@@ -5,28 +5,12 @@ import hashlib
 import json
 from decimal import Decimal
 
-import duckdb
-import mlcroissant
-import polars as pl
 import pyarrow as pa
 import pytest
 
 from pipeline.report.croissant import croissant
+from tests.report.loaded import records
 from tests.report.outputs import contents, curated, recipe, write
-
-
-def records(folder, table):
-    """The records of a table as ``mlcroissant`` reads them, texts as texts, by the names of the columns' fields."""
-    found = mlcroissant.Dataset(folder / "croissant.json")
-    assert not found.metadata.ctx.issues.errors
-    rows = list(found.records(table))
-    return [{key.split("/", 1)[1]: plain(value) for key, value in row.items()} for row in rows]
-
-
-def plain(value):
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def test_records_are_the_rows(tmp_path):
@@ -65,6 +49,9 @@ COLUMNS = {
 
 def test_columns_of_any_name_and_type(tmp_path):
     """As they pass through from pools; DuckDB and Polars read them, too."""
+    import duckdb
+    import polars as pl
+
     table = curated(3)
     for name, (kind, value) in COLUMNS.items():
         table = table.append_column(name, pa.array([value, None, value], kind))
