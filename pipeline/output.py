@@ -14,9 +14,9 @@ from pipeline.fitting import Fit, load_finished
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import parse, to_yaml
 from pipeline.record import MANIFEST, Record
-from pipeline.report.card import card
-from pipeline.report.contents import Contents
-from pipeline.report.croissant import croissant
+from pipeline.report.card.contents import Contents
+from pipeline.report.card.croissant import croissant
+from pipeline.report.card.readme import readme
 from pipeline.report.page.report import NAMES as REPORT
 from pipeline.report.page.report import write_report
 from pipeline.report.page.source import Output
@@ -103,7 +103,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
     manifest = {"name": recipe.name, "files": files} if len(records) == len(fit.stages) else None
     contents = Contents(recipe, lines, written, files, _schemas(output, files), figures is not None)
     texts = {
-        README: card(contents).encode(),
+        README: readme(contents).encode(),
         CROISSANT: croissant(contents).encode(),
         RECIPE: _recipe_text(recipe, finished).encode(),
     }

@@ -1,6 +1,7 @@
 """What a real output says of itself is what loads: by the lines of its card, and by its Croissant description."""
 
 import json
+import re
 from collections import Counter
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from pipeline.record import Record
 from pipeline.run import Finished, Request
 from pipeline.stages import named
 from tests.e2e.conftest import table
-from tests.report.loaded import described, load, records
+from tests.report.loaded import PROJECT, described, load, records
 
 TABLES = ("curated", "pairs", "matched", "clusters", "entry_counts", "thresholds")
 
@@ -59,6 +60,23 @@ def test_croissant_reads_the_tables(finished):
     assert {path for path in manifest if path.endswith(".parquet") and path.count("/") == 1} == {
         file.content_url for file in found.metadata.file_objects if file.content_url.endswith(".parquet")
     } | {path for path in manifest if path.startswith("shards/") and path.endswith(".parquet")}
+
+
+def test_the_lines_of_the_docs_read_the_tables(finished):
+    import duckdb
+    import polars
+
+    docs = (PROJECT / "docs" / "recipes.md").read_text()
+    sizes, read = (
+        eval(
+            re.search(rf"^    ({name}\..*)$", docs, re.MULTILINE)[1].replace("output/demo", str(finished)),
+            {name: library},
+        )
+        for name, library in (("duckdb", duckdb), ("polars", polars))
+    )
+    curated = table(finished, "curated")
+    assert dict(sizes.fetchall()) == Counter(curated["language"].to_pylist())
+    assert read.to_arrow().select(["pair_id", "draw"]).to_pylist() == curated.select(["pair_id", "draw"]).to_pylist()
 
 
 def test_an_output_in_a_store_is_told_of(bucket, work):

@@ -9,9 +9,9 @@ from PIL import Image
 
 from pipeline import storage, tables
 from pipeline.recipe import Recipe
-from pipeline.report.card import card
-from pipeline.report.contents import Contents
-from pipeline.report.croissant import croissant
+from pipeline.report.card.contents import Contents
+from pipeline.report.card.croissant import croissant
+from pipeline.report.card.readme import readme
 from pipeline.shards.content import ImageFile
 from pipeline.shards.tar import INDEX, JSON_FIELDS, write_shard
 from pipeline.stages import named
@@ -88,6 +88,6 @@ def write(folder: Path, table: pa.Table, made: Recipe, shards: Path | None = Non
     if shards is not None:
         notes = {} if shards.parent == folder else {"folder": str(shards)}
         told = with_shards(told, -(-table.num_rows // 20), table.num_rows, **notes)
-    (folder / "README.md").write_text(card(told), encoding="utf-8")
+    (folder / "README.md").write_text(readme(told), encoding="utf-8")
     (folder / "croissant.json").write_text(croissant(told), encoding="utf-8")
     return told

@@ -8,9 +8,9 @@ from huggingface_hub import DatasetCard
 
 from pipeline.errors import UsageError
 from pipeline.recipe_file import parse, validated
-from pipeline.report.card import MOST_LANGUAGES, card
-from pipeline.report.header import size_category
-from pipeline.report.languages import hub_languages
+from pipeline.report.card.header import size_category
+from pipeline.report.card.languages import hub_languages
+from pipeline.report.card.readme import MOST_LANGUAGES, readme
 from pipeline.stages import named
 from tests.report.loaded import blocks, load
 from tests.report.outputs import CURATED, contents, curated, image, recipe, with_shards, write
@@ -51,15 +51,15 @@ CREDITS = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_stay_texts(name):
-    assert header(card(contents(recipe(name=name))))["pretty_name"] == name
+    assert header(readme(contents(recipe(name=name))))["pretty_name"] == name
 
 
 @pytest.mark.parametrize("credit", CREDITS, ids=ascii)
 def test_credit_is_told_as_it_is(credit):
-    found = header(card(contents(recipe(credit=credit))))
+    found = header(readme(contents(recipe(credit=credit))))
     assert found["license_details"] == credit.strip()
     assert found["license"] == "unknown"
-    assert set(header(card(contents(recipe(credit=credit, license="cc-by-4.0"))))) == set(found) - {"license_details"}
+    assert set(header(readme(contents(recipe(credit=credit, license="cc-by-4.0"))))) == set(found) - {"license_details"}
 
 
 LISTS = {
@@ -76,15 +76,15 @@ LISTS = {
 def test_lists_are_languages_of_the_hub(name):
     code, tag = LISTS[name]
     assert hub_languages([name]) == ([code] if code else [], [tag] if tag else [])
-    found = header(card(contents(recipe(entries={name: "x"}, balance={"t": {name: 3}}), {name: 10})))
+    found = header(readme(contents(recipe(entries={name: "x"}, balance={"t": {name: 3}}), {name: 10})))
     assert found.get("language", []) == ([code] if code else [])
     assert found.get("language_details", []) == ([tag] if tag else [])
 
 
 def test_lists_that_kept_nothing_or_were_not_told_apart_are_no_languages():
     lists = recipe(entries={"en": "x", "de": "x"})
-    assert header(card(contents(lists, {"en": 10, "de": 0})))["language"] == ["en"]
-    untold = card(contents(recipe(language={"identify": "none"})))
+    assert header(readme(contents(lists, {"en": 10, "de": 0})))["language"] == ["en"]
+    untold = readme(contents(recipe(language={"identify": "none"})))
     assert "language" not in header(untold)
     assert "Languages were not identified" in untold
 
@@ -92,7 +92,7 @@ def test_lists_that_kept_nothing_or_were_not_told_apart_are_no_languages():
 def test_three_hundred_languages():
     letters = [chr(97 + i) for i in range(26)]
     names = [f"{a}{b}a" for a in letters[:12] for b in letters][:300]
-    text = card(
+    text = readme(
         contents(recipe(entries=dict.fromkeys(["en", *names], "x")), {name: i for i, name in enumerate(names, 1)})
     )
     found = header(text)
@@ -110,19 +110,19 @@ SIZES = {0: "n<1K", 999: "n<1K", 1000: "1K<n<10K", 31918: "10K<n<100K", 10**9 - 
 @pytest.mark.parametrize("rows", SIZES)
 def test_size_categories(rows):
     assert size_category(rows) == SIZES[rows]
-    assert header(card(contents(recipe(), rows=rows)))["size_categories"] == [SIZES[rows]]
+    assert header(readme(contents(recipe(), rows=rows)))["size_categories"] == [SIZES[rows]]
 
 
 def test_licences():
     other = recipe(license="other", license_name="my-1.0", license_link="https://x.test/a b?c=d#e: f")
-    found = header(card(contents(other)))
+    found = header(readme(contents(other)))
     assert [found[key] for key in ("license", "license_name", "license_link")] == [
         "other",
         "my-1.0",
         other.license_link,
     ]
-    assert "Licence: my-1.0 https://x.test/a b?c=d#e: f." in card(contents(other))
-    assert "names no licence" in card(contents(recipe()))
+    assert "Licence: my-1.0 https://x.test/a b?c=d#e: f." in readme(contents(other))
+    assert "names no licence" in readme(contents(recipe()))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_set_is_what_was_chosen_last():
         what |= named(stage).tables
         files.append({"path": f"{table}/part-00000.parquet", "rows": 7, "sha256": "0" * 64, "bytes": 9})
         schemas[table] = CURATED
-        text = card(contents(recipe(), files=list(files), schemas=dict(schemas), tables=dict(what)))
+        text = readme(contents(recipe(), files=list(files), schemas=dict(schemas), tables=dict(what)))
         configs = header(text)["configs"]
         assert configs[0]["config_name"] == table
         assert [config["config_name"] for config in configs if config.get("default")] == [table]
@@ -171,7 +171,7 @@ SOURCES = {
 def test_what_is_said_of_the_images(source):
     images, told, untold = SOURCES[source]
     found = contents(recipe(images=images))
-    text = card(with_shards(found, 3, 25) if images else found)
+    text = readme(with_shards(found, 3, 25) if images else found)
     assert all(part in text for part in told)
     assert not any(part in text for part in untold)
     assert ("webdataset" in header(text)["tags"]) == bool(images)
@@ -179,7 +179,7 @@ def test_what_is_said_of_the_images(source):
 
 @pytest.mark.parametrize("folder", ["s3://key:secret@bucket/set", "s3://bucket/set?access_key=key&secret_key=secret", "sftp://u:secret@h/set"])  # fmt: skip
 def test_no_secrets_of_a_shards_folder(folder):
-    text = card(with_shards(contents(recipe()), 2, 20, folder=folder))
+    text = readme(with_shards(contents(recipe()), 2, 20, folder=folder))
     assert "secret" not in text
     assert f"{folder.split('://')[0]}://{'h' if 'sftp' in folder else 'bucket'}/set/*.tar" in text
 

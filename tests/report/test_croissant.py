@@ -8,7 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from pipeline.report.croissant import croissant
+from pipeline.report.card.croissant import croissant
 from tests.report.loaded import records
 from tests.report.outputs import contents, curated, recipe, write
 

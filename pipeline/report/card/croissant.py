@@ -12,11 +12,11 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from pipeline.report.card import CITATION
-from pipeline.report.columns import is_list, is_nested, meaning
-from pipeline.report.contents import SHARDS, Contents
-from pipeline.report.header import TAGS, languages
-from pipeline.report.languages import tag
+from pipeline.report.card.columns import is_list, is_nested, meaning
+from pipeline.report.card.contents import SHARDS, Contents
+from pipeline.report.card.header import TAGS, languages
+from pipeline.report.card.languages import tag
+from pipeline.report.card.readme import CITATION
 
 CONTEXT = {
     "@language": "en",

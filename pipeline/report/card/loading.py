@@ -4,7 +4,7 @@ import glob
 import json
 import shlex
 
-from pipeline.report.contents import Contents
+from pipeline.report.card.contents import Contents
 
 HUGGING_FACE = """\
 from pathlib import Path

@@ -1,10 +1,10 @@
 """The README of a finished output: a dataset card of the Hugging Face Hub, header and text."""
 
-from pipeline.report.columns import meaning, type_name
-from pipeline.report.contents import Contents
-from pipeline.report.header import header, languages
-from pipeline.report.known import licence, limits, personal_data
-from pipeline.report.loading import loading
+from pipeline.report.card.columns import meaning, type_name
+from pipeline.report.card.contents import Contents
+from pipeline.report.card.header import header, languages
+from pipeline.report.card.known import licence, limits, personal_data
+from pipeline.report.card.loading import loading
 
 MOST_LANGUAGES = 20
 CITATION = """\
@@ -33,7 +33,7 @@ MODES = {
 }
 
 
-def card(contents: Contents) -> str:
+def readme(contents: Contents) -> str:
     """The text of ``README.md``."""
     sections = [("How it was made", _stages(contents))]
     if contents.chosen:

@@ -1,7 +1,7 @@
 """What should be known before a set is used or passed on: licence, limits, personal data; from the recipe alone."""
 
 from pipeline.recipe import Recipe
-from pipeline.report.contents import Contents
+from pipeline.report.card.contents import Contents
 
 
 def licence(recipe: Recipe) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from pipeline.report.columns import is_nested
-from pipeline.report.contents import SHARDS, Contents
-from pipeline.report.languages import hub_languages
+from pipeline.report.card.columns import is_nested
+from pipeline.report.card.contents import SHARDS, Contents
+from pipeline.report.card.languages import hub_languages
 
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B", "10B<n<100B",
          "100B<n<1T", "n>1T")  # fmt: skip
