@@ -1,5 +1,6 @@
 """The card of an output: its header as the Hub and ``datasets`` read it, and its lines as a reader runs them."""
 
+import glob
 import subprocess
 
 import pytest
@@ -177,11 +178,26 @@ def test_what_is_said_of_the_images(source):
     assert ("webdataset" in header(text)["tags"]) == bool(images)
 
 
-@pytest.mark.parametrize("folder", ["s3://key:secret@bucket/set", "s3://bucket/set?access_key=key&secret_key=secret", "sftp://u:secret@h/set"])  # fmt: skip
-def test_no_secrets_of_a_shards_folder(folder):
+PLACES = {
+    "s3://key:secret@bucket/set": "s3://bucket/set",
+    "s3://bucket/set?access_key=key&secret_key=secret": "s3://bucket/set",
+    "sftp://user:secret@host/a set": "sftp://host/a set",
+    "out/of the way": "out/of the way",
+    "/data/a?b=c@d": None,
+    "file:///data/set": None,
+}
+
+
+@pytest.mark.parametrize("folder", PLACES)
+def test_shards_elsewhere(folder):
+    """Lines run with a path of this machine; anything else is to be copied first. Nothing secret is told."""
     text = readme(with_shards(contents(recipe()), 2, 20, folder=folder))
     assert "secret" not in text
-    assert f"{folder.split('://')[0]}://{'h' if 'sftp' in folder else 'bucket'}/set/*.tar" in text
+    place = PLACES[folder] or folder.removeprefix("file://")
+    assert f"The tars are in `{place}`; " in text
+    assert (f"They are in `{place}`: copy them from there into `shards/`." in text) == (PLACES[folder] is not None)
+    tars = "shards" if PLACES[folder] else glob.escape(place)
+    assert f'data_files="{tars}/*.tar"' in text
 
 
 def test_the_lines_run_on_odd_outputs(tmp_path):

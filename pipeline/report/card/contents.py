@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.paths import is_url, local
 from pipeline.recipe import Recipe
 
 # Tables of pairs, the one of the latest choice first.
@@ -68,8 +69,9 @@ class Contents:
 
     @property
     def shards_folder(self) -> str:
-        """Where the shards are; of a URL no more than what anyone may see."""
-        return SECRETS.sub("", self.note("folder", SHARDS))
+        """Where the shards are, as the recipe has it; of a URL no more than what anyone may see."""
+        folder = self.note("folder", SHARDS)
+        return SECRETS.sub("", folder) if is_url(folder) else local(folder)
 
     def stage(self, name: str) -> dict[str, Any] | None:
         """The summary of a stage; None where it is not there."""

@@ -4,7 +4,7 @@ import glob
 import json
 import shlex
 
-from pipeline.report.card.contents import Contents
+from pipeline.report.card.contents import SHARDS, Contents
 
 HUGGING_FACE = """\
 from pathlib import Path
@@ -73,15 +73,17 @@ def loading(contents: Contents) -> str:
 
 
 def _of_shards(contents: Contents) -> list[str]:
-    last, folder = contents.shards - 1, contents.shards_folder
+    last, place = contents.shards - 1, contents.shards_folder
+    folder = place if place.startswith("/") else SHARDS  # What is not of this machine, or relative to where it was run.
     names = f"{{00000..{last:05d}}}" if last else "00000"
     shards, tars = (
         json.dumps(path, ensure_ascii=False) for path in (f"{folder}/{names}.tar", f"{glob.escape(folder)}/*.tar")
     )
     quoted = shlex.quote(f"{folder}/{names}.tar")
+    first = "The images and texts, as tars for `webdataset`. "
+    first += "" if place == folder else f"They are in `{place}`: copy them from there into `{folder}/`. "
     return [
-        "The images and texts, as tars for `webdataset`. `datasets` is told the fields, as one sample may be a PNG and "
-        "the next a JPEG:",
+        f"{first}`datasets` is told the fields, as one sample may be a PNG and the next a JPEG:",
         _code("python", HUGGING_FACE_SHARDS.format(tars=tars)),
         _code("python", WEBDATASET.format(shards=shards)),
         _code("sh", OPEN_CLIP.format(shards=quoted, samples=contents.samples)),

@@ -51,15 +51,17 @@ def _summary(contents: Contents) -> str:
     first = "Image-text pairs for training CLIP models, "
     if contents.chosen:
         first = f"{contents.rows(contents.chosen):,} image-text pairs for training CLIP models, "
-    pool = contents.stages[0]["in"] if contents.stages else 0
-    first += f"curated the [MetaCLIP](https://arxiv.org/abs/2309.16671) way from a pool of {pool:,} rows."
-    what = "A pair is the URL of an image and a text, both as they stood in the pool."
+    first += "curated the [MetaCLIP](https://arxiv.org/abs/2309.16671) way"
+    if contents.stages:
+        rows = f"{contents.stages[0]['in']:,}"
+        first += f" from {rows} image links of a crawl" if contents.stage("extract") else f" from a pool of {rows} rows"
+    what = ". A pair is the URL of an image and a text, both as they stood there."
     if contents.shards:
         what += f" The images are here too, in {contents.shards:,} shards of `webdataset`."
     elif contents.chosen:
         what += " The images themselves are not here."
     plot = ["![Matches by entry, before and after](distribution.png)"] if contents.with_plot else []
-    return "\n\n".join([f"{first} {what}", *plot])
+    return "\n\n".join([f"{first}{what}", *plot])
 
 
 def _stages(contents: Contents) -> str:
