@@ -45,11 +45,11 @@ def with_shards(given: Contents, shards: int, samples: int, **notes) -> Contents
     )  # fmt: skip
 
 
-def curated(count: int) -> pa.Table:
+def curated(count: int, word: str = "dog") -> pa.Table:
     """Pairs as in the table ``curated``; those of odd numbers have no source_uid and no score."""
     rows = [
         {
-            "pair_id": i, "image_id": f"{i:024x}", "url": f"https://x.test/{i}", "text": f"a dog {i} 狗",
+            "pair_id": i, "image_id": f"{i:024x}", "url": f"https://x.test/{i}", "text": f"a {word} {i} 狗",
             "language": "en", "language_score": None if i % 2 else 0.5, "source_uid": None if i < 7 else str(i),
             "copies": 1, "entry_list": "en", "entries": list(range(i % 3)), "draw": i / 100, "keep_probability": None,
         }

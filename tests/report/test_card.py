@@ -201,19 +201,18 @@ def test_shards_elsewhere(folder):
 
 
 def test_the_lines_run_on_odd_outputs(tmp_path):
-    """Samples of three formats, keys that come late, shards elsewhere under an odd name, one sample, no pairs."""
-    folders = [tmp_path / name for name in ("mixed", "else where", "one", "none")]
+    """Samples of three formats, keys that come late, shards elsewhere under an odd name, one sample, no pairs.
+
+    All in folders of one name and with one cache of ``datasets``, some of as many rows as another.
+    """
     odd = tmp_path / 'it\'s a [set] "of" tärs'
-    counts = [45, 25, 1, 0]
-    for folder, count in zip(folders, counts, strict=True):
-        write(
-            folder,
-            curated(count),
-            recipe(),
-            odd if folder.name == "else where" else folder / "shards" if count else None,
-        )
-    for folder, count, found in zip(folders, counts, load(folders, tmp_path / "caches"), strict=True):
-        rows = curated(count).to_pylist()
+    tables = [curated(45), curated(45, "cat"), curated(25), curated(1), curated(0)]
+    folders = [tmp_path / str(number) / "out" for number in range(len(tables))]
+    for folder, table in zip(folders, tables, strict=True):
+        shards = odd if table.num_rows == 25 else folder / "shards" if table.num_rows else None
+        write(folder, table, recipe(), shards)
+    for folder, table, found in zip(folders, tables, load(folders, tmp_path / "caches"), strict=True):
+        rows, count = table.to_pylist(), table.num_rows
         assert found["configs"] == {"curated": count, "entry_counts": 1} if count else {"entry_counts": 1}
         assert found["polars"] == ([["en", count]] if count else [])
         assert len(found["duckdb"][1]) == min(10, sum(row["entries"][:1] == [0] for row in rows))
@@ -230,7 +229,7 @@ def test_the_lines_run_on_odd_outputs(tmp_path):
         said = subprocess.run(
             ["sh", "-c", shell.replace("python -m", "printf '%s\\n'")], capture_output=True, text=True, check=True
         )
-        place = f"{odd}/" if folder.name == "else where" else "shards/"
+        place = f"{odd}/" if count == 25 else "shards/"
         last = -(-count // 20) - 1
         names = f"{{00000..{last:05d}}}.tar" if last else "00000.tar"
         assert f"{place}{names}" in said.stdout.splitlines()

@@ -1,5 +1,6 @@
 """What a finished output holds, as its card and its Croissant description tell it."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,6 +47,11 @@ class Contents:
     def rows(self, table: str) -> int:
         """The rows of a table."""
         return sum(line["rows"] for line in self.parquet(table))
+
+    def digest(self, table: str) -> str:
+        """The beginning of a hash of a table's files, one for all."""
+        hashes = "".join(f"{line['sha256']}\n" for line in self.parquet(table))
+        return hashlib.sha256(hashes.encode()).hexdigest()[:16]
 
     @property
     def chosen(self) -> str | None:

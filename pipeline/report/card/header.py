@@ -63,8 +63,9 @@ def size_category(rows: int) -> str:
 def configs(contents: Contents) -> list[dict[str, Any]]:
     """What ``load_dataset(FOLDER, NAME)`` finds: the tables, the chosen one by default.
 
-    Not the tars, as ``datasets`` reads all that a card names with one reader; and no tables that it cannot load: those
-    without rows, and with maps.
+    The digest in the description is for the cache of ``datasets``, too: it has a table by the names of folder and table
+    and by what the card says, and would give the one of a run before. Not the tars, as all that a card names is read
+    with one reader; and no tables that ``datasets`` cannot load: those without rows, and with maps.
     """
     found = []
     for table in contents.readable:
@@ -73,5 +74,6 @@ def configs(contents: Contents) -> list[dict[str, Any]]:
             continue
         files = [{"split": "train", "path": f"{table}/*.parquet"}]
         default = {"default": True} if table == contents.chosen else {}
-        found.append({"config_name": table, "data_files": files} | default)
+        what = f"{contents.tables[table]} (SHA-256 of its files: {contents.digest(table)})"
+        found.append({"config_name": table, "description": what, "data_files": files} | default)
     return found

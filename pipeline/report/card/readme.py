@@ -57,7 +57,8 @@ def _summary(contents: Contents) -> str:
         first += f" from {rows} image links of a crawl" if contents.stage("extract") else f" from a pool of {rows} rows"
     what = ". A pair is the URL of an image and a text, both as they stood there."
     if contents.shards:
-        what += f" The images are here too, in {contents.shards:,} shards of `webdataset`."
+        shards = "1 shard" if contents.shards == 1 else f"{contents.shards:,} shards"
+        what += f" The images are here too, in {shards} of `webdataset`."
     elif contents.chosen:
         what += " The images themselves are not here."
     plot = ["![Matches by entry, before and after](distribution.png)"] if contents.with_plot else []
