@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = PROJECT / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.S | re.M)
-# Two commands of make go on from one output, so they need a virtual environment, which pytest runs in.
+# What the commands use of the project; the rest, such as output/, is the test's own.
 NEEDED = ("Makefile", "jobs", "pipeline", "metadata", "scripts", "pyproject.toml", "constraints.txt", "README.md")
 
 
