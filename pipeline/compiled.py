@@ -50,3 +50,42 @@ def load_word(typing_context, data, index):
         return word
 
     return signature, generate
+
+
+@intrinsic
+def store_word(typing_context, data, index, word):
+    """Puts eight bytes into a uint8 array from an index on, as ``load_word`` reads them; no bounds check."""
+    signature = types.void(data, types.int64, types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = cgutils.gep_inbounds(builder, array.data, arguments[1])
+        builder.store(arguments[2], builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def lowest_bit(typing_context, word):
+    """The place of the lowest bit of a uint64 that is set, 64 where none is."""
+    signature = types.int64(types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return signature, generate
+
+
+@compiled
+def copy_bytes(source, start, end, out, at):
+    """Copies a run of bytes, eight at a time, and returns the place after it."""
+    length = end - start
+    if length < 8:
+        for place in range(length):
+            out[at + place] = source[start + place]
+        return at + length
+    for place in range(0, length - 8, 8):
+        store_word(out, at + place, load_word(source, start + place))
+    store_word(out, at + length - 8, load_word(source, end - 8))
+    return at + length

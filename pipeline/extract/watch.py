@@ -18,11 +18,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.errors import PipelineError
-from pipeline.extract.found import Found
+from pipeline.extract.found import CRASHED, TOO_SLOW, Found
 from pipeline.extract.links import SENT
 from pipeline.extract.options import Extract
 
-TOO_SLOW, CRASHED = "too_slow", "crashed"
 # When so many pages of a file ended the process, the rest of it is left.
 MOST_ENDED = 100
 Part = tuple[pa.RecordBatch, Found, int]
