@@ -20,6 +20,7 @@ TEXTS = {"alt": ALT, "title": TITLE, "data-image-title": DATA_TITLE}
 IMAGE = "IMG@/src"
 # Instead of the number of images: the record is for the parser.
 UNSURE = -1
+SHORTEST_LINK = len('{"path":"IMG@/src"}')
 # What the data of a scan end with: words are read beyond the last record.
 PADDING = bytes(16)
 QUOTE, BACKSLASH, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = (ord(sign) for sign in '"\\:,{}[]')
@@ -47,7 +48,7 @@ def text_fields(sources: list[str]) -> dict[str, int]:
     return {name: field for name, field in TEXTS.items() if name in sources}
 
 
-def scanned(records: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[list[int]]]:
+def scanned(records: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The images of records: the bytes that spans are of, the place of each image's record, and its spans.
 
     And for each record how many images it has, or ``UNSURE``, and where the brackets of its links are.
@@ -55,7 +56,7 @@ def scanned(records: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, l
     joined = b"".join([*records, PADDING])
     data, ends = np.frombuffer(joined, np.uint8), np.cumsum([0, *map(len, records)])
     found = np.empty((len(records), 3), np.int64)
-    spans = np.empty((joined.count(IMAGE.encode()) + 1, FIELD * len(KEYS)), np.int32)
+    spans = np.empty((len(joined) // SHORTEST_LINK + 1, FIELD * len(KEYS)), np.int32)
     images = scan_records(data, ends[1:], spans, found)
     spans, counts = spans[:images], found[:, 0]
     places = np.repeat(np.arange(len(records)), np.maximum(counts, 0))
@@ -64,7 +65,7 @@ def scanned(records: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, l
         found[bad, 0] = UNSURE
         kept = ~np.isin(places, bad)
         places, spans = places[kept], spans[kept]
-    return data, places, spans, found.tolist()
+    return data, places, spans, found
 
 
 def _is_utf8(data: bytes, ends: np.ndarray) -> bool:

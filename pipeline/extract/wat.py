@@ -45,7 +45,13 @@ class Metadata:
     def __init__(self, options: Extract, at: Callable[[int | None], None]):
         self.options, self.at = options, at
         self.texts = text_fields(options.text_sources)
-        self.held: list[tuple[int, WarcRecord, bytes]] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        # Lists of what is no container: many small tuples keep the garbage collector busy.
+        self.numbers: list[int] = []
+        self.records: list[WarcRecord] = []
+        self.contents: list[bytes] = []
         self.size = 0
 
     def add(self, number: int, record: WarcRecord, content: bytes | None, pages: Counter[str]) -> None:
@@ -58,7 +64,9 @@ class Metadata:
         elif IN_BYTES not in content:
             pages[NO_IMAGES if b'"HTML-Metadata"' in content else NO_PAGE] += 1
         else:
-            self.held.append((number, record, content))
+            self.numbers.append(number)
+            self.records.append(record)
+            self.contents.append(content)
             self.size += len(content)
 
     @property
@@ -68,10 +76,10 @@ class Metadata:
 
     def batch(self, pages: Counter[str]) -> pa.RecordBatch:
         """The images (``LINKS``) of the records that are held, which are gone then; counts what became of the pages."""
-        held, self.held, self.size = self.held, [], 0
-        data, places, spans, found = scanned([content for _, _, content in held])
+        data, places, spans, found = scanned(self.contents)
         of_pages, dropped, parsed = [], [], {}
-        for place, ((number, record, content), where) in enumerate(zip(held, found, strict=True)):
+        held = zip(self.numbers, self.records, self.contents, *found.T.tolist(), strict=True)
+        for place, (number, record, content, *where) in enumerate(held):
             self.at(number)
             outcome, of_page, links = _page(record, content, where, self.options.opt_outs)
             pages[outcome] += 1
@@ -81,6 +89,7 @@ class Metadata:
             if links is not None or of_page is NOTHING:
                 dropped.append(place)
         self.at(None)
+        self._clear()
         if dropped:
             kept = ~np.isin(places, dropped)
             places, spans = places[kept], spans[kept]
