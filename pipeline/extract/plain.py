@@ -9,7 +9,7 @@ import string
 import numpy as np
 import pyarrow as pa
 
-from pipeline.compiled import compiled, copy_bytes
+from pipeline.compiled import copy_bytes, flat
 from pipeline.match.fast import text_buffers
 
 ALNUM = string.ascii_letters + string.digits
@@ -29,7 +29,7 @@ H, T, P, S = (ord(sign) for sign in "htps")
 ODD, WHOLE, SCHEME, ORIGIN, FOLDER = -1, 0, 1, 2, 3
 
 
-@compiled
+@flat
 def host_end(data, at, end):
     """Where a plain host ends; -1 for none. It has a dot, and its last label begins with a letter."""
     label, dots = at, 0
@@ -52,7 +52,7 @@ def host_end(data, at, end):
     return at if dots > 0 and at > label and LETTER[data[label]] else -1
 
 
-@compiled
+@flat
 def path_end(data, at, end):
     """Where a plain path ends that begins with the slash at a place, and its last folder; -1 for none."""
     folder = at
@@ -68,7 +68,7 @@ def path_end(data, at, end):
     return at, folder
 
 
-@compiled
+@flat
 def is_query(data, at, end):
     """Whether nothing follows, or a plain query to the end."""
     if at < end and data[at] != QUESTION:
@@ -79,7 +79,7 @@ def is_query(data, at, end):
     return True
 
 
-@compiled
+@flat
 def scheme_end(data, at, end):
     """Where ``http:`` or ``https:`` with two slashes behind it ends, without these; -1 for others."""
     if end - at < 8 or data[at] != H or data[at + 1] != T or data[at + 2] != T or data[at + 3] != P:
@@ -88,7 +88,7 @@ def scheme_end(data, at, end):
     return at + 1 if data[at] == COLON and data[at + 1] == SLASH and data[at + 2] == SLASH else -1
 
 
-@compiled
+@flat
 def kind_of(data, at, end):
     """How much of its base a plain link needs; ``ODD`` for one that is not plain."""
     if at == end:
@@ -114,7 +114,7 @@ def kind_of(data, at, end):
     return kind if at >= 0 and is_query(data, at, end) else ODD
 
 
-@compiled
+@flat
 def base_parts(data, offsets, parts):
     """Of each plain base where scheme, origin and last folder end, this negative where it lacks its slash; else 0."""
     for row in range(len(parts)):
@@ -131,7 +131,7 @@ def base_parts(data, offsets, parts):
             parts[row, WHOLE] = folder == origin
 
 
-@compiled
+@flat
 def measure(data, offsets, valid, pages, parts, kinds, ends):
     """The kinds of links, and where their URLs end behind each other; those that are odd are empty."""
     total = 0
@@ -147,7 +147,7 @@ def measure(data, offsets, valid, pages, parts, kinds, ends):
         ends[row + 1] = total
 
 
-@compiled
+@flat
 def join(data, offsets, bases, base_offsets, pages, parts, kinds, ends, out):
     """Writes the URLs behind each other."""
     for row in range(len(kinds)):

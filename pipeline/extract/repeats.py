@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.buckets.hashing import pair_ids
-from pipeline.compiled import compiled
+from pipeline.compiled import flat
 from pipeline.extract.found import Found
 from pipeline.extract.links import KEPT
 
@@ -50,7 +50,7 @@ class Repeats:
             add_new(self.table, ids, np.empty(len(ids), bool))
 
 
-@compiled
+@flat
 def add_new(table, ids, new):
     """Adds hashes to a table (of a power of two places), says which were not there, and returns their number."""
     mask, added = len(table) - 1, 0

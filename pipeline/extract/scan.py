@@ -9,7 +9,7 @@ import numpy as np
 
 import pyarrow as pa
 
-from pipeline.compiled import compiled, load_word, lowest_bit
+from pipeline.compiled import MASKED, flat, load_word, lowest_bit, mask_below, mask_equal
 
 # What is looked for in a link, each as start, end and whether it has escapes, in the columns of the spans.
 KEYS = ("url", "alt", "title", "data-image-title", "width", "height", "path")
@@ -22,7 +22,7 @@ IMAGE = "IMG@/src"
 UNSURE = -1
 SHORTEST_LINK = len('{"path":"IMG@/src"}')
 # What the data of a scan end with: words are read beyond the last record.
-PADDING = bytes(16)
+PADDING = bytes(MASKED)
 QUOTE, BACKSLASH, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = (ord(sign) for sign in '"\\:,{}[]')
 # What may follow a backslash but for u.
 ESCAPES = np.isin(np.arange(256), list(b'"\\/bfnrt'))
@@ -33,13 +33,13 @@ def _word(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(text.encode()[:8], "little"))
 
 
-W_URL, W_ALT, W_TITLE, W_WIDTH, W_HEIGHT, W_PATH, W_NULL = map(
-    _word, ("url", "alt", "title", "width", "height", "path", "null")
+# Keys with the quote behind them. Of other links `text` is the most frequent.
+K_URL, K_ALT, K_TITLE, K_WIDTH, K_HEIGHT, K_PATH, K_TEXT = (
+    _word(name + '"') for name in ("url", "alt", "title", "width", "height", "path", "text")
 )
-W_DATA, W_DATA_END, W_IMAGE, W_LINKS = map(_word, ("data-ima", "ge-title", IMAGE, '"Links"'))
+W_DATA, W_DATA_END, W_IMAGE, W_LINKS, W_NULL = map(_word, ("data-ima", "ge-title", IMAGE, '"Links"', "null"))
 FIRST_BYTES = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
-ONES, HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-QUOTES, BACKSLASHES, SPACES = (ONES * np.uint64(sign) for sign in (QUOTE, BACKSLASH, 32))
+ONE = np.uint64(1)
 LINKS_LENGTH = len('"Links"')
 
 
@@ -78,7 +78,7 @@ def _is_utf8(data: bytes, ends: np.ndarray) -> bool:
     return True
 
 
-@compiled
+@flat
 def scan_records(data, ends, spans, found):
     """The images of records that lie one after the other in ``data``: fills ``spans`` and ``found``, a row a record.
 
@@ -93,7 +93,7 @@ def scan_records(data, ends, spans, found):
     return images
 
 
-@compiled
+@flat
 def scan_record(data, at, size, spans, images):
     """How many images a record names, with their spans from a row on, and where the brackets of its links are."""
     first, last, found = -1, -1, 0
@@ -121,7 +121,7 @@ def scan_record(data, at, size, spans, images):
     return (found, first, last) if first >= 0 else (UNSURE, 0, 0)
 
 
-@compiled
+@flat
 def scan_array(data, at, size, spans, images):
     """The images of an array of flat objects, and where it ends; ``UNSURE`` for anything else."""
     found = 0
@@ -138,33 +138,28 @@ def scan_array(data, at, size, spans, images):
             found += 1
         elif start >= 0 and span[PATH + 2]:
             return UNSURE, 0
-        at = skip(data, at, size)
-        if at < size and data[at] == CLOSE_LIST:
-            return found, at
-        if at >= size or data[at] != COMMA:
-            return UNSURE, 0
-        at = skip(data, at + 1, size)
+        after = behind(data, at, size, COMMA)
+        if after < 0:
+            at = skip(data, at, size)
+            return (found, at) if at < size and data[at] == CLOSE_LIST else (UNSURE, 0)
+        at = after
     return UNSURE, 0
 
 
-@compiled
+@flat
 def scan_link(data, at, size, span):
     """Fills the span of one object and gives the place after it; -1 where a value is none that is known."""
-    span[:] = -1
+    for field in range(0, len(span), FIELD):
+        span[field] = -1
     at = skip(data, at, size)
     if at < size and data[at] == CLOSE:
         return at + 1
     while at < size and data[at] == QUOTE:
-        start = at + 1
-        end, escapes = string_end(data, start, size)
-        if end < 0 or escapes:
+        field, at = key(data, at + 1, size)
+        if at < 0:
             return -1
-        field = field_of(data, start, end - start)
-        at = skip(data, end + 1, size)
-        if at >= size or data[at] != COLON:
-            return -1
-        at = skip(data, at + 1, size)
-        if at >= size:
+        at = behind(data, at, size, COLON)
+        if at < 0:
             return -1
         if data[at] == QUOTE:
             end, escapes = string_end(data, at + 1, size)
@@ -180,54 +175,67 @@ def scan_link(data, at, size, span):
             at += 4
         else:
             return -1
-        at = skip(data, at, size)
-        if at < size and data[at] == CLOSE:
-            return at + 1
-        if at >= size or data[at] != COMMA:
-            return -1
-        at = skip(data, at + 1, size)
+        after = behind(data, at, size, COMMA)
+        if after < 0:
+            at = skip(data, at, size)
+            return at + 1 if at < size and data[at] == CLOSE else -1
+        at = after
     return -1
 
 
-@compiled
-def field_of(data, start, length):
-    """The column of a key's span, or ``OTHER``."""
-    if length == 16:
-        same = load_word(data, start) == W_DATA and load_word(data, start + 8) == W_DATA_END
-        return DATA_TITLE if same else OTHER
-    if length > 6 or length < 3:
-        return OTHER
-    word = load_word(data, start) & FIRST_BYTES[length]
-    if word == W_PATH:
-        return PATH
-    if word == W_URL:
-        return URL
-    if word == W_ALT:
-        return ALT
-    if word == W_TITLE:
-        return TITLE
-    if word == W_WIDTH:
-        return WIDTH
-    return HEIGHT if word == W_HEIGHT else OTHER
+@flat
+def behind(data, at, size, sign):
+    """Where what follows a sign begins, with white space around the sign; -1 where the sign is not there."""
+    at = skip(data, at, size)
+    if at >= size or data[at] != sign:
+        return -1
+    at = skip(data, at + 1, size)
+    return at if at < size else -1
 
 
-@compiled
+@flat
+def key(data, at, size):
+    """The column of a key's span, or ``OTHER``, and the place after its quote; -1 for one with escapes, or none."""
+    word = load_word(data, at)
+    short = word & FIRST_BYTES[4]
+    if short == K_URL:
+        return URL, at + 4
+    if short == K_ALT:
+        return ALT, at + 4
+    short = word & FIRST_BYTES[5]
+    if short == K_PATH:
+        return PATH, at + 5
+    if short == K_TEXT:
+        return OTHER, at + 5
+    short = word & FIRST_BYTES[6]
+    if short == K_TITLE:
+        return TITLE, at + 6
+    if short == K_WIDTH:
+        return WIDTH, at + 6
+    if word & FIRST_BYTES[7] == K_HEIGHT:
+        return HEIGHT, at + 7
+    end, escapes = string_end(data, at, size)
+    if end < 0 or escapes:
+        return OTHER, -1
+    title = end - at == 16 and word == W_DATA and load_word(data, at + 8) == W_DATA_END
+    return DATA_TITLE if title else OTHER, end + 1
+
+
+@flat
 def string_end(data, at, size):
     """Where a string ends, -1 where it does not or is none of JSON; and what of ``ESCAPED`` and ``SURROGATE`` it has."""
     escapes = 0
     while at < size:
-        word = load_word(data, at)
-        quotes, slashes = word ^ QUOTES, word ^ BACKSLASHES
-        # The lowest bit is that of the first quote, backslash or control character; bits above it may be of none.
-        marks = (quotes - ONES) & ~quotes | (slashes - ONES) & ~slashes | (word - SPACES) & ~word
-        marks &= HIGHS
+        quotes = mask_equal(data, at, QUOTE)
+        marks = quotes | mask_equal(data, at, BACKSLASH) | mask_below(data, at, 32)
         if marks == 0:
-            at += 8
+            at += MASKED
             continue
-        at += lowest_bit(marks) >> 3
+        first = lowest_bit(marks)
+        at += first
         if at >= size:
             return -1, 0
-        if data[at] == QUOTE:
+        if quotes >> np.uint64(first) & ONE:
             return at, escapes
         if data[at] != BACKSLASH or at + 1 >= size:
             return -1, 0
@@ -251,7 +259,7 @@ def string_end(data, at, size):
     return -1, 0
 
 
-@compiled
+@flat
 def skip(data, at, size):
     """The next place without white space."""
     while at < size and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):

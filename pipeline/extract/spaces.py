@@ -4,39 +4,57 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.compiled import compiled
+from pipeline.compiled import flat, load_word
 from pipeline.match.fast import text_buffers
 
 # Separators and control characters of any script: they part words, so one space takes the place of each run.
 SPACES = r"[\p{Z}\p{Cc}]+"
 SPACE, DELETE = 32, 127
+HIGHS, SPACE_WORD, DELETE_WORD, ABOVE_CONTROLS = (
+    np.uint64(0x0101010101010101 * byte) for byte in (0x80, SPACE, DELETE, 0x80 - SPACE)
+)
+SEVEN, EIGHT, SIXTY_THREE = np.uint64(7), np.uint64(8), np.uint64(63)
 
 
-@compiled
+@flat
 def odd_rows(data, offsets, odd):
     """Which texts (UTF-8) have a space at an end, two together, or a separator or control character but a space."""
     for row in range(len(odd)):
-        end = offsets[row + 1]
-        odd[row] = False
-        after_space = True
-        for at in range(offsets[row], end):
-            sign = data[at]
-            if sign == SPACE:
-                if after_space:
-                    odd[row] = True
-                    break
-                after_space = True
-            elif sign < SPACE or sign == DELETE or (sign >= 0xC2 and sign <= 0xE3 and is_odd(data, at, end)):
-                odd[row] = True
-                break
-            else:
-                after_space = False
-        if after_space and end > offsets[row]:
-            odd[row] = True
+        odd[row] = is_odd(data, offsets[row], offsets[row + 1])
 
 
-@compiled
+@flat
 def is_odd(data, at, end):
+    """Whether one text is."""
+    if at == end:
+        return False
+    after_space = np.uint64(1)
+    while at < end:
+        if at + 8 <= end:
+            word = load_word(data, at)
+            if word & HIGHS == 0:  # Bytes below 128: nothing is carried from one to the next.
+                spaces = (HIGHS - (word ^ SPACE_WORD)) & HIGHS
+                controls = ~(word + ABOVE_CONTROLS) | (HIGHS - (word ^ DELETE_WORD))
+                if controls & HIGHS or spaces & (spaces << EIGHT | after_space << SEVEN):
+                    return True
+                after_space = spaces >> SIXTY_THREE
+                at += 8
+                continue
+        sign = data[at]
+        if sign == SPACE:
+            if after_space:
+                return True
+            after_space = np.uint64(1)
+        elif sign < SPACE or sign == DELETE or (sign >= 0xC2 and sign <= 0xE3 and is_separator(data, at, end)):
+            return True
+        else:
+            after_space = np.uint64(0)
+        at += 1
+    return after_space != 0
+
+
+@flat
+def is_separator(data, at, end):
     """Whether a separator or control character of several bytes begins at a place."""
     lead, second = data[at], data[at + 1] if at + 1 < end else 0
     if lead == 0xC2:

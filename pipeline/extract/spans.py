@@ -5,11 +5,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.compiled import compiled, copy_bytes
+from pipeline.compiled import copy_bytes, flat
 from pipeline.extract.scan import FIELD, URL
 
 
-@compiled
+@flat
 def lay_out(spans, fields, images, sources, urls, texts):
     """Rows in the order of images: one for each text that an image has, or one without; returns their number.
 
@@ -23,18 +23,18 @@ def lay_out(spans, fields, images, sources, urls, texts):
             field = fields[source]
             if span[field] >= 0:
                 images[row], sources[row] = image, source
-                urls[row] = span[URL : URL + FIELD]
-                texts[row] = span[field : field + FIELD]
+                for part in range(FIELD):
+                    urls[row, part], texts[row, part] = span[URL + part], span[field + part]
                 row, bare = row + 1, False
         if bare:
             images[row], sources[row] = image, len(fields)
-            urls[row] = span[URL : URL + FIELD]
-            texts[row] = -1
+            for part in range(FIELD):
+                urls[row, part], texts[row, part] = span[URL + part], -1
             row += 1
     return row
 
 
-@compiled
+@flat
 def measure(spans, offsets, valid):
     """Where the strings of spans end behind each other; whether there is one; returns how many have escapes."""
     total, escaped = 0, 0
@@ -47,7 +47,7 @@ def measure(spans, offsets, valid):
     return escaped
 
 
-@compiled
+@flat
 def gather(data, spans, out):
     """Copies the strings of spans behind each other."""
     at = 0
