@@ -98,7 +98,9 @@ def _mask_of(compared: str):
     def generate(context, builder, signature, arguments):
         data, index, byte = arguments
         vector = ir.VectorType(ir.IntType(8), MASKED)
-        pointer = cgutils.gep_inbounds(builder, context.make_array(signature.args[0])(context, builder, data).data, index)
+        pointer = cgutils.gep_inbounds(
+            builder, context.make_array(signature.args[0])(context, builder, data).data, index
+        )
         found = builder.load(builder.bitcast(pointer, vector.as_pointer()))
         found.align = 1
         one = builder.insert_element(ir.Constant(vector, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))

@@ -6,7 +6,6 @@ record to the parser.
 """
 
 import numpy as np
-
 import pyarrow as pa
 
 from pipeline.compiled import MASKED, flat, load_word, lowest_bit, mask_below, mask_equal

@@ -28,7 +28,7 @@ MARK, MARKED = b"[20211203]", [20211203]
 IN_BYTES = IMAGE.encode()
 _PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+", re.IGNORECASE)
 # Records of so many bytes are scanned together.
-BLOCK = 8 << 20
+BLOCK = 4 << 20
 # What the images of a page share: its URL, base, language, and why it opted out.
 OfPage = tuple[str | None, str | None, str | None, str | None]
 NOTHING: OfPage = (None, None, None, None)
@@ -101,7 +101,9 @@ class Metadata:
         """Rows of images, by spans and the places of their pages."""
         images, sources, of_urls, of_texts = rows_of(spans, list(self.texts.values()))
         image, page = pa.array(images), pa.array(places[images])
-        urls, bases, languages, outs = (pa.array(column, pa.string()) for column in zip(*of_pages or [NOTHING], strict=True))
+        urls, bases, languages, outs = (
+            pa.array(column, pa.string()) for column in zip(*of_pages or [NOTHING], strict=True)
+        )
         names = pa.array([*self.texts, None], pa.string())
         sides = [dimensions(strings(data, spans[:, side : side + FIELD])) for side in (WIDTH, HEIGHT)]
         columns = [

@@ -1,12 +1,14 @@
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.extract.found import Found
 from pipeline.extract.links import LINKS, Links
-from pipeline.extract.pairs import kept_pairs, one_spaced
-from pipeline.extract.repeats import Repeats
+from pipeline.extract.pairs import kept_pairs
+from pipeline.extract.repeats import SMALLEST, Repeats
+from pipeline.extract.spaces import SPACES, one_spaced
 
 HERE = "https://a.example.org/"
 
@@ -58,6 +60,17 @@ def test_repeats_are_dropped_over_batches_and_the_first_stays():
     assert found.links == 2000 == found.pairs + found.dropped["repeated"]
 
 
+def test_repeats_are_found_when_the_table_has_grown():
+    repeats, found = Repeats(), Found()
+    for start in (0, 3000, 1000, 20_000, 0):
+        links = Links()
+        for at in range(start, start + 5000):
+            links.append(row(f"{at}.jpg"))
+        repeats.fresh(kept_pairs(links.batch(), found), found)
+    assert (found.pairs, found.dropped) == (13_000, {"repeated": 12_000})
+    assert len(repeats.table) > SMALLEST
+
+
 def test_no_link_at_all():
     found = Found()
     assert kept_pairs(Links().batch(), found).num_rows == 0
@@ -75,3 +88,17 @@ def test_white_space_of_any_kind_becomes_single_spaces(texts):
     expected = [" ".join("".join(" " if c in spaces else c for c in text).split(" ")) for text in texts]
     expected = [" ".join(filter(None, text.split(" "))) for text in expected]
     assert one_spaced(pa.array(texts, pa.string())).to_pylist() == expected
+
+
+@pytest.mark.parametrize("before", ["", "a", "1234567", "12345678", "1234567ä"])
+def test_any_sign_is_white_space_or_not_as_unicode_has_it(before):
+    signs = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    texts = pa.array([before + sign + "b" for sign in signs])
+    mended = pc.utf8_trim(pc.replace_substring_regex(texts, SPACES, " "), " ")
+    assert one_spaced(texts).equals(mended)
+
+
+@pytest.mark.parametrize("at", range(20))
+def test_spaces_are_found_at_any_place(at):
+    for text in ("x" * at + "  y", "x" * at + " y", "x" * at + " ", "x" * at + "\x7f" + "y" * at, " " * at + "ä " * at):
+        assert one_spaced(pa.array([text])).to_pylist() == [" ".join(text.replace("\x7f", " ").split())]
