@@ -73,7 +73,7 @@ def is_query(data, at, end):
     """Whether nothing follows, or a plain query to the end."""
     if at < end and data[at] != QUESTION:
         return False
-    for place in range(at, end):
+    for place in range(at, end):  # noqa: SIM110, compiled
         if not QUERY[data[place]]:
             return False
     return True

@@ -17,8 +17,8 @@ FILL, SMALLEST = 0.7, 1 << 12
 class Repeats:
     """The pairs of one file so far, by a hash of 64 bits of (URL, text), in an open-addressing table.
 
-    Of two pairs of one hash (one in 2^64 / pairs) the later is dropped as if it were the same. A place of the table that
-    is 0 is free; a hash of 0 counts as 1.
+    Of two pairs of one hash (one in 2^64 / pairs) the later is dropped as if it were the same. A place of the table
+    that is 0 is free; a hash of 0 counts as 1.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,7 @@
 """The image links of WAT records by a compiled scan: most of a record is other links, which need no Python value.
 
-``scan_records`` goes over the JSON of records once, eight bytes at a time, finds the array ``Links`` and in it the links
-of images, and takes nothing that it is not sure of: a link with another value in it, or an odd escape, leaves the
-record to the parser.
+``scan_records`` goes over the JSON of records once, finds the array ``Links`` and in it the links of images, and takes
+nothing that it is not sure of: a link with another value in it, or an odd escape, leaves the record to the parser.
 """
 
 import numpy as np
@@ -222,7 +221,7 @@ def key(data, at, size):
 
 @flat
 def string_end(data, at, size):
-    """Where a string ends, -1 where it does not or is none of JSON; and what of ``ESCAPED`` and ``SURROGATE`` it has."""
+    """Where a string ends, -1 where it does not or is none of JSON; and whether ``ESCAPED``, ``SURROGATE`` are in it."""
     escapes = 0
     while at < size:
         quotes = mask_equal(data, at, QUOTE)

@@ -105,7 +105,7 @@ class Metadata:
             pa.array(column, pa.string()) for column in zip(*of_pages or [NOTHING], strict=True)
         )
         names = pa.array([*self.texts, None], pa.string())
-        sides = [dimensions(strings(data, spans[:, side : side + FIELD])) for side in (WIDTH, HEIGHT)]
+        sides = [dimensions(strings(data, spans[:, side : side + FIELD].copy())) for side in (WIDTH, HEIGHT)]
         columns = [
             strings(data, of_urls), strings(data, of_texts), names.take(pa.array(sources)), urls.take(page),
             pa.DictionaryArray.from_arrays(page.cast(pa.int32()), bases), _taken(languages, page),
