@@ -221,7 +221,7 @@ def key(data, at, size):
 
 @flat
 def string_end(data, at, size):
-    """Where a string ends, -1 where it does not or is none of JSON; and whether ``ESCAPED``, ``SURROGATE`` are in it."""
+    """Where a string ends, -1 where it does not or is none of JSON; and whether ``ESCAPED`` or ``SURROGATE``."""
     escapes = 0
     while at < size:
         quotes = mask_equal(data, at, QUOTE)
