@@ -40,7 +40,7 @@ def read(records, sources=ALL):
     """What became of the pages of records that are read together, and their rows."""
     metadata, pages = Metadata(Extract(text_sources=sources), lambda number: None), Counter()
     file = io.BytesIO(b"".join(record("metadata", one) for one in records))
-    for number, (one, found) in enumerate(Records(file, 1 << 24)):
+    for number, one, found in Records(file, 1 << 24):
         metadata.add(number, one, found, pages)
     return pages, metadata.batch(pages).select(OF_LINK).to_pylist()
 
