@@ -6,6 +6,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 # As the page has them. `base`: what `src` is resolved against; the page's URL where the page names no base, and where
@@ -40,22 +41,49 @@ MOST_URL, MOST_LANGUAGE, MOST_CAPTION = 4096, 100, 4096
 
 
 class Links:
-    """Rows on their way: ``append`` takes the values of ``LINKS`` in order."""
+    """Rows on their way, a page after the other: ``begin`` takes what all of a page share, ``append`` its rows.
+
+    A row is src, text, text_source, width and height.
+    """
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self.rows: list[tuple[Any, ...]] = []
         self.append = self.rows.append
+        self.pages: list[tuple[str, str, str | None, str | None]] = []
+        self.starts: list[int] = []
+        self.given = 0
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) - self.given
+
+    def begin(self, page_url: str, base: str, language: str | None, opted_out: str | None) -> None:
+        """The rows after are of this page."""
+        self.pages.append((page_url, base, language, opted_out))
+        self.starts.append(len(self.rows))
 
     def batch(self, most: int = 1 << 15) -> pa.RecordBatch:
         """The first rows, which are gone from here then."""
-        columns = list(zip(*self.rows[:most], strict=True)) or [()] * len(LINKS)
-        del self.rows[:most]
+        rows = self.rows[self.given : self.given + most]
+        if not rows:
+            return pa.RecordBatch.from_pylist([], schema=LINKS)
+        places = np.arange(self.given, self.given + len(rows))
+        page = pa.array(np.searchsorted(self.starts, places, "right") - 1)
+        urls, bases, languages, outs = (pa.array(column, pa.string()) for column in zip(*self.pages, strict=True))
+        src, text, source, width, height = zip(*rows, strict=True)
+        self.given += len(rows)
+        if self.given == len(self.rows):
+            self._clear()
+        columns = [
+            src, text, source, urls.take(page), pa.DictionaryArray.from_arrays(page.cast(pa.int32()), bases),
+            languages.take(page), width, height, outs.take(page),
+        ]  # fmt: skip
         return pa.RecordBatch.from_arrays(
-            [pa.array(column, field.type) for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
-        )
+            [pa.array(column, field.type) if isinstance(column, tuple) else column
+             for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
+        )  # fmt: skip
 
 
 def dimensions(values: pa.Array) -> pa.Array:
