@@ -161,11 +161,10 @@ def _page(
     if url is None and (url := page_url(record.headers.get("WARC-Target-URI"))) is None:
         return NO_PAGE_URL, NOTHING, None
     head = _mapping(page, "Head")
-    metas, base = _list(head.get("Metas")), head.get("Base")
-    metas = [meta for meta in metas if isinstance(meta, dict)] if metas else metas
+    metas = [meta for meta in _list(head.get("Metas")) if isinstance(meta, dict)]
     out = _opted_out(_mapping(answer, "Headers"), metas) if opt_outs else None
-    base = base_url(url, base) if isinstance(base, str) else url
-    language = next((v for v in _contents(metas, LANGUAGE) if v and len(v) <= MOST_LANGUAGE), None) if metas else None
+    base = base_url(url, head["Base"]) if isinstance(head.get("Base"), str) else url
+    language = next((v for v in _contents(metas, LANGUAGE) if v and len(v) <= MOST_LANGUAGE), None)
     return OPTED_OUT if out else READ, (url, base, language, out), links
 
 
