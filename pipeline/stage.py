@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.recipe import Recipe
+from pipeline.record import Record
 from pipeline.run import Outcome, Request, Run
 
 
@@ -14,6 +15,10 @@ def _always(recipe: Recipe) -> bool:
 
 def _no_files(recipe: Recipe, found: Any) -> list:
     return []
+
+
+def _nothing(record: Record) -> int:
+    return 0
 
 
 def _unchecked(request: Request) -> None:
@@ -35,6 +40,8 @@ class Stage:
     - ``check`` raises ``UsageError`` for what is wrong, before anything starts; what it returns is ``run.found``.
     - ``files``: the files from outside the output that the tables depend on, with sizes and times.
     - ``is_there``: whether what a finished stage wrote outside of the output is there still.
+    - ``missing``: how much of its input a finished stage did not get. The next run asks for it again; where it gets no
+      more, the stage stays as it is.
     """
 
     name: str
@@ -49,6 +56,7 @@ class Stage:
     check: Callable[[Request], Any] = _unchecked
     files: Callable[[Recipe, Any], list] = _no_files
     is_there: Callable[[Recipe], bool] = _always
+    missing: Callable[[Record], int] = _nothing
 
     @property
     def folders(self) -> tuple[str, ...]:
