@@ -15,7 +15,10 @@ from pipeline.listing import list_files
 from pipeline.paths import GLOB, absolute, is_url, local
 
 BUNDLED = Path(__file__).parent / "recipes"
-PROJECT = Path(__file__).resolve().parents[1]
+# Beside the working directory, where a recipe's paths are looked up: the entry lists lie in a folder of the project, and
+# in one of the package where that was built and installed (`setup.py`).
+SHIPPED = Path(__file__).resolve().with_name("shipped")
+PROJECT = SHIPPED if SHIPPED.is_dir() else SHIPPED.parents[1]
 
 
 class Section(BaseModel):
