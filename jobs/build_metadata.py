@@ -1,4 +1,4 @@
-"""``metaclip-pipeline entries build`` for ``spark-submit``: an entry list of WordNet, Wikipedia, packages and lists of your own."""
+"""``metaclip-pipeline entries build`` for ``spark-submit``: an entry list of WordNet, Wikipedia and others."""
 
 from pipeline.command.main import run_job
 

@@ -11,7 +11,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.progress import console
 
 # The panels in which `--help` shows options.
 RECIPE, PLACES, HOW = "Recipe", "Input and output", "Run"
@@ -33,7 +32,22 @@ EXTRAS = {
 }
 
 
-class Group(TyperGroup):
+class _WithFlags:
+    """A command whose ``--help`` shows no type beside an option that takes no value."""
+
+    def get_params(self, ctx):
+        found = super().get_params(ctx)
+        for param in found:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return found
+
+
+class Command(_WithFlags, TyperCommand):
+    """A command."""
+
+
+class Group(_WithFlags, TyperGroup):
     """A command of commands, which names them where it is given another."""
 
     def resolve_command(self, ctx, args):
@@ -49,11 +63,22 @@ class Group(TyperGroup):
         return super().invoke(ctx)
 
 
-def new_app(help: str | None = None) -> typer.Typer:
-    """A command whose errors are one line; of several commands, ``help`` says what they are for."""
-    return typer.Typer(
-        cls=Group, help=help, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
-    )
+class App(typer.Typer):
+    """A command, or several in a group, whose errors are left to ``run``."""
+
+    def __init__(self, cls: type[Group] = Group, add_completion: bool = False, **more):
+        super().__init__(
+            cls=cls, add_completion=add_completion, rich_markup_mode="rich", pretty_exceptions_enable=False, **more
+        )
+
+    def command(self, name: str | None = None, *, cls: type[Command] = Command, **more):
+        """Declares a command, as Typer does."""
+        return super().command(name, cls=cls, **more)
+
+
+def new_app(help: str | None = None) -> App:
+    """An app for a command; of a group ``help`` says what its commands are for."""
+    return App(help=help)
 
 
 def examples(*lines: str) -> str:
@@ -119,6 +144,8 @@ def cause(error: BaseException) -> str:
 
 def fail(message: str, code: int) -> None:
     """Says what is wrong on one line and exits."""
+    from pipeline.progress import console
+
     message = message.replace("\n", "\\n")  # of a name
     console.print(f"error: {message}", markup=False, soft_wrap=True)
     sys.exit(code)

@@ -15,8 +15,8 @@ from pipeline.listing import list_files
 from pipeline.paths import GLOB, absolute, is_url, local
 
 BUNDLED = Path(__file__).parent / "recipes"
-# Beside the working directory, where a recipe's paths are looked up: the entry lists lie in a folder of the project, and
-# in one of the package where that was built and installed (`setup.py`).
+# Where a recipe's paths are looked up after the working directory, for the entry lists: they lie in a folder of the
+# project, and in one of the package where that was built into a wheel (`setup.py`).
 SHIPPED = Path(__file__).resolve().with_name("shipped")
 PROJECT = SHIPPED if SHIPPED.is_dir() else SHIPPED.parents[1]
 

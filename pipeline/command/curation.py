@@ -43,7 +43,9 @@ StrictOption = Annotated[
 ]
 ThresholdsOption = Annotated[
     list[float] | None,
-    typer.Option("--t", help="Look at this t (again for more) instead of a range.", rich_help_panel=WHAT_IF),
+    typer.Option(
+        "--t", metavar="NUMBER", help="Look at this t (again for more) instead of a range.", rich_help_panel=WHAT_IF
+    ),
 ]
 DeadLinksOption = Annotated[
     float, typer.Option(min=0, max=1, help="Share of dead links to take off.", rich_help_panel=WHAT_IF)
@@ -121,7 +123,7 @@ balance, what_if = new_app(), new_app()
 
 @balance.command(
     help="Counts, thresholds and the draw: the tables entry_counts, thresholds and curated. With --what-if only looks.",
-    epilog=examples("metaclip-pipeline balance --recipe metaclip-400m --set balance.t=5000 --output out"),
+    epilog=examples("metaclip-pipeline balance --recipe metaclip-400m --set balance.t=5000 --output o"),
 )
 def balance_or_look(
     recipe: RecipeOption = DEMO,
@@ -132,9 +134,7 @@ def balance_or_look(
     strict: StrictOption = False,
     what_if: Annotated[
         bool,
-        typer.Option(
-            "--what-if", help="Show what a range of t would give; write no table.", rich_help_panel=WHAT_IF
-        ),
+        typer.Option("--what-if", help="Show what a range of t would give; write no table.", rich_help_panel=WHAT_IF),
     ] = False,
     t: ThresholdsOption = None,
     dead_links: DeadLinksOption = 0.0,

@@ -1,14 +1,12 @@
 """``metaclip-pipeline export``: a trained model in the format of another library."""
 
-from pipeline.job import examples, new_app
+from pipeline.job import new_app
 from pipeline.train import open_clip
 
-app = new_app("Writes a trained model in another library's format.")
+app = new_app()
+app.registered_commands += open_clip.app.registered_commands
 
 
 @app.callback()
 def about() -> None:
-    """A group, though it has one command so far."""
-
-
-app.command("open-clip", help=open_clip.HELP, epilog=examples(open_clip.EXAMPLE))(open_clip.main)
+    """Writes a trained model in another library's format."""

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 import pipeline
 from pipeline.command.table import COMMANDS
-from pipeline.job import Group, examples, run
+from pipeline.job import App, Group, examples, run
 
 
 class Commands(Group):
@@ -57,14 +57,13 @@ def _job_file(asked: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
+app = App(
     cls=Commands,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
+    add_completion=True,
     invoke_without_command=True,
     epilog=examples(
         "metaclip-pipeline curate",
-        "metaclip-pipeline curate --recipe metaclip-400m --input 'pool/*.parquet' --output out",
+        "metaclip-pipeline curate --recipe metaclip-400m --input pool/ --output out",
         "metaclip-pipeline what-if --recipe metaclip-400m --output out",
         "metaclip-pipeline train --recipe nano --shards out/shards",
     ),

@@ -1,4 +1,4 @@
-"""``metaclip-pipeline demo-pool``, ``python -m pipeline.demo``: builds the demo's pool where its recipe looks for it."""
+"""``metaclip-pipeline demo-pool``, ``python -m pipeline.demo``: the demo's pool where its recipe looks for it."""
 
 from pathlib import Path
 from typing import Annotated

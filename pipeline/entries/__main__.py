@@ -47,7 +47,7 @@ def table_of(path: Path) -> pa.Table:
 @app.command(
     help="Builds an entry list from WordNet, Wikipedia, packages and lists of your own.",
     epilog=examples(
-        "metaclip-pipeline entries build --language cs --input cswiki-pages-articles.xml.bz2 \\",
+        "metaclip-pipeline entries build --language cs --input cswiki.xml.bz2 \\",
         "    --input pageviews-20260101-000000.gz --output lists",
         "metaclip-pipeline entries build --recipe words --language it --output lists",
     ),
@@ -62,7 +62,9 @@ def build(
     set: SetOption = None,
     input: Annotated[
         list[str] | None,
-        typer.Option(help="Dump, text, page views or WordNet (again for more).", rich_help_panel=PLACES),
+        typer.Option(
+            metavar="PATH", help="Dump, text, page views or WordNet (again for more).", rich_help_panel=PLACES
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option(help="The folder of the list and its manifest.json.", rich_help_panel=PLACES)
