@@ -79,10 +79,8 @@ def finished_before(request: Request, wanted: list[Stage], fit: Fit) -> Finished
                 break
             problems.append(f"--input {place}: {problem}")
         else:
-            missing = (
-                f"--input {request.source}: no finished {', '.join(stage.tables)}; run the stage {stage.name} first"
-            )
-            raise UsageError((problems or [missing])[0])
+            missing = f"no finished {', '.join(stage.tables)}; run the stage {stage.name} first"
+            raise UsageError((problems or [f"--input {request.source}: {missing}"])[0])
     return finished
 
 
