@@ -29,7 +29,7 @@ COMMANDS = {
     "rebalance": _curation("rebalance", "Stage: balance again over what was fetched and passed."),
     "shards": _curation("shards", "Stage: write webdataset shards."),
     "demo-pool": Command("pipeline.demo.__main__:app", CURATION, "Build the demo's pool."),
-    "entries": Command("pipeline.entries.__main__:app", LISTS, "Build, show, compare, check and merge entry lists."),
+    "entries": Command("pipeline.command.entries:app", LISTS, "Build, show, compare, check and merge entry lists."),
     "what-if": Command("pipeline.command.curation:what_if", RESULTS, "What a range of thresholds would give."),
     "subset": Command("pipeline.command.subset:app", RESULTS, "Write the set of an output as a DataComp subset file."),
     "train": Command("pipeline.train.__main__:app", TRAINING, "Train a CLIP model on shards."),

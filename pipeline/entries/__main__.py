@@ -1,4 +1,4 @@
-"""``metaclip-pipeline entries``, ``python -m pipeline.entries``: build, look at, compare, check and merge entry lists.
+"""``metaclip-pipeline entries``, ``python -m pipeline.entries``: look at, compare, check and merge entry lists.
 
 A list is a file, or the name of one that ships (``en``).
 """
@@ -15,14 +15,13 @@ from pipeline.entries.build.assemble import numbered, sources_of
 from pipeline.entries.build.check import check_lists
 from pipeline.entries.lint import REASONS, problem, repaired
 from pipeline.entries.lists import list_table, load_list, read_texts, save_list
-from pipeline.entries.show import built
 from pipeline.entries.show import stats as show_stats
 from pipeline.errors import UsageError
-from pipeline.job import PLACES, RECIPE, SetOption, examples, new_app, run
+from pipeline.job import examples, new_app, run
 from pipeline.progress import results, say
 from pipeline.recipe_file import PROJECT, found_path, local_path
 
-app = new_app("Builds, shows, compares, checks and merges entry lists: files, or those that ship, by name (en).")
+app = new_app("Shows, compares, checks and merges entry lists: files, or those that ship, by name (en).")
 ListArgument = Annotated[str, typer.Argument(help="A list file, or the name of one that ships.")]
 FOUND = 20
 
@@ -42,46 +41,6 @@ def table_of(path: Path) -> pa.Table:
         return list_table(path, path.stem)
     entries = load_list(path.stem, path).entries
     return pa.table({"entry_id": pa.array(range(len(entries)), pa.int32()), "entry": entries})
-
-
-@app.command(
-    help="Builds an entry list from WordNet, Wikipedia, packages and lists of your own.",
-    epilog=examples(
-        "metaclip-pipeline entries build --language cs --input cswiki.xml.bz2 \\",
-        "    --input pageviews-20260101-000000.gz --output lists",
-        "metaclip-pipeline entries build --recipe words --language it --output lists",
-    ),
-)
-def build(
-    recipe: Annotated[
-        str, typer.Option(help="A bundled recipe's name, or a YAML file.", rich_help_panel=RECIPE)
-    ] = "wikipedia",
-    language: Annotated[
-        str | None, typer.Option(help="The language, and the list's name.", rich_help_panel=RECIPE)
-    ] = None,
-    set: SetOption = None,
-    input: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATH", help="Dump, text, page views or WordNet (again for more).", rich_help_panel=PLACES
-        ),
-    ] = None,
-    output: Annotated[
-        str, typer.Option(help="The folder of the list and its manifest.json.", rich_help_panel=PLACES)
-    ] = "output/metadata",
-) -> None:
-    """Builds, and shows what came of it."""
-    from pipeline.entries.build.build import build
-    from pipeline.entries.build.recipe import load_build_recipe
-
-    found = load_build_recipe(recipe, set or [], language, input or [])
-    built(build(found, output, _open_session), output)
-
-
-def _open_session():
-    from pipeline.session import open_session
-
-    return open_session()
 
 
 @app.command(epilog=examples("metaclip-pipeline entries show en --containing retriever"))
