@@ -83,14 +83,17 @@ def new_app(help: str | None = None) -> App:
 
 def examples(*lines: str) -> str:
     """The end of a ``--help``: commands as they are typed."""
-    shown = "\n".join(f"  {line}".replace("[", "\\[") for line in lines)
+    shown = "\n".join(line.replace("[", "\\[") for line in lines)
     return f"[bold]Example{'s' if len(lines) > 1 else ''}[/bold]\n{shown}"
 
 
-def run(app: typer.Typer | TyperCommand | TyperGroup) -> None:
-    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed; an error is one line."""
+def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -> None:
+    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed; an error is one line.
+
+    ``name``: what the command calls itself, where that is not the name of the file that runs.
+    """
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name=name)
     except (typer.Abort, KeyboardInterrupt):
         fail("stopped", 1)
     except typer.TyperException as error:

@@ -81,49 +81,49 @@ curate = stage_app(
 extract = stage_app(
     ["extract"],
     "Reads a crawl, WAT or WARC files, into the tables crawl_files and extracted, the pool of the later stages.",
-    "metaclip-pipeline extract --recipe my.yaml --input crawl/ --set input.format=warc --output out",
+    "metaclip-pipeline extract --recipe my.yaml --set input.format=wat --input crawl",
 )
 ingest = stage_app(
     ["ingest"],
     "Reads a pool of (URL, text) pairs into the table pairs.",
-    "metaclip-pipeline ingest --recipe metaclip-400m --input 'pool/*.parquet' --output out",
+    "metaclip-pipeline ingest --recipe my.yaml --input 'pool/*.parquet'",
 )
 match = stage_app(
     ["match"],
     "Matches the texts of pairs against the entry lists: the table matched.",
-    "metaclip-pipeline match --recipe metaclip-400m --set entries.en=my.txt --output out",
+    "metaclip-pipeline match --recipe my.yaml --set entries.en=my.txt",
 )
 dedupe = stage_app(
     ["dedupe"],
     "Finds near-duplicate texts of matched: the table clusters.",
-    "metaclip-pipeline dedupe --recipe metaclip-400m --set dedupe.threshold=0.7 --output out",
+    "metaclip-pipeline dedupe --recipe my.yaml --set dedupe.threshold=0.7",
 )
 images = stage_app(
     ["images"],
     "Fetches the images of the curated pairs from the web: the folders images and fetched.",
-    "metaclip-pipeline images --recipe metaclip-400m --set images.fetch=true --output out",
+    "metaclip-pipeline images --recipe my.yaml --set images.fetch=true",
 )
 filtering = stage_app(
     ["filter"],
     "Drops curated pairs by rules for text and image, duplicates, block-lists, evaluation sets: the table filtered.",
-    "metaclip-pipeline filter --recipe metaclip-400m --set filter.preset=align --output out",
+    "metaclip-pipeline filter --recipe my.yaml --set filter.preset=align",
 )
 rebalance = stage_app(
     ["rebalance"],
     "Balances again over the pairs that survived fetching and filtering: the table final.",
-    "metaclip-pipeline rebalance --recipe metaclip-400m --set rebalance.t=10000 --output out",
+    "metaclip-pipeline rebalance --recipe my.yaml --set rebalance.t=10000",
 )
 shards = stage_app(
     ["shards"],
     "Writes the curated pairs with their images as webdataset shards.",
-    "metaclip-pipeline shards --recipe metaclip-400m --set shards.samples=5000 --output out",
+    "metaclip-pipeline shards --recipe my.yaml --set shards.samples=5000",
 )
 balance, what_if = new_app(), new_app()
 
 
 @balance.command(
     help="Counts, thresholds and the draw: the tables entry_counts, thresholds and curated. With --what-if only looks.",
-    epilog=examples("metaclip-pipeline balance --recipe metaclip-400m --set balance.t=5000 --output o"),
+    epilog=examples("metaclip-pipeline balance --recipe my.yaml --set balance.t=5000"),
 )
 def balance_or_look(
     recipe: RecipeOption = DEMO,
@@ -151,7 +151,7 @@ def balance_or_look(
     "table, what-if.json and what-if.png. Changes no table of it.",
     epilog=examples(
         "metaclip-pipeline what-if",
-        "metaclip-pipeline what-if --recipe metaclip-400m --output out --t 10000 --t 20000",
+        "metaclip-pipeline what-if --recipe my.yaml --t 10000 --t 20000",
     ),
 )
 def look(

@@ -1,4 +1,4 @@
-"""``metaclip-pipeline entries``: what ``pipeline.entries`` does with lists, and ``build``, for which Spark may count."""
+"""``metaclip-pipeline entries``: what ``pipeline.entries`` does with lists, and ``build``, for which Spark counts."""
 
 from typing import Annotated
 

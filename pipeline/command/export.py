@@ -3,10 +3,10 @@
 from pipeline.job import new_app
 from pipeline.train import open_clip
 
-app = new_app()
+app = new_app("Writes a trained model in another library's format.")
 app.registered_commands += open_clip.app.registered_commands
 
 
 @app.callback()
 def about() -> None:
-    """Writes a trained model in another library's format."""
+    """With one command alone Typer would make no group."""

@@ -12,6 +12,8 @@ import pipeline
 from pipeline.command.table import COMMANDS
 from pipeline.job import App, Group, examples, run
 
+NAME = "metaclip-pipeline"
+
 
 class Commands(Group):
     """The commands of the table. To list them no module is imported."""
@@ -47,7 +49,7 @@ def run_job(name: str, *below: str) -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"metaclip-pipeline {pipeline.__version__}")
+        typer.echo(f"{NAME} {pipeline.__version__}")
         raise typer.Exit
 
 
@@ -88,4 +90,4 @@ def about(
 
 def main() -> None:
     """The entry point of ``metaclip-pipeline``."""
-    run(app)
+    run(app, NAME)

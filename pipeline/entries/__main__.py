@@ -46,7 +46,9 @@ def table_of(path: Path) -> pa.Table:
 @app.command(epilog=examples("metaclip-pipeline entries show en --containing retriever"))
 def show(
     list: ListArgument,
-    entry: Annotated[list[str] | None, typer.Option(help="An entry to look for (again for more).")] = None,
+    entry: Annotated[
+        list[str] | None, typer.Option(metavar="ENTRY", help="An entry to look for (again for more).")
+    ] = None,
     containing: Annotated[str | None, typer.Option(help="Entries with this in them.")] = None,
     most: Annotated[int, typer.Option(help="So many rows at most.")] = FOUND,
 ) -> None:

@@ -17,7 +17,8 @@ app = new_app()
     "pipeline.train, with the same options.",
     epilog=examples(
         "metaclip-pipeline train --recipe nano --shards output/demo/shards",
-        "torchrun --nproc-per-node 8 -m pipeline.train --recipe vit-b-16 --shards shards/",
+        "torchrun --nproc-per-node 8 -m pipeline.train --recipe vit-b-16 \\",
+        "    --shards shards/",
     ),
 )
 def main(
@@ -56,12 +57,13 @@ def main(
     ] = False,
 ) -> None:
     """Trains."""
+    from pipeline.train.recipe import load_train_recipe
+
+    found = load_train_recipe(recipe, set, shards)  # before torch, which takes seconds to import
     from pipeline.train.distributed import destroy_process_group, init_process_group
     from pipeline.train.loop import open_shards, train
-    from pipeline.train.recipe import load_train_recipe
     from pipeline.train.tokenizer import prepare_tokenizer
 
-    found = load_train_recipe(recipe, set, shards)
     folder = output or Path("output/train") / found.name
     group = init_process_group()
     try:

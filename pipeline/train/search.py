@@ -33,9 +33,7 @@ img{{width:160px;height:160px;object-fit:contain;display:block;margin:0 auto 6px
 app = new_app("Finds the images of a shard set that are nearest to a text or to an image.")
 
 
-@app.command(
-    "index", epilog=examples("metaclip-pipeline search index --model run/model --shards shards/ --index index")
-)
+@app.command("index", epilog=examples("metaclip-pipeline search index --model run/model --shards shards/ --index i"))
 def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: DeviceOption = None) -> None:
     """Embeds the images of a shard set into an index."""
     from usearch.index import Index
@@ -82,7 +80,7 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
     say(f"{len(located):,} images, {broken:,} unreadable: {index}")
 
 
-@app.command("query", epilog=examples("metaclip-pipeline search query --index index --text 'a red house'"))
+@app.command("query", epilog=examples("metaclip-pipeline search query --index i --text 'a red house'"))
 def query(
     index: IndexOption,
     text: Annotated[str | None, typer.Option(help="What is looked for, in words.")] = None,
