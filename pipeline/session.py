@@ -209,5 +209,11 @@ def _memory_gib() -> int:
 def _ship_package(session: SparkSession) -> None:
     folder = Path(tempfile.mkdtemp(prefix="metaclip-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    archive = shutil.make_archive(str(folder / "pipeline"), "zip", PACKAGE.parent, PACKAGE.name)
+    shutil.copytree(PACKAGE, folder / "package" / PACKAGE.name, ignore=_stays_here)
+    archive = shutil.make_archive(str(folder / PACKAGE.name), "zip", folder / "package")
     session.sparkContext.addPyFile(Path(archive).as_uri())
+
+
+def _stays_here(folder: str, names: list[str]) -> set[str]:
+    """What tasks do not need: the entry lists in an installed package, which the driver reads."""
+    return {"__pycache__", "shipped"} & set(names)

@@ -81,7 +81,7 @@ curate = stage_app(
 extract = stage_app(
     ["extract"],
     "Reads a crawl, WAT or WARC files, into the tables crawl_files and extracted, the pool of the later stages.",
-    "metaclip-pipeline extract --recipe my.yaml --set input.format=wat --input crawl",
+    "metaclip-pipeline extract --recipe crawl.yaml --input crawl/ --output out",
 )
 ingest = stage_app(
     ["ingest"],
