@@ -35,9 +35,9 @@ class Commands(Group):
 
 def load(name: str, *below: str) -> TyperCommand | TyperGroup:
     """A command of the table, or one of a group in it."""
-    module, app = COMMANDS[name].declared.split(":")
+    module, app, *part_of = COMMANDS[name].declared.split(":")
     found = get_command(getattr(import_module(module), app))
-    for part in below:
+    for part in (*part_of, *below):
         found = found.commands[part]
     return found
 

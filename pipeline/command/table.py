@@ -6,7 +6,10 @@ CURATION, LISTS, RESULTS, TRAINING = "Curation", "Entry lists", "Results", "Trai
 
 
 class Command(NamedTuple):
-    """A command: the ``module:app`` that declares it, the panel of ``--help`` that it is in, and its line there."""
+    """A command: the panel of ``--help`` that it is in, its line there, and what declares it.
+
+    That is ``module:app``, or ``module:app:name`` for one command of an app of several.
+    """
 
     declared: str
     panel: str
@@ -31,6 +34,8 @@ COMMANDS = {
     "demo-pool": Command("pipeline.demo.__main__:app", CURATION, "Build the demo's pool."),
     "entries": Command("pipeline.command.entries:app", LISTS, "Build, show, compare, check and merge entry lists."),
     "what-if": Command("pipeline.command.curation:what_if", RESULTS, "What a range of thresholds would give."),
+    "report": Command("pipeline.report.__main__:app:report", RESULTS, "Write the page report.html into an output."),
+    "diff": Command("pipeline.report.__main__:app:diff", RESULTS, "Write a page of what differs between two outputs."),
     "subset": Command("pipeline.command.subset:app", RESULTS, "Write the set of an output as a DataComp subset file."),
     "train": Command("pipeline.train.__main__:app", TRAINING, "Train a CLIP model on shards."),
     "evaluate": Command("pipeline.train.evaluate:app", TRAINING, "Retrieval and zero-shot classification of a model."),

@@ -99,7 +99,7 @@ def test_in_an_empty_folder(call, environment, tmp_path):
 
 def test_completion(call):
     typed = {"_METACLIP_PIPELINE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
-    assert call("metaclip-pipeline", COMP_WORDS="metaclip-pipeline re", **typed).stdout.split() == ["rebalance"]
+    assert call("metaclip-pipeline", COMP_WORDS="metaclip-pipeline reb", **typed).stdout.split() == ["rebalance"]
     assert "_METACLIP_PIPELINE_COMPLETE=complete_bash" in call("metaclip-pipeline", "--show-completion", "bash").stdout
     recipe = call("metaclip-pipeline", COMP_WORDS="metaclip-pipeline curate --recipe ", **typed | {"COMP_CWORD": "3"})
     assert "metaclip-400m" in recipe.stdout.split()
