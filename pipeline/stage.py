@@ -30,8 +30,8 @@ class Stage:
     """A stage, declared in the ``stage.py`` of its folder and listed in ``stages.py``.
 
     ``tables`` are folders of the output that it writes to staging, with what the README says of them. Those ``beside``
-    hold what belongs to a table: hidden ones in it, or one that grows in its place. ``job`` is the stage's file in
-    ``jobs/``, and ``reads`` names the stages whose tables it reads.
+    hold what belongs to a table: hidden ones in it, or one that grows in its place. ``reads`` names the stages whose
+    tables it reads.
 
     - ``run`` does the work; it raises ``UsageError`` or ``PipelineError`` and has changed no table then.
     - ``depends``: all of the recipe that its tables depend on, as plain values by key. It looks at no file that may be
@@ -46,7 +46,6 @@ class Stage:
 
     name: str
     title: str
-    job: str
     tables: dict[str, str]
     run: Callable[[Run], Outcome]
     depends: Callable[[Recipe], dict[str, Any]]

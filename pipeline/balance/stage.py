@@ -193,7 +193,6 @@ def _check(request: Request) -> None:
 STAGE = Stage(
     name="balance",
     title="Balancing",
-    job="balance",
     tables={
         "entry_counts": "every entry with the number of pairs that match it and its probability",
         "thresholds": "the threshold t of every entry list",

@@ -73,7 +73,6 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
 STAGE = Stage(
     name="dedupe",
     title="Looking for near-duplicates",
-    job="dedupe",
     tables={"clusters": "pairs whose text is nearly that of others, and which of them stay"},
     beside=(f"clusters/{COUNTS}",),
     reads=("match",),

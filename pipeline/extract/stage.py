@@ -107,7 +107,6 @@ def _files(recipe: Recipe, found: tuple[list[CrawlFile], int]) -> list:
 STAGE = Stage(
     name="extract",
     title="Reading the crawl",
-    job="extract",
     tables={"crawl_files": "every crawl file, and what was found in it"},
     beside=(EXTRACTED,),
     run=run,

@@ -112,7 +112,6 @@ def _files(recipe: Recipe, found: Matchers) -> list:
 STAGE = Stage(
     name="match",
     title="Matching texts with entries",
-    job="match",
     tables={"matched": "the pairs that match at least one entry, with the ids of their entries and their draw"},
     beside=(f"matched/{LISTS}", f"matched/{COUNTS}"),
     reads=("ingest",),

@@ -1,4 +1,4 @@
-"""``python -m pipeline.report``: the report of a finished output, or of what differs between two."""
+"""``metaclip-pipeline report`` and ``diff``, ``python -m pipeline.report``: a page of an output, or of two."""
 
 from typing import Annotated
 
@@ -6,13 +6,13 @@ import typer
 
 from pipeline import storage
 from pipeline.errors import UsageError
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, examples, new_app, run
 from pipeline.progress import running, say
 
 app = new_app()
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline report output/demo"))
 def report(output: Annotated[str, typer.Argument(help="The folder of a finished output.")]) -> None:
     """Writes report.html into an output, as curate does at the end of a run."""
     from pipeline.report.page.report import write_report
@@ -22,11 +22,16 @@ def report(output: Annotated[str, typer.Argument(help="The folder of a finished 
     say(f"Report: {path}")
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline diff output/before output/after --output diff.html"))
 def diff(
     a: Annotated[str, typer.Argument(help="The output that was.")],
     b: Annotated[str, typer.Argument(help="The output that is.")],
-    output: Annotated[str | None, typer.Option(help="The page; diff.html in the current folder by default.")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The page; diff.html in the current folder by default.", rich_help_panel=PLACES
+        ),
+    ] = None,
 ) -> None:
     """Writes a page of what differs between two outputs: pairs that entered and left, entries that moved."""
     from pipeline.report.page.diff import write_diff

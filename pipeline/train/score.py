@@ -15,18 +15,28 @@ import typer
 from PIL import Image
 from rich.progress import Progress
 
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, examples, new_app, run
 from pipeline.paths import local
 from pipeline.progress import console, say
 from pipeline.train.evaluate import DeviceOption, ModelOption
 
 CHUNK = 1024
 app = new_app()
-ShardsOption = Annotated[list[str], typer.Option(help="A tar or a folder of tars (again for more).")]
-ColumnsOption = Annotated[Path, typer.Option(help="The folder of the columns, a Parquet file a tar.")]
+ShardsOption = Annotated[
+    list[str],
+    typer.Option(metavar="PATH", help="A tar or a folder of tars (again for more).", rich_help_panel=PLACES),
+]
+ColumnsOption = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="The folder of the columns, a Parquet file a tar.", rich_help_panel=PLACES),
+]
 
 
-@app.command(help=__doc__)
+@app.command(
+    help="The similarity of image and text of every sample, as a column by key: DataComp's CLIP-score filter is a "
+    "bound on it. A run that stopped goes on with the tars that are missing.",
+    epilog=examples("metaclip-pipeline score --model run/model --shards shards/ --output scores"),
+)
 def main(model: ModelOption, shards: ShardsOption, output: ColumnsOption, device: DeviceOption = None) -> None:
     """Scores."""
     from pipeline.train.encoder import Encoder

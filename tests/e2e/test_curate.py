@@ -199,7 +199,7 @@ def test_each_stage_alone_in_folders_of_its_own(finished, work, tmp_path):
     run(work / "recipe.yaml", tmp_path / "all", stages=["balance"])
     run(work / "recipe.yaml", tmp_path / "all", stages=["shards"])
     assert digests(tmp_path / "all", "curated", "shards") == digests(finished, "curated", "shards")
-    with pytest.raises(UsageError, match=r"no finished pairs; run jobs/ingest.py first"):
+    with pytest.raises(UsageError, match=r"no finished pairs; run the stage ingest first"):
         run(work / "recipe.yaml", tmp_path / "none", stages=["match"])
 
 

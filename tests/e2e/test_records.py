@@ -49,15 +49,15 @@ def no_images(work, tmp_path):
 
 
 OF_ANOTHER = [
-    ("dedupe", ["seed=8"], "matched is of seed 7, the recipe says 8; run jobs/match.py first"),
-    ("balance", ["seed=8"], "matched is of seed 7, the recipe says 8; run jobs/match.py first"),
-    ("balance", ["match.form=metaclip1"], "matched is of match.form metaclip2, the recipe says metaclip1; run jobs/match.py first"),
-    ("balance", ["dedupe.scope=none"], "clusters is of dedupe.scope text, the recipe says none; run jobs/dedupe.py first"),
-    ("match", ["language.threshold=0.5"], "pairs is of language.threshold 0.0, the recipe says 0.5; run jobs/ingest.py first"),
-    ("balance", ["input.preset=laion"], "matched is of input.preset nothing, the recipe says laion; run jobs/ingest.py first"),
-    ("shards", ["seed=8"], "curated are of seed 7, the recipe says 8; run jobs/match.py first"),
-    ("shards", ["balance.t=3"], "entry_counts, thresholds, curated are of balance.t 12.0, the recipe says 3.0; run jobs/balance.py first"),
-    ("shards", ["filter.min_words=2"], "no finished filtered, image_hashes; run jobs/filter_images.py first"),
+    ("dedupe", ["seed=8"], "matched is of seed 7, the recipe says 8; run the stage match first"),
+    ("balance", ["seed=8"], "matched is of seed 7, the recipe says 8; run the stage match first"),
+    ("balance", ["match.form=metaclip1"], "matched is of match.form metaclip2, the recipe says metaclip1; run the stage match first"),
+    ("balance", ["dedupe.scope=none"], "clusters is of dedupe.scope text, the recipe says none; run the stage dedupe first"),
+    ("match", ["language.threshold=0.5"], "pairs is of language.threshold 0.0, the recipe says 0.5; run the stage ingest first"),
+    ("balance", ["input.preset=laion"], "matched is of input.preset nothing, the recipe says laion; run the stage ingest first"),
+    ("shards", ["seed=8"], "curated are of seed 7, the recipe says 8; run the stage match first"),
+    ("shards", ["balance.t=3"], "entry_counts, thresholds, curated are of balance.t 12.0, the recipe says 3.0; run the stage balance first"),
+    ("shards", ["filter.min_words=2"], "no finished filtered, image_hashes; run the stage filter first"),
 ]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_tables_of_two_outputs_are_of_one_pool(finished, work, tmp_path, spark):
     run(work / "recipe.yaml", tmp_path / "C", inputs=[str(write_pool(tmp_path / "pool", count=50))], stages=["ingest"])
     run(work / "recipe.yaml", tmp_path / "C", stages=["match"])
     before = everything(other)
-    with pytest.raises(UsageError, match=r"clusters is of other pairs; run jobs/dedupe\.py first"):
+    with pytest.raises(UsageError, match=r"clusters is of other pairs; run the stage dedupe first"):
         run(work / "recipe.yaml", other, *settings, stages=["balance"], source=str(tmp_path / "C"))
     assert everything(other) == before
 

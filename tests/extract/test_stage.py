@@ -104,7 +104,7 @@ def test_stages_run_alone_give_the_same(work):
     for table in ("pairs", "curated"):
         files = [sorted((work / output / table).glob("*.parquet")) for output in ("output", "alone")]
         assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
-    with pytest.raises(UsageError, match=r"no finished crawl_files; run jobs/extract.py first"):
+    with pytest.raises(UsageError, match=r"no finished crawl_files; run the stage extract first"):
         curate(recipe(None), str(work / "empty"), ["ingest"])
 
 

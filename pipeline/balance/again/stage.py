@@ -86,7 +86,6 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
 STAGE = Stage(
     name="rebalance",
     title="Balancing again",
-    job="rebalance",
     tables={
         "final": "the pairs of balancing again over what passed",
         "final_entry_counts": "the entries with the estimated counts of that",

@@ -30,7 +30,7 @@ def gather(a: Output, b: Output) -> dict[str, Any]:
     """The data of the page; ``a`` is what was, ``b`` what is."""
     for output in (a, b):
         if not output.balanced:
-            raise UsageError(f"{output.folder}: no finished table curated; run jobs/balance.py first")
+            raise UsageError(f"{output.folder}: no finished table curated; run the stage balance first")
     names = [str(output.recipe.get("name", "?")) for output in (a, b)]
     return {
         "kind": "diff",
