@@ -75,7 +75,25 @@ def test_what_if_is_the_sum_of_keep_probabilities(made):
     sizes = [line["size"] for line in found["lines"]]
     assert sizes == sorted(sizes)
     assert sizes[-1] == len(rows) == found["pairs"]
-    assert found["lines"][-1]["curve"][0] == found["counts"][0]
+    most = plain_counts(row for row in rows if row["entry_list"] == "en").most_common(1)[0][1]
+    assert found["lines"][-1]["curve"][0] == most
+    expected = Counter()
+    for row in rows:
+        gone = [1 - min(1, t[row["entry_list"]] / counts[row["entry_list"], entry]) for entry in row["entries"]]
+        expected.update({entry: 1 - np.prod(gone) for entry in row["entries"] if row["entry_list"] == "en"})
+    descending = sorted(expected.values(), reverse=True)
+    assert line["curve"] == pytest.approx([descending[rank - 1] for rank in found["ranks"]], abs=0.06)
+
+
+def test_a_curve_from_a_sample_is_near_that_of_all():
+    rng = np.random.default_rng(0)
+    ids = np.minimum(rng.zipf(1.3, 200_000) - 1, 999)
+    count = np.bincount(ids, minlength=1000)
+    kept = np.minimum(1, 300 / count[ids])
+    sample = rng.random(len(ids)) < 0.1
+    whole = np.array(balance.Curve(count, ids, True).expected(kept))
+    found = np.array(balance.Curve(count, ids[sample], False).expected(kept[sample]))
+    assert np.abs(found / np.maximum(whole, 1) - 1).max() < 0.15
 
 
 def unpacked(text: str, entries: int):

@@ -11,7 +11,7 @@ from pipeline.balance.thresholds import keep_probability, leader, tail_share
 from pipeline.report.page.source import Entries, Output, list_array
 
 POINTS, CUMULATIVE_POINTS, LISTS = 90, 120, 40
-GRID, BINS = 24, 48
+GRID, BINS, SEEN = 24, 48, 30
 ALL = ""  # the name of all lists together
 
 
@@ -66,8 +66,8 @@ def probabilities(count: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
 def what_if(output: Output, used: float | None) -> dict[str, Any] | None:
     """What other thresholds of the leading list would give, the others following its tail share; ``used`` among them.
 
-    Sizes are sums of keep probabilities over a sample, the whole pool where that is smaller. The leading list's curve
-    after balancing takes the share kept of entries of about the same count.
+    Sizes are sums of keep probabilities over a sample, the whole pool where that is smaller; so are the counts behind
+    the leading list's curve.
     """
     entries, sample = output.entries, output.matched
     sample = sample.filter(pa.array(~np.isin(sample["pair_id"].to_numpy(), output.removed)))
@@ -81,32 +81,49 @@ def what_if(output: Output, used: float | None) -> dict[str, Any] | None:
     limits = grid_thresholds(counts, ts)
     pairs = sum(row["pairs"] for row in threshold_rows(output))
     scale, share = pairs / sample.num_rows, 1.0 / np.maximum(entries.count, 1)
-    edges = np.geomspace(1, most + 1, BINS)
     lists, matches = entries.list_numbers[ids], np.arange(len(ids))
     ours = np.flatnonzero(lists == list(entries.sizes).index(first))
-    bins = np.clip(np.searchsorted(edges, entries.count[ids[ours]], side="right") - 1, 0, BINS - 1)
-    in_bin = np.maximum(np.bincount(bins, minlength=BINS), 1)
     of_match = np.repeat(np.arange(sample.num_rows), np.diff(offsets))[ours]
-    matched = counts.of_list(first)[counts.of_list(first) > 0]
-    ranks = np.unique(np.round(np.geomspace(1, len(matched), POINTS)).astype(int))
-    at_ranks = np.sort(matched)[::-1][ranks - 1]
-    bin_of_rank = np.clip(np.searchsorted(edges, at_ranks, side="right") - 1, 0, BINS - 1)
+    curve = Curve(counts.of_list(first), ids[ours] - entries.starts[first], whole=sample.num_rows >= pairs)
     lines = []
     for t, row in zip(ts, limits, strict=True):
         kept = keep_probability(np.minimum(1.0, row[lists] * share[ids]), matches, offsets)
-        of_bin = np.bincount(bins, kept[of_match], minlength=BINS) / in_bin
-        curve = np.minimum.accumulate(at_ranks * of_bin[bin_of_rank])
         lines.append(
             {
                 "t": float(t),
                 "size": round(float(kept.sum()) * scale),
                 "tail_share": round(tail_share(counts.of_list(first), float(t)), 5),
                 "entries_at_cap": int((entries.count > np.repeat(row, list(entries.sizes.values()))).sum()),
-                "curve": np.round(curve, 1).tolist(),
+                "curve": curve.expected(kept[of_match]),
             }
         )
-    return {"list": first, "pairs": pairs, "sampled": sample.num_rows, "ranks": ranks.tolist(),
-            "counts": at_ranks.tolist(), "lines": lines}  # fmt: skip
+    return {"list": first, "pairs": pairs, "sampled": sample.num_rows, "ranks": curve.ranks.tolist(),
+            "lines": lines}  # fmt: skip
+
+
+class Curve:
+    """What is expected to be kept of a list's entries, by rank, from the keep probabilities of a sample's matches.
+
+    An entry keeps the mean of its matches where the sample has ``SEEN`` of them (or is the ``whole`` pool), else the
+    mean of all matches with entries of about its count.
+    """
+
+    def __init__(self, count: np.ndarray, ids: np.ndarray, whole: bool):
+        """``count``: of the list's entries; ``ids``: the entry of each match of the sample."""
+        self.count, self.ids = count, ids
+        edges = np.geomspace(1, count.max() + 1, BINS)
+        self.bins = np.clip(np.searchsorted(edges, count, side="right") - 1, 0, BINS - 1)
+        self.seen = np.bincount(ids, minlength=len(count))
+        self.in_bin = np.maximum(np.bincount(self.bins[ids], minlength=BINS), 1)
+        self.own = self.seen >= (1 if whole else SEEN)
+        self.ranks = np.unique(np.round(np.geomspace(1, max(1, int((count > 0).sum())), POINTS)).astype(int))
+
+    def expected(self, kept: np.ndarray) -> list[float]:
+        """The curve; ``kept``: the keep probability of each match."""
+        of_entry = np.bincount(self.ids, kept, minlength=len(self.count)) / np.maximum(self.seen, 1)
+        of_bin = np.bincount(self.bins[self.ids], kept, minlength=BINS) / self.in_bin
+        found = self.count * np.where(self.own, of_entry, of_bin[self.bins])
+        return np.round(np.sort(found)[::-1][self.ranks - 1], 1).tolist()
 
 
 def moved(entries: Entries, most: int = 15) -> dict[str, list[int]]:
