@@ -114,14 +114,16 @@ class Curve:
         edges = np.geomspace(1, count.max() + 1, BINS)
         self.bins = np.clip(np.searchsorted(edges, count, side="right") - 1, 0, BINS - 1)
         self.seen = np.bincount(ids, minlength=len(count))
-        self.in_bin = np.maximum(np.bincount(self.bins[ids], minlength=BINS), 1)
+        self.in_bin = np.bincount(self.bins[ids], minlength=BINS)
         self.own = self.seen >= (1 if whole else SEEN)
         self.ranks = np.unique(np.round(np.geomspace(1, max(1, int((count > 0).sum())), POINTS)).astype(int))
 
     def expected(self, kept: np.ndarray) -> list[float]:
         """The curve; ``kept``: the keep probability of each match."""
         of_entry = np.bincount(self.ids, kept, minlength=len(self.count)) / np.maximum(self.seen, 1)
-        of_bin = np.bincount(self.bins[self.ids], kept, minlength=BINS) / self.in_bin
+        there = np.flatnonzero(self.in_bin)
+        means = np.bincount(self.bins[self.ids], kept, minlength=BINS)[there] / self.in_bin[there]
+        of_bin = np.interp(np.arange(BINS), there, means) if len(there) else np.ones(BINS)
         found = self.count * np.where(self.own, of_entry, of_bin[self.bins])
         return np.round(np.sort(found)[::-1][self.ranks - 1], 1).tolist()
 
