@@ -23,10 +23,9 @@ def script(page: str) -> str:
     return "\n".join(code if kind == "sh" else f"python - <<'PY'\n{code}PY\n" for kind, code in blocks)
 
 
-def free_port() -> int:
+def is_free(port: int) -> bool:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+        return found.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.mark.slow
@@ -35,7 +34,9 @@ def test_the_tutorial_runs_as_it_stands(tmp_path):
     for name in NEEDED:
         (tmp_path / name).symlink_to(PROJECT / name)
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    commands = script(PAGE.read_text()).replace("8000", str(free_port()))
+    if not is_free(8000):  # Another would do for the server, but a pair's draw depends on its URL.
+        pytest.skip("port 8000, which the page uses, is taken")
+    commands = script(PAGE.read_text())
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=3600,
         env=os.environ | {"PYTHONPATH": str(PROJECT)}, check=False,
