@@ -118,13 +118,13 @@ def test_curates_with_the_lists_that_ship(call, no_archive, environment, tmp_pat
     words = ["dog", "cat", "tree", "bridge", "river", "red house", "golden retriever"]
     rows = [{"url": f"http://x.org/{i}.jpg", "text": f"the {words[i % 7]} on a day of May {i}"} for i in range(700)]
     (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    options = ("--recipe", "metaclip-400m", "--set", "balance.t=10", "--output", "out")
+    options = ("--recipe", "metaclip-400m", "--set", "balance.t=10", "--set", "dedupe.scope=none", "--output", "out")
     done = call("metaclip-pipeline", "curate", *options, "--input", "pool.jsonl")
     assert done.returncode == 0, done.stderr
     listed = pq.read_table(tmp_path / "out/matched/_lists/en.parquet")["entry"].to_pylist()
     assert listed == pq.read_table(PROJECT / "metadata/en.parquet").sort_by("entry_id")["entry"].to_pylist()
     curated = pq.read_table(tmp_path / "out/curated")
-    names = {listed[entry] for entries in curated["entry_ids"].to_pylist() for entry in entries}
+    names = {listed[entry] for entries in curated["entries"].to_pylist() for entry in entries}
     assert {"dog", "golden retriever"} <= names
     assert 0 < len(curated) < 700
 
