@@ -1,6 +1,5 @@
 """``python -m pipeline.train``: trains a model on shards; the same command goes on where a run stopped."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -26,27 +25,28 @@ def main(
     log_samples: Annotated[bool, typer.Option("--log-samples", help="Write the keys of each batch.")] = False,
     stop_after: Annotated[int | None, typer.Option(help="End after so many steps, with a checkpoint.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Start anew where there is a run.")] = False,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Go on with another optimizer setting, precision, crop or the like.")
+    ] = False,
     tokenizer_only: Annotated[bool, typer.Option("--tokenizer-only", help="Train the tokenizer alone.")] = False,
 ) -> None:
     """Trains."""
     from pipeline.train.distributed import destroy_process_group, init_process_group
-    from pipeline.train.loop import open_shards, train
+    from pipeline.train.loop import train
     from pipeline.train.recipe import load_train_recipe
-    from pipeline.train.tokenizer import prepare_tokenizer
+    from pipeline.train.start import prepare
 
     found = load_train_recipe(recipe, set, shards)
     folder = output or Path("output/train") / found.name
     group = init_process_group()
     try:
-        if force and group.is_main:
-            shutil.rmtree(folder, ignore_errors=True)
-        group.barrier()
         if tokenizer_only:
-            shards = open_shards(found, folder)
-            made = prepare_tokenizer(found.tokenizer, shards, folder / "tokenizer", None, group)
-            say(f"Tokenizer of {len(made):,} tokens: {folder / 'tokenizer'}")
+            start = prepare(found, folder, group, None, force)
+            if start.saved is None:
+                start.write(group, tokenizer_only=True)
+            say(f"Tokenizer of {len(start.tokenizer):,} tokens: {folder / 'tokenizer'}")
             return
-        last = train(found, folder, group, init_from, log_samples, stop_after)
+        last = train(found, folder, group, init_from, log_samples, stop_after, force, allow_changes)
         if group.is_main and "loss" in last:
             say(f"Step {last['step']:,}: loss {last['loss']:.4f}, {last['samples_per_second']:,.0f} samples/s")
     finally:

@@ -10,7 +10,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError
 from pipeline.progress import console, say
 from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
@@ -20,14 +20,13 @@ from pipeline.train.loader import KeepByProbability, ShardDataset, batches, to_d
 from pipeline.train.metrics import MetricsLogger, plot_loss
 from pipeline.train.models import Towers, num_patches
 from pipeline.train.optimizer import learning_rate
-from pipeline.train.recipe import TrainRecipe, save_recipe
+from pipeline.train.recipe import TrainRecipe
 from pipeline.train.sampler import Sampler
-from pipeline.train.shards import ShardSet, check_unbalanced
+from pipeline.train.start import Start, prepare
 from pipeline.train.state import TrainState, full_towers, initial_state
 from pipeline.train.step import forward_backward, make_inputs, seed_step
-from pipeline.train.stream import ShardStream, StreamDataset, is_stream
+from pipeline.train.stream import ShardStream, StreamDataset
 from pipeline.train.throughput import ProgressLog, Throughput
-from pipeline.train.tokenizer import prepare_tokenizer
 
 
 def train(
@@ -37,58 +36,48 @@ def train(
     init_from: str | None = None,
     log_samples: bool = False,
     stop_after: int | None = None,
+    force: bool = False,
+    allow_changes: bool = False,
 ) -> dict[str, Any]:
     """Trains a model into ``folder`` and returns the last record; goes on where a run in the folder stopped.
 
     ``init_from``: the folder of an exported model to start from. ``stop_after``: ends after so many steps of this call,
-    with a checkpoint. Raises ``UsageError`` before the first step where recipe, shards or folder do not fit.
+    with a checkpoint. ``force``: starts anew where there is a run. ``allow_changes``: goes on with another learning
+    rate and the like. Raises ``UsageError`` before anything in the folder changes where recipe, shards or folder do
+    not fit.
     """
-    _check(recipe, folder, group)
-    shards = open_shards(recipe, folder)
-    if recipe.data.online_balancing:
-        check_unbalanced(shards.tars)
-    tokenizer = prepare_tokenizer(recipe.tokenizer, shards, folder / "tokenizer", init_from, group)
-    state = initial_state(recipe, tokenizer, folder, group, init_from)
-    if state.step >= recipe.steps:
+    start = prepare(recipe, folder, group, init_from, force, allow_changes)
+    recipe = start.recipe
+    state = group.together(lambda: initial_state(start, group))
+    if state.step >= recipe.steps and (folder / "model").is_dir():
         say(f"Nothing to do: {folder} has {state.step:,} steps; --set steps=N trains on, --force starts anew")
         return {"step": state.step}
-    if isinstance(shards, ShardStream):
-        dataset = StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
-    else:
-        keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-        sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
-        dataset = ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
+    start.write(group)
+    if start.saved and group.is_main:
+        say(f"Going on after step {state.step:,} in {folder}")
     end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
     metrics = MetricsLogger(folder, state.step, recipe.model_dump(), log_samples) if group.is_main else None
     try:
-        last = _train_steps(recipe, state, dataset, end, group, metrics, folder, log_samples)
+        last = _train_steps(recipe, state, _dataset(start, state, group), end, group, metrics, folder, log_samples)
     finally:
         if metrics is not None:
             metrics.close()
-    if group.is_main and end == recipe.steps:
-        facts = {"recipe": recipe.model_dump(), "steps": end, "samples": end * recipe.batch, "broken": state.broken}
-        towers = full_towers(recipe, tokenizer, folder)
-        export(towers, tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
+    if group.is_main and state.step >= recipe.steps:
+        seen = state.step * recipe.batch
+        facts = {"recipe": recipe.model_dump(), "steps": state.step, "samples": seen, "broken": state.broken}
+        export(full_towers(start), start.tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
         plot_loss(folder, recipe.name)
         say(f"Model: {folder / 'model'}")
     return last
 
 
-def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | ShardStream:
-    """The shards of a recipe, to be read in any order, or streamed where one of them cannot be."""
-    if any(map(is_stream, recipe.data.shards)):
-        return ShardStream(recipe.data.shards)
-    return ShardSet(recipe.data.shards, folder / "indexes")
-
-
-def _check(recipe: TrainRecipe, folder: Path, group: ProcessGroup) -> None:
-    if recipe.batch % group.world_size:
-        raise UsageError(f"batch: found {recipe.batch}; a multiple of the {group.world_size} processes is allowed")
-    if recipe.precision == "bfloat16" and group.device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise UsageError("precision: found bfloat16; this GPU has none, allowed: float32")
-    folder.mkdir(parents=True, exist_ok=True)
-    if group.is_main:
-        save_recipe(recipe, folder / "recipe.yaml")
+def _dataset(start: Start, state: TrainState, group: ProcessGroup) -> ShardDataset | StreamDataset:
+    recipe, shards, tokenizer = start.recipe, start.shards, start.tokenizer
+    if isinstance(shards, ShardStream):
+        return StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
+    keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
+    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
+    return ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
 
 
 def _train_steps(

@@ -4,7 +4,6 @@ The defaults are the hyper-parameters of CLIP and MetaCLIP (Radford et al. 2021,
 ``model.vision`` and ``model.text`` take any key of the model's own configuration in ``transformers``.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
@@ -120,10 +119,3 @@ def load_train_recipe(
     if shards:
         content["data"] = section(content, "data") | {"shards": list(shards)}
     return validated(TrainRecipe, content, name_or_file)
-
-
-def save_recipe(recipe: TrainRecipe, file: Path) -> None:
-    """Writes the resolved recipe as YAML."""
-    from pipeline.recipe_file import to_yaml
-
-    file.write_text(to_yaml(recipe), encoding="utf-8")

@@ -4,6 +4,8 @@ A trained one has ``<pad>`` first and ``<bos>`` and ``<eos>`` last, so that the 
 the CLIP tower pools there, whichever way it looks for it.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,34 +46,32 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, length: int) -> PreTr
     )
 
 
-def load_tokenizer(folder: str | Path, length: int | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer in a folder. ``UsageError`` where there is none, or none with an end of text and a padding."""
+def load_tokenizer(
+    folder: str | Path, length: int | None = None, option: str = "tokenizer.path"
+) -> PreTrainedTokenizerFast:
+    """The tokenizer in a folder that ``option`` names. ``UsageError`` where there is none, or none that pads."""
     if not Path(folder).is_dir():
-        raise UsageError(f"tokenizer.path: {folder}: no such folder")
+        raise UsageError(f"{option} {folder}: no such folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
-        raise UsageError(f"tokenizer.path: {folder}: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"{option} {folder}: {str(error).splitlines()[0]}") from None
     if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
-        raise UsageError(f"tokenizer.path: {folder}: has no end of text or no padding, both are needed")
+        raise UsageError(f"{option} {folder}: has no end of text or no padding, both are needed")
     if length is not None:
         tokenizer.model_max_length = length
     return tokenizer
 
 
-def prepare_tokenizer(options, shards, folder: Path, init_from: str | None, group) -> PreTrainedTokenizerFast:
-    """The tokenizer of a run: that of the model to start from, the recipe's, the run's own, or one trained now.
-
-    One is trained by the first process and saved in ``folder``; the others wait for it.
-    """
-    given = init_from or options.path
-    if given is not None:
-        return load_tokenizer(given, options.length)
-    if group.is_main and not (folder / "tokenizer.json").is_file():
-        tokenizer = train_tokenizer(shards.texts(MAX_TEXTS), options.vocabulary, options.length)
-        tokenizer.save_pretrained(folder)
-    group.barrier()
-    return load_tokenizer(folder, options.length)
+def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What is the same of two tokenizers that give the same ids of any text."""
+    state = [tokenizer.model_max_length, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id]
+    if tokenizer.is_fast:
+        backend = json.loads(tokenizer.backend_tokenizer.to_str())
+        state.append({key: value for key, value in backend.items() if key not in ("truncation", "padding")})
+    else:
+        state += [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def tokenizer_config(tokenizer: PreTrainedTokenizerFast) -> TokenizerConfig:

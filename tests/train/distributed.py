@@ -1,14 +1,20 @@
 """What a process of the tests with two processes does; its own module, so that a spawned process can import it."""
 
+import json
 import os
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.errors import UsageError
+from pipeline.train import agreement
+from pipeline.train.distributed import destroy_process_group, init_process_group
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, shard_parameters
 from pipeline.train.models import Towers, build_model
+from pipeline.train.start import prepare
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 
 
@@ -65,3 +71,21 @@ def one_of_two(rank: int, port: int, arguments: tuple, file: str) -> None:
     if rank == 0:
         torch.save(found, file)
     dist.destroy_process_group()
+
+
+def start_with_own_folders(rank: int, port: int, cases: list[tuple[list, list]], said: str) -> None:
+    """Starts runs as one of two processes, each with a recipe and a folder of its own; writes what stops each."""
+    agreement.SHARED_SECONDS = 1
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2",
+                   "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}  # fmt: skip
+    group = init_process_group()
+    errors = []
+    for recipes, folders in cases:
+        try:
+            prepare(recipes[rank], folders[rank], group)
+            errors.append("")
+        except UsageError as error:
+            errors.append(str(error))
+    Path(said, str(rank)).write_text(json.dumps(errors))
+    destroy_process_group()

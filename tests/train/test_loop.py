@@ -13,8 +13,8 @@ import torch
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor, AutoTokenizer
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.recipe_file import to_yaml
 from pipeline.train.models import Towers
-from pipeline.train.recipe import save_recipe
 from tests.images.files import huge
 
 from .conftest import drawn, write_set, write_tar
@@ -72,7 +72,7 @@ def test_a_chain_of_killed_runs_is_one_run(recipe, train, tmp_path, workers):
     """Killed with -9 after 1 step, then after 2, and so on, the run is bit for bit the one that went through."""
     made = recipe(steps=5, batch=24, data__workers=workers, model__text__attention_dropout=0.1, patch_dropout=0.25)
     train(made, tmp_path / "whole", log_samples=True)
-    save_recipe(made, tmp_path / "recipe.yaml")
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
     command = [sys.executable, "-m", "pipeline.train", "--recipe", str(tmp_path / "recipe.yaml"), "--log-samples",
                "--output", str(tmp_path / "chain")]  # fmt: skip
     for steps in (1, 2):
@@ -213,7 +213,7 @@ def test_a_wrong_recipe_is_one_line(recipe, changes, message):
 
 def test_another_seed_does_not_go_on(recipe, train, tmp_path):
     train(recipe(), tmp_path / "run", stop_after=1)
-    with pytest.raises(UsageError, match="is of seed 0 and batch 16, the recipe has 1 and 16"):
+    with pytest.raises(UsageError, match="seed: its run has 0, the recipe 1; give another folder"):
         train(recipe(seed=1), tmp_path / "run")
 
 
@@ -237,7 +237,7 @@ def test_the_command_says_errors_in_one_line(tmp_path):
 def test_two_processes_and_then_one_are_the_run_of_one(recipe, train, tmp_path, sharded):
     made = recipe(steps=4, batch=16, shard_parameters=sharded)
     train(made, tmp_path / "whole", log_samples=True)
-    save_recipe(made, tmp_path / "recipe.yaml")
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
