@@ -34,18 +34,19 @@ def main(
 ) -> None:
     """Evaluates."""
     from pipeline.train.encoder import Encoder
+    from pipeline.train.outputs import check_file, write_file
 
     if not shards and not classification:
         raise UsageError("--shards, --classification: give at least one of them")
+    file = output or model.parent / "evaluation.json"
+    check_file("--output", file, [model, *(shards or [])], lambda head: head.lstrip().startswith(b'{\n  "model":'))
     encoder = Encoder(model, device)
     found: dict[str, Any] = {"model": str(model)}
     if shards:
         found["retrieval"] = _retrieve(encoder, shards)
     if classification:
         found["classification"] = {folder.name: _classify(encoder, folder) for folder in classification}
-    file = output or model.parent / "evaluation.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     say(f"Written: {file}")
 
 

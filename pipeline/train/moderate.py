@@ -14,6 +14,7 @@ import typer
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.job import new_app, run
+from pipeline.train.columns import check_columns, model_fingerprint
 from pipeline.train.evaluate import DeviceOption, ModelOption
 from pipeline.train.score import ColumnsOption, ShardsOption, write_columns
 
@@ -25,6 +26,7 @@ NEUTRAL = [
     "a landscape",
     "a text",
 ]
+SCHEMA = pa.schema([("key", pa.string()), ("unwanted", pa.float32()), ("concept", pa.string())])
 app = new_app()
 
 
@@ -44,6 +46,8 @@ def main(
     if not unwanted:
         raise UsageError(f"--concepts {concepts}: holds no concept")
     others = NEUTRAL if neutral is None else load_list("neutral", neutral).entries.to_pylist()
+    made_by = {"command": "moderate", "model": model_fingerprint(model), "concepts": unwanted, "neutral": others}
+    folder = check_columns(output, shards, made_by)
     encoder = Encoder(model, device)
     vectors = encoder.encode_texts([*unwanted, *others])
 
@@ -53,7 +57,7 @@ def main(
         shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
         return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
 
-    write_columns(shards, output, classify, "Looking")
+    write_columns(shards, folder, made_by, classify, SCHEMA, "Looking")
 
 
 if __name__ == "__main__":

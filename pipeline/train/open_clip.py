@@ -18,9 +18,10 @@ from pipeline.errors import UsageError
 from pipeline.job import new_app, run
 from pipeline.progress import say
 from pipeline.train.evaluate import ModelOption
+from pipeline.train.outputs import check_folder, write_file
 from pipeline.train.tokenizer import load_tokenizer
 
-HEAD_WIDTH = 64
+CONFIG, WEIGHTS, HEAD_WIDTH = "open_clip_config.json", "open_clip_model.safetensors", 64
 TOWERS = {
     "text_model.": {
         "": "",
@@ -45,15 +46,18 @@ app = new_app()
 @app.command(help=__doc__)
 def main(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder to write.")]) -> None:
     """Converts."""
+    check_folder("--output", output, [model], CONFIG, WEIGHTS)
     if not (model / "config.json").is_file():
         raise UsageError(f"--model {model}: no config.json; give the folder of an exported model")
     loaded = AutoModel.from_pretrained(model, local_files_only=True)
     tokenizer = load_tokenizer(model)
     config = open_clip_config(loaded, str(output))
     output.mkdir(parents=True, exist_ok=True)
-    (output / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    save_file(open_clip_weights(loaded), output / "open_clip_model.safetensors", {"format": "pt"})
+    part = output / ".weights.part"
+    save_file(open_clip_weights(loaded), part, {"format": "pt"})
+    part.replace(output / WEIGHTS)
     tokenizer.save_pretrained(output)
+    write_file(output / CONFIG, json.dumps(config, indent=2) + "\n")
     say(f"Written: {output}; open_clip.create_model('local-dir:{output}')")
 
 

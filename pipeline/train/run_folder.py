@@ -5,15 +5,16 @@ writes the new one's ``run.json``. Only what a run of ours wrote is ever removed
 """
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.paths import is_url, local
+from pipeline.overlap import lies_in
+from pipeline.paths import is_url
 from pipeline.recipe_file import parse
+from pipeline.train.outputs import write_file
 
 RUN, RECIPE, INDEXES = "run.json", "recipe.yaml", ".indexes"
 # What a run and its evaluation write; run.json goes last, so that the rest of a removal that was killed is still ours.
@@ -49,7 +50,7 @@ def check_run_folder(folder: Path, inputs: list[tuple[str, str]], force: bool) -
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {folder}: not a folder")
     for option, path in inputs:
-        if not is_url(path) and _lies_in(Path(local(path)), folder):
+        if not is_url(path) and lies_in(path, str(folder)):
             raise UsageError(f"--output {folder}: holds {path}, which {option} names; give a folder apart from it")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if RUN in there:
@@ -71,17 +72,8 @@ def start_run(folder: Path, record: RunRecord, recipe: str, force: bool) -> None
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in ((RUN, json.dumps(asdict(record)) + "\n"), (RECIPE, recipe)):
-        part = folder / f".{name}.part"
-        part.write_text(text, encoding="utf-8")
-        part.replace(folder / name)
-
-
-def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether a path is or lies in a folder, by what the system says is the same file."""
-    real = Path(os.path.realpath(path))
-    return folder.is_dir() and any(above.exists() and above.samefile(folder) for above in (real, *real.parents))
+        write_file(folder / name, text)
 
 
 def _is_earlier_run(folder: Path) -> bool:

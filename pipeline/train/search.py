@@ -30,6 +30,7 @@ li{{background:#fff;border:1px solid #ddd;border-radius:6px;padding:10px}}
 img{{width:160px;height:160px;object-fit:contain;display:block;margin:0 auto 6px}}small{{color:#666}}</style>
 <h1>{title}</h1>{asked}<ul>{found}</ul></html>
 """
+PAGE_HEAD = (PAGE.partition("{title}")[0] + "Nearest to ").encode()
 app = new_app()
 
 
@@ -41,10 +42,13 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
     from pipeline.train.encoder import Encoder
     from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
-    from pipeline.train.shards import ShardSet
+    from pipeline.train.outputs import check_folder, write_file
+    from pipeline.train.shards import ShardSet, find_tars
 
+    check_folder("--index", index, [model, *shards, *(tar for path in shards for tar in find_tars(path))], "index.json",
+                 "images.usearch")  # fmt: skip
     encoder = Encoder(model, device)
-    samples = ShardSet(shards, index / "indexes")
+    samples = ShardSet(shards, index / ".indexes")
     made, located, seen, broken = None, [], set(), 0
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("Embedding", total=int(samples.counts.sum()))
@@ -70,13 +74,15 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
     if made is None:
         raise UsageError("--shards: no image can be read")
     index.mkdir(parents=True, exist_ok=True)
+    # What says where the images are goes first and comes last, so that it never is of other vectors.
+    (index / "index.json").unlink(missing_ok=True)
     made.save(str(index / "images.usearch"))
     facts = {
         "model": str(model.resolve()),
         "tars": [str(Path(tar).resolve()) for tar in samples.tars],
         "places": located,
     }
-    (index / "index.json").write_text(json.dumps(facts))
+    write_file(index / "index.json", json.dumps(facts))
     say(f"{len(located):,} images, {broken:,} unreadable: {index}")
 
 
@@ -95,14 +101,17 @@ def query(
     from pipeline.train.encoder import Encoder
     from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
+    from pipeline.train.outputs import check_file, write_file
     from pipeline.train.shards import ShardSet
 
     if (text is None) == (image is None):
         raise UsageError("--text, --image: give one of them")
     if not (index / "index.json").is_file():
         raise UsageError(f"--index {index}: no index; make it with: python -m pipeline.train.search index")
+    asked_for = [] if image is None else [image]
+    check_file("--output", output, [index / "index.json", *asked_for], lambda head: head.startswith(PAGE_HEAD))
     facts = json.loads((index / "index.json").read_text())
-    encoder, samples = Encoder(facts["model"], device), ShardSet(facts["tars"], index / "indexes")
+    encoder, samples = Encoder(facts["model"], device), ShardSet(facts["tars"], index / ".indexes")
     asked = ""
     if text is not None:
         vector = encoder.encode_texts([text])[0]
@@ -123,7 +132,7 @@ def query(
             continue
         found.append(f"<li>{small}{html.escape(its_text)}<br><small>{1 - distance:.3f}</small></li>")
     title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {image.name}")
-    output.write_text(PAGE.format(title=title, asked=asked, found="\n".join(found)), encoding="utf-8")
+    write_file(output, PAGE.format(title=title, asked=asked, found="\n".join(found)))
     say(f"Page: {output}" + (f", {broken:,} images unreadable" if broken else ""))
 
 

@@ -31,6 +31,7 @@ def main(
     from pipeline.train.encoder import Encoder
     from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
+    from pipeline.train.outputs import check_file, write_file
 
     files = [
         file
@@ -40,6 +41,8 @@ def main(
     ]
     if not files:
         raise UsageError(f"{images[0]}: no images; allowed: {', '.join(IMAGE_ENDINGS)}")
+    if output is not None:
+        check_file("--output", output, [*files, entries], lambda head: head.startswith(b'{"image":'))
     labels = load_list("entries", entries).entries.to_pylist()
     encoder = Encoder(model, device)
     vectors = encoder.encode_texts([template.replace("{c}", label) for label in labels])
@@ -56,7 +59,7 @@ def main(
         for line in lines:
             say(f"{line['image']}: " + ", ".join(f"{label} {value:.2f}" for label, value in line["labels"].items()))
     else:
-        output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        write_file(output, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         say(f"Written: {output}")
 
 
