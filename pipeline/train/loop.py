@@ -56,7 +56,7 @@ def train(
         dataset = StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
     else:
         keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-        sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
+        sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark)
         dataset = ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
     end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
     metrics = MetricsLogger(folder, state.step, recipe.model_dump(), log_samples) if group.is_main else None
@@ -138,6 +138,7 @@ def _train_steps(
             towers.clamp_scale()
             state.step += 1
             state.broken += broken
+            state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
             _check_broken(state, recipe)
             if metrics is not None:
                 metrics.log_samples(state.step, keys)
@@ -157,7 +158,7 @@ def _train_steps(
             if state.step % recipe.log.checkpoint == 0 or state.step == end:
                 saved = full_state(towers, state.optimizer)
                 if group.is_main:
-                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch,
+                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
     return {"step": state.step} | record

@@ -24,6 +24,7 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     step: int = 0
     broken: int = 0
+    mark: tuple[int, ...] | None = None  # where the sampler counts on from
 
 
 def initial_state(
@@ -62,6 +63,7 @@ def initial_state(
             )
         load_full_state(towers, state.optimizer, saved)
         state.step, state.broken = saved["step"], saved["broken"]
+        state.mark = saved.get("mark")
         if group.is_main:
             say(f"Going on after step {state.step:,} of {found}")
     return state
