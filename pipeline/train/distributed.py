@@ -1,10 +1,17 @@
 """The processes of a run, as ``torchrun`` starts them, or the one that there is."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# What one process does alone before the first step, such as training a tokenizer, may take long.
+LONGEST_WAIT = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -15,6 +22,7 @@ class ProcessGroup:
     world_size: int
     local_world_size: int
     device: torch.device
+    objects: dist.ProcessGroup | None = None  # for what is no tensor, and may take long; the default group if None
 
     @property
     def is_main(self) -> bool:
@@ -41,11 +49,15 @@ class ProcessGroup:
 
     def gather_keys(self, keys: list[str]) -> list[str]:
         """All processes' keys, in the order of the batch."""
+        return [key for keys in self.gather(keys) for key in keys]
+
+    def gather(self, value: Any) -> list[Any]:
+        """All processes' values, by rank."""
         if self.world_size == 1:
-            return keys
-        found: list[list[str]] = [[] for _ in range(self.world_size)]
-        dist.all_gather_object(found, keys)
-        return [key for keys in found for key in keys]
+            return [value]
+        found = [None] * self.world_size
+        dist.all_gather_object(found, value, group=self.objects)
+        return found
 
 
 def init_process_group() -> ProcessGroup:
@@ -62,7 +74,18 @@ def init_process_group() -> ProcessGroup:
         torch.backends.cudnn.allow_tf32 = True
     if world_size > 1:
         dist.init_process_group("nccl" if cuda else "gloo")
-    return ProcessGroup(rank, world_size, local_world_size, device)
+    objects = dist.new_group(backend="gloo", timeout=LONGEST_WAIT) if world_size > 1 else None
+    return ProcessGroup(rank, world_size, local_world_size, device, objects)
+
+
+@contextmanager
+def processes() -> Iterator[ProcessGroup]:
+    """The process group while a command runs."""
+    group = init_process_group()
+    try:
+        yield group
+    finally:
+        destroy_process_group()
 
 
 def destroy_process_group() -> None:

@@ -1,6 +1,7 @@
 """``python -m pipeline.train.evaluate``: what a model learned, by retrieval and zero-shot classification."""
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,30 +34,36 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Evaluates."""
+    from pipeline.train.distributed import processes
     from pipeline.train.encoder import Encoder
 
     if not shards and not classification:
         raise UsageError("--shards, --classification: give at least one of them")
-    encoder = Encoder(model, device)
-    found: dict[str, Any] = {"model": str(model)}
-    if shards:
-        found["retrieval"] = _retrieve(encoder, shards)
-    if classification:
-        found["classification"] = {folder.name: _classify(encoder, folder) for folder in classification}
     file = output or model.parent / "evaluation.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    say(f"Written: {file}")
+    with processes() as group:
+        encoder = Encoder(model, device or group.device)
+        found: dict[str, Any] = {"model": str(model)}
+        if shards:
+            found["retrieval"] = _retrieve(encoder, shards, file.with_suffix(".vectors"), group)
+        if classification:
+            found["classification"] = {folder.name: _classify(encoder, folder, group) for folder in classification}
+        if group.is_main:
+            file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            shutil.rmtree(file.with_suffix(".vectors"), ignore_errors=True)
+            say(f"Written: {file}")
 
 
-def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
+def _retrieve(encoder, shards: list[str], vectors: Path, group) -> dict[str, Any] | None:
     from pipeline.train.retrieval import RECALL_AT, embed_pairs, retrieval
     from pipeline.train.shards import ShardSet
 
-    with tempfile.TemporaryDirectory() as cache, Progress(console=console, transient=True) as progress:
+    with tempfile.TemporaryDirectory() as cache, _progress(group) as progress:
         samples = ShardSet(shards, Path(cache))
         task = progress.add_task("Reading images and texts", total=int(samples.counts.sum()))
-        pairs = embed_pairs(encoder, samples, lambda done: progress.advance(task, done))
+        pairs = embed_pairs(encoder, samples, vectors, group, lambda done: progress.advance(task, done))
+    if not group.is_main:
+        return None
     found = retrieval(pairs)
     if pairs.unreadable:
         say(f"{pairs.unreadable:,} samples are left out: their images cannot be read")
@@ -74,12 +81,14 @@ def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
     return found
 
 
-def _classify(encoder, folder: Path) -> dict[str, Any]:
+def _classify(encoder, folder: Path, group) -> dict[str, Any] | None:
     from pipeline.train.classification import classify, open_dataset
 
-    with Progress(console=console, transient=True) as progress:
+    with _progress(group) as progress:
         task = progress.add_task(f"Classifying {folder.name}", total=None)
-        found = classify(encoder, open_dataset(folder), lambda done: progress.advance(task, done))
+        found = classify(encoder, open_dataset(folder), group, lambda done: progress.advance(task, done))
+    if not group.is_main:
+        return None
     top = found["top_1"]
     say(
         f"{folder.name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "
@@ -88,6 +97,10 @@ def _classify(encoder, folder: Path) -> dict[str, Any]:
         f"{found['unreadable']:,} unreadable"
     )
     return found
+
+
+def _progress(group) -> Progress:
+    return Progress(console=console, transient=True, disable=not group.is_main)
 
 
 if __name__ == "__main__":

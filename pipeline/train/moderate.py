@@ -38,22 +38,24 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Scores."""
+    from pipeline.train.distributed import processes
     from pipeline.train.encoder import Encoder
 
     unwanted = load_list("concepts", concepts).entries.to_pylist()
     if not unwanted:
         raise UsageError(f"--concepts {concepts}: holds no concept")
     others = NEUTRAL if neutral is None else load_list("neutral", neutral).entries.to_pylist()
-    encoder = Encoder(model, device)
-    vectors = encoder.encode_texts([*unwanted, *others])
+    with processes() as group:
+        encoder = Encoder(model, device or group.device)
+        vectors = encoder.encode_texts([*unwanted, *others])
 
-    def classify(images: list, _texts: list[str]) -> dict:
-        logits = encoder.scale * encoder.encode_images(images) @ vectors.T
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
-        return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
+        def classify(samples) -> dict:
+            logits = encoder.scale * encoder.encode_pixels(samples.pixels) @ vectors.T
+            shares = np.exp(logits - logits.max(1, keepdims=True))
+            shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
+            return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
 
-    write_columns(shards, output, classify, "Looking")
+        write_columns(shards, output, encoder, classify, group, "Looking")
 
 
 if __name__ == "__main__":
