@@ -1,7 +1,6 @@
 """A training run from its recipe to the exported model: the main path of the trainer."""
 
 import math
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.export import export
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, full_state
-from pipeline.train.loader import KeepByProbability, ShardDataset, batches, to_device
+from pipeline.train.loader import KeepByProbability, ShardDataset, batches, default_workers, to_device
 from pipeline.train.metrics import MetricsLogger, plot_loss
 from pipeline.train.models import Towers, num_patches
 from pipeline.train.optimizer import learning_rate
@@ -76,7 +75,7 @@ def _dataset(start: Start, state: TrainState, group: ProcessGroup) -> ShardDatas
     if isinstance(shards, ShardStream):
         return StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
     keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
+    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark)
     return ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
 
 
@@ -97,7 +96,7 @@ def _train_steps(
     local, pad = recipe.batch // group.world_size, dataset.tokenizer.pad_token_id
     workers = recipe.data.workers
     if workers is None:
-        workers = max(1, (os.cpu_count() or 2) // group.local_world_size)
+        workers = default_workers(group)
     loader = batches(dataset, state.step, end, recipe.batch, group.rank, group.world_size, workers)
     trainable = [p for p in towers.parameters() if p.requires_grad]
     throughput, progress_log, record = Throughput(group.device, recipe.batch), ProgressLog(recipe.steps), {}
@@ -127,6 +126,7 @@ def _train_steps(
             towers.clamp_scale()
             state.step += 1
             state.broken += broken
+            state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
             _check_broken(state, recipe)
             if metrics is not None:
                 metrics.log_samples(state.step, keys)
@@ -146,7 +146,7 @@ def _train_steps(
             if state.step % recipe.log.checkpoint == 0 or state.step == end:
                 saved = full_state(towers, state.optimizer)
                 if group.is_main:
-                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch,
+                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
     return {"step": state.step} | record
