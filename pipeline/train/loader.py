@@ -5,9 +5,9 @@ changes nothing. A broken sample is counted and another takes its slot.
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Batch:
     images: torch.Tensor  # uint8, n x 3 x h x w
     ids: torch.Tensor  # int32, n x tokens, padded
     keys: list[str]
-    broken: Counter  # by what was wrong
+    broken: list[tuple[str, str, str]]  # tar, key and what was wrong
     mark: WindowStart | None = None  # the sampler's, of the first sample
 
 
@@ -60,7 +60,7 @@ class ShardDataset(Dataset):
         start, end = positions
         draws = uniforms(self.sampler.seed, CROP, np.arange(start, end), CROP_DRAWS)
         images = np.empty((end - start, 3, self.size, self.size), np.uint8)
-        keys, texts, broken = [], [], Counter()
+        keys, texts, broken = [], [], []
         for slot, (shard, row) in enumerate(self.sampler.samples(start, end)):
             key, image, text = self._load(shard, row, start + slot, draws[slot], broken)
             images[slot] = image
@@ -70,16 +70,22 @@ class ShardDataset(Dataset):
         ids = torch.from_numpy(tokenize(self.tokenizer, texts))
         return Batch(torch.from_numpy(images), ids, keys, broken, self.sampler.window_start(start))
 
-    def _load(self, shard, row, position: int, draws: np.ndarray, broken: Counter) -> tuple[str, np.ndarray, str]:
-        for attempt in range(ATTEMPTS):
+    def _load(self, shard, row, position: int, draws: np.ndarray, broken: list) -> tuple[str, np.ndarray, str]:
+        others = islice(self.sampler.replacements(position), ATTEMPTS)
+        while True:
+            key = f"row {row}"
             try:
                 key, content, text = self.shards.sample(shard, row)
                 image = decode(content, draft_side(self.size, self.crop) if self.draft else None)
                 return key, train_transform(image, self.size, self.crop, draws), text
             except BROKEN as error:
-                broken[type(error).__name__] += 1
-                shard, row = self.sampler.replacement(position, attempt)
-        raise PipelineError(f"data.shards: {self.shards.tars[shard]}: {ATTEMPTS} samples on end cannot be read")
+                broken.append((self.shards.tars[shard], key, f"{type(error).__name__}: {error}"))
+            if (other := next(others, None)) is None:
+                raise PipelineError(
+                    f"data.shards: {self.shards.tars[shard]}: {key} cannot be read, nor any that may take "
+                    f"its slot; a batch of {self.sampler.batch:,} needs more samples that can"
+                )
+            shard, row = other
 
 
 class KeepByProbability:
@@ -114,7 +120,7 @@ def batches(
         dataset,
         batch_size=None,
         sampler=None if isinstance(dataset, IterableDataset) else ChunkSampler(step, steps, batch, rank, world_size),
-        num_workers=workers,
+        num_workers=min(workers, getattr(dataset, "most_workers", workers)),
         prefetch_factor=4 if workers else None,
         collate_fn=_no_collate,
     )
@@ -154,7 +160,7 @@ def collate(chunks: list[Batch], pad: int) -> Batch:
         torch.cat([chunk.images for chunk in chunks]),
         torch.cat([F.pad(chunk.ids, (0, longest - chunk.ids.shape[1]), value=pad) for chunk in chunks]),
         [key for chunk in chunks for key in chunk.keys],
-        sum((chunk.broken for chunk in chunks), Counter()),
+        [sample for chunk in chunks for sample in chunk.broken],
         chunks[0].mark,
     )
 

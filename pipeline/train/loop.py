@@ -27,6 +27,8 @@ from pipeline.train.step import forward_backward, make_inputs, seed_step
 from pipeline.train.stream import ShardStream, StreamDataset
 from pipeline.train.throughput import ProgressLog, Throughput
 
+FEW = 10_000  # samples, of which the share that is broken says little
+
 
 def train(
     recipe: TrainRecipe,
@@ -75,7 +77,7 @@ def _dataset(start: Start, state: TrainState, group: ProcessGroup) -> ShardDatas
     if isinstance(shards, ShardStream):
         return StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
     keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark)
+    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark, recipe.batch)
     return ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
 
 
@@ -117,7 +119,7 @@ def _train_steps(
             if sharded:
                 average_scalars(towers)
             norm = clip_grad_norm(trainable, recipe.optimizer.clip_norm or float("inf"))
-            loss, broken = group.mean_and_sum(loss, sum(batch.broken.values()))
+            loss, broken = group.mean_and_sum(loss, len(batch.broken))
             finite = math.isfinite(loss) and bool(torch.isfinite(norm))
             keys = group.gather_keys(batch.keys) if log_samples or not finite else []
             if not finite:
@@ -127,7 +129,11 @@ def _train_steps(
             state.step += 1
             state.broken += broken
             state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
-            _check_broken(state, recipe)
+            if broken:
+                named = group.gather(batch.broken)
+                if metrics is not None:
+                    metrics.log_broken(state.step, [sample for samples in named for sample in samples])
+                _check_broken(state, recipe, dataset, folder)
             if metrics is not None:
                 metrics.log_samples(state.step, keys)
                 if state.step % recipe.log.every == 0 or state.step == end:
@@ -177,10 +183,12 @@ def _not_finite(step: int, loss: float, norm, keys: list[str], folder: Path, fir
     )
 
 
-def _check_broken(state: TrainState, recipe: TrainRecipe) -> None:
+def _check_broken(state: TrainState, recipe: TrainRecipe, dataset: ShardDataset | StreamDataset, folder: Path) -> None:
+    """Ends a run of which more is broken than allowed, of what it has seen: an epoch, or ``FEW`` samples, at least."""
     seen = state.step * recipe.batch
-    if state.broken > max(1, recipe.data.max_broken * seen):
+    epoch = dataset.sampler.size if isinstance(dataset, ShardDataset) else FEW
+    if state.broken > max(1, recipe.data.max_broken * max(seen, min(epoch, FEW))):
         raise PipelineError(
             f"step {state.step}: {state.broken:,} of {seen:,} samples cannot be read, "
-            f"data.max_broken allows {recipe.data.max_broken:.1%}"
+            f"data.max_broken allows {recipe.data.max_broken:.1%}; they are named in {folder / 'broken.jsonl'}"
         )

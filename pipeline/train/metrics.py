@@ -18,6 +18,7 @@ class MetricsLogger:
 
         self.lines = _keep_until(folder / "metrics.jsonl", step)
         self.samples = _keep_until(folder / "samples.jsonl", step) if log_samples else None
+        self.broken = _keep_until(folder / "broken.jsonl", step)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self.wandb = None
         if importlib.util.find_spec("wandb") and os.environ.get("WANDB_API_KEY"):
@@ -41,9 +42,15 @@ class MetricsLogger:
             self.samples.write(orjson.dumps({"step": step, "keys": keys}).decode() + "\n")
             self.samples.flush()
 
+    def log_broken(self, step: int, samples: list[tuple[str, str, str]]) -> None:
+        """Records samples that could not be read: tar, key and why."""
+        for tar, key, why in samples:
+            self.broken.write(json.dumps({"step": step, "tar": tar, "key": key, "why": why}) + "\n")
+        self.broken.flush()
+
     def close(self) -> None:
         """Ends the records."""
-        for stream in (self.lines, self.samples, self.board):
+        for stream in (self.lines, self.samples, self.broken, self.board):
             if stream is not None:
                 stream.close()
         if self.wandb is not None:

@@ -21,7 +21,14 @@ from pipeline.train.recipe import TrainRecipe
 from pipeline.train.run_folder import INDEXES, RunRecord, check_run_folder, read_record, start_run
 from pipeline.train.shards import ShardSet, check_unbalanced, find_tars
 from pipeline.train.stream import ShardStream, is_stream
-from pipeline.train.tokenizer import MAX_TEXTS, fingerprint, load_tokenizer, tokenizer_config, train_tokenizer
+from pipeline.train.tokenizer import (
+    MAX_TEXTS,
+    check_pooling,
+    fingerprint,
+    load_tokenizer,
+    tokenizer_config,
+    train_tokenizer,
+)
 
 # What may change while a run goes on: it neither changes a sample nor, but for the last bits, a gradient.
 FREE = {"name", "steps", "micro_batch", "compile", "activation_checkpointing", "shard_parameters", "log.every",
@@ -77,6 +84,7 @@ def prepare(
         recipe=recipe.model_dump() | {"data": recipe.data.model_dump(exclude={"shards", "workers"})},
     )
     shards = group.together(lambda: open_shards(recipe, folder))
+    group.together(lambda: _check_batch(recipe, shards))
     tokenizer = _tokenizer(recipe, folder, shards, former, saved, init_from, group)
     fitting, config = group.together(lambda: _architecture(recipe, tokenizer, former if saved else None, init_from))
     record = RunRecord(
@@ -101,6 +109,12 @@ def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | ShardStream:
     if recipe.data.online_balancing:
         check_unbalanced(shards.tars)
     return shards
+
+
+def _check_batch(recipe: TrainRecipe, shards: ShardSet | ShardStream) -> None:
+    """Refuses a batch that would have samples twice, which are then trained as negatives of themselves."""
+    if isinstance(shards, ShardSet) and recipe.batch > (found := int(shards.counts.sum())):
+        raise UsageError(f"batch: found {recipe.batch:,}; at most the {found:,} samples of the shards are allowed")
 
 
 def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str | None, force: bool, allow: bool):
@@ -189,5 +203,12 @@ def _architecture(recipe: TrainRecipe, tokenizer, former: RunRecord | None, init
     elif init_from is not None:
         config, where = given_config(init_from), f"--init-from {init_from}"
     else:
-        return recipe, new_config(recipe.model, tokenizer_config(tokenizer), recipe.loss.name == "siglip")
+        tokens = tokenizer_config(tokenizer, recipe.model.kind)
+        config, where = new_config(recipe.model, tokens, recipe.loss.name == "siglip"), "the recipe's model"
+        check_pooling(tokenizer, config, where)
+        return recipe, config
+    if "length" not in recipe.tokenizer.model_fields_set:
+        positions = config.text_config.max_position_embeddings
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    check_pooling(tokenizer, config, where)
     return recipe.model_copy(update={"model": fitted(recipe.model, config, where)}), config

@@ -54,6 +54,7 @@ def run(finished, tmp_path):
         ({"tokenizer__path": "/nowhere"}, "tokenizer.path|/nowhere"),
         ({"data__online_balancing": "true"}, "online_balancing"),
         ({"init_from": "/nowhere"}, "--init-from /nowhere"),
+        ({"batch": 61}, "batch: found 61; at most the 60 samples|batch: its run has 16"),
     ],
     ids=lambda c: str(c),
 )
