@@ -175,7 +175,7 @@ COMMANDS = ["retrieval", "classification", "classes", "score", "moderate", "sear
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_vectors_that_are_not_finite_end_a_command(model, shard_set, benchmark_folder, tmp_path, command, value):
-    """Seen to fail: with NaN everywhere retrieval and classification were at 100%."""
+    """The fault: with NaN everywhere retrieval and classification were at 100%."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -208,7 +208,7 @@ def test_vectors_that_are_not_finite_end_a_command(model, shard_set, benchmark_f
 
 @pytest.mark.parametrize("command", ["score", "moderate"])
 def test_rows_written_are_samples_said(model, tmp_path, command):
-    """Seen to fail: tars of one name wrote one file (500 samples said, 200 rows there), and none ended in a traceback."""
+    """The fault: tars of one name wrote one file (500 samples said, 200 rows there), and none ended in a traceback."""
     counts = {"a/00000.tar": 3, "b/00000.tar": 2, "b/00001.tar": 0, "b/00000.x.tar": 1}
     for name, count in counts.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

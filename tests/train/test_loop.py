@@ -165,7 +165,7 @@ def sparse_set(folder, size, broken):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_few_broken_samples_end_no_run(recipe, train, tmp_path, seed):
-    """Seen to fail: 3 broken of 1,003 ended some seeds at step 2, as 2 of 32 are more than a hundredth."""
+    """The fault: 3 broken of 1,003 ended some seeds at step 2, as 2 of 32 are more than a hundredth."""
     shards = sparse_set(tmp_path, 1003, {0, 1, 2})
     made = recipe(data__shards=shards, steps=2, batch=334, seed=seed, model__vision=TINY, model__text=TINY)
     last = train(made, tmp_path / "run", log_samples=True)
@@ -178,7 +178,7 @@ def test_a_few_broken_samples_end_no_run(recipe, train, tmp_path, seed):
 
 
 def test_no_key_is_twice_in_a_batch_whatever_is_broken(recipe, train, tmp_path):
-    """Seen to fail: a batch that reached into the next epoch, or had broken samples, had some twice."""
+    """The fault: a batch that reached into the next epoch, or had broken samples, had some twice."""
     shards = sparse_set(tmp_path, 50, set(range(0, 50, 4)))
     made = recipe(data__shards=shards, steps=8, batch=8, data__max_broken=1.0, model__vision=TINY, model__text=TINY)
     train(made, tmp_path / "run", log_samples=True)

@@ -112,7 +112,7 @@ def test_uniforms_are_uniform_and_apart():
 @settings(deadline=None, max_examples=60)
 @given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8), batch=st.integers(1, 30), keeps=st.booleans())
 def test_no_sample_is_twice_in_a_batch(counts, seed, window, batch, keeps):
-    """Seen to fail: where a batch reached into the next epoch, it had samples of the end of the one before."""
+    """The fault: where a batch reached into the next epoch, it had samples of the end of the one before."""
 
     def keep(epoch, shard):
         return uniforms(seed, 5, np.arange(counts[shard]) + 100 * shard + 10_000 * epoch, 1)[:, 0] < 0.8
@@ -144,7 +144,7 @@ def test_no_sample_is_twice_in_a_batch(counts, seed, window, batch, keeps):
 @settings(deadline=None)
 @given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8), batch=st.integers(1, 30))
 def test_no_replacement_is_in_the_batch_or_another_slots(counts, seed, window, batch):
-    """Seen to fail: another sample of the window took a slot, be it in the batch already."""
+    """The fault: another sample of the window took a slot, be it in the batch already."""
     if sum(counts) < batch:
         return
     sampler = Sampler(counts, seed, window, batch=batch)

@@ -102,7 +102,7 @@ FITS = [("clip", "clip"), ("clip", "metaclip2"), ("clip", "align"), ("xlm-r", "m
 
 @pytest.mark.parametrize(("tokenizer", "kind"), FITS)
 def test_a_text_is_pooled_where_its_tokenizer_says(recipe, tmp_path, tokenizer, kind):
-    """Seen to fail: with the end at id 2 a CLIP model pools the highest id, and different texts had one vector."""
+    """The fault: with the end at id 2 a CLIP model pools the highest id, and different texts had one vector."""
     changes = ALIGN if kind == "align" else {"model__kind": kind}
     start = prepare(recipe(tokenizer__path=made(tokenizer, tmp_path / "t"), tokenizer__length=8, **changes),
                     tmp_path / "run", ALONE)  # fmt: skip
