@@ -1,9 +1,9 @@
 """``python -m benchmarks.loader``: samples a second of the trainer's loader beside webdataset's.
 
 Both read the same tars with as many workers, draw crops the same way, and encode texts in their workers; neither
-trains. CPU time is counted, of this process and its workers. webdataset's resizes with Pillow, as open_clip does, and leaves out that one's floats and normalisation. The
-shares are what decoding and resizing take of ours, on one core. Without ``--shards`` the tars are of photographs
-(``benchmarks.photographs``).
+trains. CPU time is counted, of this process and its workers. webdataset's resizes with Pillow, as open_clip does, and
+leaves out that one's floats and normalisation. The shares are what decoding and resizing take of ours, on one core.
+Without ``--shards`` the tars are of photographs (``benchmarks.photographs``).
 """
 
 import os

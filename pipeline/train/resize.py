@@ -48,7 +48,7 @@ def _cubic(x):
 
 @compiled
 def _weights(side, start, end, size):
-    """For each pixel of the result: the first of the ``side`` pixels that it is made of, their number, their weights."""
+    """For each pixel of the result: the first of the ``side`` pixels that it is made of, their number, and weights."""
     step = (end - start) / size
     scale = max(step, 1.0)
     first, count = np.empty(size, np.int64), np.empty(size, np.int64)
