@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
 from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
-from pipeline.train.sampler import Sampler, uniforms
+from pipeline.train.sampler import Sampler, WindowStart, uniforms
 from pipeline.train.shards import ShardSet
 from pipeline.train.tokenizer import tokenize
 
@@ -33,6 +33,7 @@ class Batch:
     ids: torch.Tensor  # int32, n x tokens, padded
     keys: list[str]
     broken: Counter  # by what was wrong
+    mark: WindowStart | None = None  # the sampler's, of the first sample
 
 
 class ShardDataset(Dataset):
@@ -50,6 +51,8 @@ class ShardDataset(Dataset):
         """What samples are read, in what order, and how images and texts are made input."""
         self.shards, self.sampler, self.tokenizer = shards, sampler, tokenizer
         self.size, self.crop, self.draft = size, crop, draft
+        # A batch may lie in two windows.
+        shards.most_rows = max(shards.most_rows, 2 * sampler.window_size)
 
     def __getitem__(self, positions: tuple[int, int]) -> Batch:
         start, end = positions
@@ -62,7 +65,8 @@ class ShardDataset(Dataset):
             keys.append(key)
             texts.append(text)
         # Tensors come from a worker in shared memory.
-        return Batch(torch.from_numpy(images), torch.from_numpy(tokenize(self.tokenizer, texts)), keys, broken)
+        ids = torch.from_numpy(tokenize(self.tokenizer, texts))
+        return Batch(torch.from_numpy(images), ids, keys, broken, self.sampler.window_start(start))
 
     def _load(self, shard, row, position: int, draws: np.ndarray, broken: Counter) -> tuple[str, np.ndarray, str]:
         for attempt in range(ATTEMPTS):
@@ -144,6 +148,7 @@ def collate(chunks: list[Batch], pad: int) -> Batch:
         torch.cat([F.pad(chunk.ids, (0, longest - chunk.ids.shape[1]), value=pad) for chunk in chunks]),
         [key for chunk in chunks for key in chunk.keys],
         sum((chunk.broken for chunk in chunks), Counter()),
+        chunks[0].mark,
     )
 
 

@@ -76,7 +76,7 @@ def _dataset(start: Start, state: TrainState, group: ProcessGroup) -> ShardDatas
     if isinstance(shards, ShardStream):
         return StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
     keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
+    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark)
     return ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
 
 
@@ -127,6 +127,7 @@ def _train_steps(
             towers.clamp_scale()
             state.step += 1
             state.broken += broken
+            state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
             _check_broken(state, recipe)
             if metrics is not None:
                 metrics.log_samples(state.step, keys)
@@ -146,7 +147,7 @@ def _train_steps(
             if state.step % recipe.log.checkpoint == 0 or state.step == end:
                 saved = full_state(towers, state.optimizer)
                 if group.is_main:
-                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch,
+                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
     return {"step": state.step} | record

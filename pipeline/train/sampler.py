@@ -8,6 +8,7 @@ stream; it may reach into the next epoch.
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,21 +36,37 @@ def _mix(value: np.ndarray) -> np.ndarray:
     return value ^ (value >> np.uint64(31))
 
 
+class WindowStart(NamedTuple):
+    """Where a window starts: its position in the stream, its epoch, its number in that, the epoch's position."""
+
+    position: int
+    epoch: int
+    window: int
+    epoch_position: int
+
+
 class Sampler:
     """Which sample, as (shard, row), stands at each position of the stream."""
 
-    def __init__(self, counts: np.ndarray, seed: int, window: int, keep: Keep | None = None):
-        """``counts``: samples of each shard. ``keep(epoch, shard)``: which of them an epoch has, all by default."""
+    def __init__(self, counts: np.ndarray, seed: int, window: int, keep: Keep | None = None, mark: tuple | None = None):
+        """``counts``: samples of each shard. ``keep(epoch, shard)``: which of them an epoch has, all by default.
+
+        ``mark``: what ``window_start`` said of an earlier position. With ``keep`` a position is found by counting from
+        there on, from the start of the stream otherwise.
+        """
         self.counts, self.seed, self.window, self.keep = np.asarray(counts, np.int64), seed, window, keep
+        self.mark = WindowStart(*(mark or (0, 0, 0, 0)))
         self._make_caches()
 
     def _make_caches(self) -> None:
-        self.starts = [0]  # the position at which each epoch starts, as far as it is known
+        self.size = int(self.counts.sum())
+        self.windows = -(-len(self.counts) // self.window)
+        self.starts = [self.mark]  # of the windows that have been counted, with ``keep``
         self._epoch = lru_cache(maxsize=4)(self._make_epoch)
         self._window = lru_cache(maxsize=4)(self._make_window)
 
     def __getstate__(self) -> dict:
-        return {name: getattr(self, name) for name in ("counts", "seed", "window", "keep")}
+        return {name: getattr(self, name) for name in ("counts", "seed", "window", "keep", "mark")}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
@@ -59,40 +76,49 @@ class Sampler:
         """The samples at positions [start, end), int64 of shape (positions, 2): shard and row."""
         found = []
         while start < end:
-            epoch, at = self.locate(start)
-            firsts = self._epoch(epoch)[1]
-            window = bisect_right(firsts, at) - 1
-            rows = self._window(epoch, window)
-            taken = rows[at - firsts[window] :][: end - start]
+            place = self.window_start(start)
+            taken = self._window(place.epoch, place.window)[start - place.position :][: end - start]
             found.append(taken)
             start += len(taken)
         return np.concatenate(found)
 
+    @property
+    def window_size(self) -> int:
+        """The most samples that a window may have."""
+        return int(np.sort(self.counts)[-self.window :].sum())
+
     def replacement(self, position: int, attempt: int) -> np.ndarray:
         """(shard, row) of another sample for a position whose own is broken, from the same window."""
-        epoch, at = self.locate(position)
-        rows = self._window(epoch, bisect_right(self._epoch(epoch)[1], at) - 1)
+        place = self.window_start(position)
+        rows = self._window(place.epoch, place.window)
         chosen = uniforms(self.seed, 1 + attempt, np.array([position]), 1)[0, 0]
         return rows[int(chosen * len(rows))]
 
-    def locate(self, position: int) -> tuple[int, int]:
-        """The epoch of a position, and how far in it the position is."""
-        while self.starts[-1] <= position:
-            epoch = len(self.starts) - 1
-            size = int(self._epoch(epoch)[1][-1])
-            if size == 0:
+    def window_start(self, position: int) -> WindowStart:
+        """The window that a position is in, and where it starts."""
+        if self.keep is None:
+            epoch, at = divmod(position, self.size)
+            starts = self._epoch(epoch)[1]
+            window = bisect_right(starts, at) - 1
+            return WindowStart(epoch * self.size + starts[window], epoch, window, epoch * self.size)
+        if position < self.starts[0].position:
+            self.starts = [WindowStart(0, 0, 0, 0)]
+        while self.starts[-1].position <= position:
+            # Windows are counted as they are reached: what an epoch has is known at its end.
+            start, epoch, window, first = self.starts[-1]
+            end = start + len(self._window(epoch, window))
+            if window + 1 < self.windows:
+                self.starts.append(WindowStart(end, epoch, window + 1, first))
+            elif end == first:
                 raise PipelineError(f"data.shards: epoch {epoch} has no samples; all are left out by their probability")
-            self.starts.append(self.starts[-1] + size)
-        epoch = bisect_right(self.starts, position) - 1
-        return epoch, position - self.starts[epoch]
+            else:
+                self.starts.append(WindowStart(end, epoch + 1, 0, end))
+        return self.starts[bisect_right(self.starts, position, key=lambda start: start.position) - 1]
 
     def _make_epoch(self, epoch: int) -> tuple[np.ndarray, list[int]]:
-        """The shards of an epoch in order, and the position in it at which each window starts, with its end."""
+        """The shards of an epoch in order and, without ``keep``, where in it each window starts, with its end."""
         shards = np.random.default_rng([self.seed, epoch]).permutation(len(self.counts))
-        counts = self.counts[shards]
-        if self.keep is not None:
-            counts = np.array([int(self.keep(epoch, shard).sum()) for shard in shards], np.int64)
-        sums = np.add.reduceat(counts, np.arange(0, len(counts), self.window))
+        sums = np.add.reduceat(self.counts[shards], np.arange(0, len(shards), self.window))
         return shards, [0, *np.cumsum(sums).tolist()]
 
     def _make_window(self, epoch: int, window: int) -> np.ndarray:

@@ -22,6 +22,7 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     step: int = 0
     broken: int = 0
+    mark: tuple[int, ...] | None = None  # where the sampler counts on from
 
 
 def initial_state(start: Start, group: ProcessGroup) -> TrainState:
@@ -47,6 +48,7 @@ def initial_state(start: Start, group: ProcessGroup) -> TrainState:
     if saved is not None:
         load_full_state(towers, state.optimizer, saved)
         state.step, state.broken = saved["step"], saved["broken"]
+        state.mark = saved.get("mark")
     return state
 
 

@@ -59,11 +59,34 @@ def test_only_the_samples_of_an_epoch_take_part(counts, window, seed):
         want = {(s, r) for s in range(len(counts)) for r in np.flatnonzero(keep(epoch, s))}
         if not want:
             with pytest.raises(PipelineError, match=f"epoch {epoch} has no samples"):
-                sampler.locate(start)
+                sampler.window_start(start)
             return
         found = sampler.samples(start, start + len(want))
         assert set(map(tuple, found.tolist())) == want
         start += len(want)
+
+
+def test_what_an_epoch_leaves_out_is_counted_as_it_is_reached():
+    """Neither the first batch nor that after a resume in epoch 3 looks at more shards than its own windows have."""
+    counts, seen = [8] * 40, []
+
+    def keep(epoch, shard):
+        seen.append((epoch, shard))
+        return uniforms(0, 5, np.arange(8) + 100 * shard + 10_000 * epoch, 1)[:, 0] < 0.6
+
+    sampler = Sampler(counts, 0, 4, keep)
+    first = sampler.samples(0, 8)
+    assert len(seen) == 4
+    whole = sampler.samples(0, 800)
+    assert (whole[:8] == first).all()
+    mark = sampler.window_start(700)
+    assert mark.epoch == 3
+    seen.clear()
+    fresh = Sampler(counts, 0, 4, keep, tuple(mark))
+    assert (fresh.samples(700, 708) == whole[700:708]).all()
+    assert {epoch for epoch, _ in seen} == {3}
+    assert len(seen) <= 8
+    assert (fresh.samples(690, 800) == whole[690:]).all()  # what stands before the mark is still found
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
