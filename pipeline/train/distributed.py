@@ -1,7 +1,8 @@
 """The processes of a run, as ``torchrun`` starts them, or the one that there is."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -97,6 +98,16 @@ def init_process_group() -> ProcessGroup:
         dist.init_process_group("nccl" if cuda else "gloo")
     objects = dist.new_group(backend="gloo", timeout=LONGEST_WAIT) if world_size > 1 else None
     return ProcessGroup(rank, world_size, local_world_size, device, objects)
+
+
+@contextmanager
+def processes() -> Iterator[ProcessGroup]:
+    """The process group while a command runs."""
+    group = init_process_group()
+    try:
+        yield group
+    finally:
+        destroy_process_group()
 
 
 def destroy_process_group() -> None:

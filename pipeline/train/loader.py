@@ -4,6 +4,7 @@ A chunk's content depends on the seed and its positions in the stream alone, so 
 changes nothing. A broken sample is counted and another takes its slot.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
+from pipeline.train.distributed import ProcessGroup
 from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
 from pipeline.train.sampler import Sampler, WindowStart, uniforms
 from pipeline.train.shards import ShardSet
@@ -124,6 +126,11 @@ def batches(
         if missing == 0:
             yield collate(chunks, dataset.tokenizer.pad_token_id)
             chunks, missing = [], batch // world_size
+
+
+def default_workers(group: ProcessGroup) -> int:
+    """A process's workers where nothing says how many: its share of the machine's cores."""
+    return max(1, (os.cpu_count() or 2) // group.local_world_size)
 
 
 class ChunkSampler:

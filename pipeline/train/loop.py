@@ -1,7 +1,6 @@
 """A training run from its recipe to the exported model: the main path of the trainer."""
 
 import math
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.export import export
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, full_state
-from pipeline.train.loader import KeepByProbability, ShardDataset, batches, to_device
+from pipeline.train.loader import KeepByProbability, ShardDataset, batches, default_workers, to_device
 from pipeline.train.metrics import MetricsLogger, plot_loss
 from pipeline.train.models import Towers, num_patches
 from pipeline.train.optimizer import learning_rate
@@ -97,7 +96,7 @@ def _train_steps(
     local, pad = recipe.batch // group.world_size, dataset.tokenizer.pad_token_id
     workers = recipe.data.workers
     if workers is None:
-        workers = max(1, (os.cpu_count() or 2) // group.local_world_size)
+        workers = default_workers(group)
     loader = batches(dataset, state.step, end, recipe.batch, group.rank, group.world_size, workers)
     trainable = [p for p in towers.parameters() if p.requires_grad]
     throughput, progress_log, record = Throughput(group.device, recipe.batch), ProgressLog(recipe.steps), {}

@@ -40,6 +40,7 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Scores."""
+    from pipeline.train.distributed import processes
     from pipeline.train.encoder import Encoder
 
     unwanted = load_list("concepts", concepts).entries.to_pylist()
@@ -48,16 +49,17 @@ def main(
     others = NEUTRAL if neutral is None else load_list("neutral", neutral).entries.to_pylist()
     made_by = {"command": "moderate", "model": model_fingerprint(model), "concepts": unwanted, "neutral": others}
     folder = check_columns(output, shards, made_by)
-    encoder = Encoder(model, device)
-    vectors = encoder.encode_texts([*unwanted, *others])
+    with processes() as group:
+        encoder = Encoder(model, device or group.device)
+        vectors = encoder.encode_texts([*unwanted, *others])
 
-    def classify(images: list, _texts: list[str]) -> dict:
-        logits = encoder.scale * encoder.encode_images(images) @ vectors.T
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
-        return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
+        def classify(samples) -> dict:
+            logits = encoder.scale * encoder.encode_pixels(samples.pixels) @ vectors.T
+            shares = np.exp(logits - logits.max(1, keepdims=True))
+            shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
+            return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
 
-    write_columns(shards, folder, made_by, classify, SCHEMA, "Looking")
+        write_columns(shards, folder, made_by, encoder, classify, SCHEMA, group, "Looking")
 
 
 if __name__ == "__main__":

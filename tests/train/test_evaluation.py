@@ -17,7 +17,7 @@ from pipeline.train.retrieval import Pairs, embed_pairs, image_ranks, mean_with_
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
-from .conftest import COLOURS, SHAPES, drawn, invoke, write_tar
+from .conftest import ALONE, COLOURS, SHAPES, drawn, invoke, write_tar
 
 
 def random_pairs(images=9, texts=25, seed=0):
@@ -88,7 +88,7 @@ def test_zero_shot_classification(model, benchmark_folder, tmp_path):
     vectors = class_embeddings(encoder, data.classes, data.templates)
     hits = {}
     for image, number in data.samples:
-        hits.setdefault(number, []).append(int((encoder.encode_images([image]) @ vectors.T).argmax()) == number)
+        hits.setdefault(number, []).append(int((encoder.encode_images([decode(image)]) @ vectors.T).argmax()) == number)
     assert found["top_1"]["value"] == pytest.approx(np.mean([hit for found in hits.values() for hit in found]))
     assert found["mean_class_recall"] == pytest.approx(np.mean([np.mean(h) for h in hits.values()]))
     assert found["top_1"]["value"] > 0.3
@@ -100,7 +100,7 @@ def test_an_image_folder(model, tmp_path):
         (tmp_path / "set" / colour / "a.png").write_bytes(drawn("red", "circle"))
     data = open_dataset(tmp_path / "set")
     assert data.classes == ["light blue", "red"]
-    found = classify(Encoder(model), data, lambda done: None)
+    found = classify(Encoder(model), data, ALONE, lambda done: None)
     assert found["images"] == 2
     assert found["top_1"]["value"] == found["mean_class_recall"] == 0.5
 
@@ -277,7 +277,7 @@ def test_search_page_in_a_browser(model, shard_set, tmp_path):
 
 
 def test_pairs_of_a_set(model, shard_set, tmp_path):
-    pairs = embed_pairs(Encoder(model), ShardSet([str(shard_set)], tmp_path), lambda done: None)
+    pairs = embed_pairs(Encoder(model), ShardSet([str(shard_set)], tmp_path), tmp_path / "v", ALONE, lambda done: None)
     assert pairs.texts.shape == (60, 32)
     assert pairs.images.shape == (30, 32)
     assert (pairs.image_of[:30] == np.arange(30)).all()

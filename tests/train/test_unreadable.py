@@ -11,7 +11,7 @@ from pipeline.train.retrieval import embed_pairs
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
-from .conftest import COLOURS, drawn, invoke, write_tar
+from .conftest import ALONE, COLOURS, drawn, invoke, write_tar
 
 BAD = {"empty": b"", "text": b"no image", "bomb": huge("PNG"), "smaller bomb": huge("JPEG", 12_000, 9_000)}
 
@@ -42,7 +42,7 @@ def test_what_cannot_be_read_ends_no_evaluation(model, tmp_path, capsys):
         tmp_path / "bad.tar", {name: content for name, content in members.items() if name[:3] in ("001", "002")}
     )
     with pytest.raises(UsageError, match="no image can be read"):
-        embed_pairs(Encoder(model), ShardSet([str(nothing)], tmp_path), lambda done: None)
+        embed_pairs(Encoder(model), ShardSet([str(nothing)], tmp_path), tmp_path / "v", ALONE, lambda done: None)
 
 
 def test_what_cannot_be_read_ends_no_search(model, tmp_path):
