@@ -1,6 +1,7 @@
 """Vectors of the images and texts of a shard set.
 
-Each tar has a file, so that what stopped goes on, and several processes share the tars. The files are of the model and the tars by name, size and time: those of others are not taken.
+Each tar has a file, so that what stopped goes on, and several processes share the tars. The files are named by the
+model and the tars, their sizes and times: those of others are not taken.
 """
 
 import hashlib
