@@ -1,7 +1,7 @@
 """Vectors of the images and texts of a shard set.
 
-Each tar has a file, so that what stopped goes on, and several processes share the tars. The files are named by the
-model and the tars, their sizes and times: those of others are not taken.
+Each tar has a file, so that what stopped goes on, and several processes share the tars. The files are of the model and
+the tars by name, size and time: those of others are not taken.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.train.columns import model_fingerprint
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Encoder
 from pipeline.train.reading import SampleDataset, Samples, chunks_of, in_workers
@@ -95,12 +94,5 @@ def _save(file: Path, found: list[tuple[Samples, np.ndarray, np.ndarray]]) -> No
 
 def _name(encoder: Encoder, tar: str, with_texts: bool) -> str:
     state = os.stat(tar)
-    parts = (
-        model_fingerprint(encoder.folder),
-        encoder.half,
-        os.path.abspath(tar),
-        state.st_size,
-        state.st_mtime_ns,
-        with_texts,
-    )
+    parts = (encoder.fingerprint(), os.path.abspath(tar), state.st_size, state.st_mtime_ns, with_texts)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]

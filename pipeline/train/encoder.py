@@ -1,5 +1,6 @@
 """A trained model as what turns images and texts into unit vectors: ours, or any CLIP-like checkpoint folder."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,11 @@ class Encoder:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             ids = ids.to(self.device)
             return _normalized(self.model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output)
+
+    def fingerprint(self) -> str:
+        """Another one for each model and precision, by the files of its folder."""
+        files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in self.folder.iterdir()]
+        return hashlib.sha256(repr((str(self.folder.resolve()), sorted(files), self.half)).encode()).hexdigest()
 
 
 def _normalized(vectors: torch.Tensor) -> np.ndarray:

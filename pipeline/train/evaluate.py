@@ -42,7 +42,7 @@ def main(
         raise UsageError("--shards, --classification: give at least one of them")
     file = output or model.parent / "evaluation.json"
     check_file("--output", file, [model, *(shards or [])], lambda head: head.lstrip().startswith(b'{\n  "model":'))
-    vectors = file.with_name(f".{file.stem}.vectors")
+    vectors = file.with_name(f".{file.name}.vectors")
     with processes() as group:
         encoder = Encoder(model, device or group.device)
         found: dict[str, Any] = {"model": str(model)}

@@ -59,7 +59,7 @@ def main(
             shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
             return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
 
-        write_columns(shards, folder, made_by, encoder, classify, SCHEMA, group, "Looking")
+        write_columns(shards, folder, made_by, SCHEMA, encoder, classify, group, "Looking")
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ from pipeline.progress import console, say
 from pipeline.train.columns import begin_columns, check_columns, is_done, model_fingerprint, write_columns_of
 from pipeline.train.evaluate import DeviceOption, ModelOption
 
+SCHEMA = pa.schema([("key", pa.string()), ("score", pa.float32())])
 if TYPE_CHECKING:
     from pipeline.train.distributed import ProcessGroup
     from pipeline.train.encoder import Encoder
     from pipeline.train.reading import Samples
 
-SCHEMA = pa.schema([("key", pa.string()), ("score", pa.float32())])
 app = new_app()
 ShardsOption = Annotated[list[str], typer.Option(help="A tar or a folder of tars (again for more).")]
 ColumnsOption = Annotated[Path, typer.Option(help="The folder of the columns, a Parquet file a tar.")]
@@ -47,16 +47,16 @@ def main(model: ModelOption, shards: ShardsOption, output: ColumnsOption, device
             ids, mask = (tensor[samples.readable] for tensor in samples.tokens)
             return {"score": (encoder.encode_pixels(samples.pixels) * encoder.encode_tokens(ids, mask)).sum(1)}
 
-        write_columns(shards, folder, made_by, encoder, similarity, SCHEMA, group, "Scoring")
+        write_columns(shards, folder, made_by, SCHEMA, encoder, similarity, group, "Scoring")
 
 
 def write_columns(
     paths: list[str],
     folder: Path,
     made_by: dict[str, Any],
+    schema: pa.Schema,
     encoder: Encoder,
     of_samples: Callable[[Samples], dict],
-    schema: pa.Schema,
     group: ProcessGroup,
     title: str,
 ) -> None:
@@ -68,16 +68,17 @@ def write_columns(
     from pipeline.train.reading import SampleDataset, chunks_of, in_workers
     from pipeline.train.shards import ShardSet
 
-    begin_columns(folder, made_by)
+    if group.is_main:
+        begin_columns(folder, made_by)
     shards = ShardSet(paths, folder / ".indexes")
     # Rank 0 says what is missing: what another has written meanwhile does not count.
     todo = group.gather([shard for shard, tar in enumerate(shards.tars) if not is_done(folder, tar)])[0]
     own = todo[group.rank :: group.world_size]
-    items = [item for shard in own for item in chunks_of(shard, shards.counts[shard])]
-    written, tables = Counter(), [schema.empty_table()]
     for shard in own:
         if not shards.counts[shard]:
             write_columns_of(folder, shards.tars[shard], schema.empty_table())
+    items = [item for shard in own for item in chunks_of(shard, shards.counts[shard])]
+    written, tables = Counter(), []
     with Progress(console=console, transient=True, disable=not group.is_main) as progress:
         task = progress.add_task(title, total=int(shards.counts[own].sum()))
         for samples in in_workers(SampleDataset(shards, encoder.inputs), items, group):
@@ -98,14 +99,11 @@ def write_columns(
 
 def _with_nulls(samples: Samples, of_samples: Callable[[Samples], dict], schema: pa.Schema) -> pa.Table:
     """What is said of samples, in their order, with nulls for those that cannot be read."""
-    if not samples.readable:
-        return pa.table(
-            {name: samples.keys if name == "key" else [None] * len(samples.keys) for name in schema.names}, schema
-        )
-    found = pa.table({"key": [samples.keys[row] for row in samples.readable]} | of_samples(samples), schema)
-    places = dict(zip(samples.readable, range(len(found)), strict=True))
+    said = of_samples(samples) if samples.readable else {name: pa.array([], pa.null()) for name in schema.names[1:]}
+    places = dict(zip(samples.readable, range(len(samples.readable)), strict=True))
     rows = pa.array([places.get(row) for row in range(len(samples.keys))], pa.int64())
-    return found.take(rows).set_column(0, "key", pa.array(samples.keys))
+    columns = {name: pa.array(said[name]).take(rows).cast(schema.field(name).type) for name in schema.names[1:]}
+    return pa.table({"key": samples.keys} | columns, schema)
 
 
 if __name__ == "__main__":

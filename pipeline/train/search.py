@@ -22,7 +22,7 @@ from pipeline.progress import console, say
 from pipeline.train.evaluate import DeviceOption, ModelOption
 from pipeline.train.score import ShardsOption
 
-THUMBNAIL = 160
+THUMBNAIL, VECTORS = 160, ".vectors"
 IndexOption = Annotated[Path, typer.Option(help="The folder of the index.")]
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.4 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}h1{{font-size:1.2rem}}
@@ -44,13 +44,13 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
     from pipeline.train.outputs import check_folder
     from pipeline.train.shards import ShardSet, find_tars
 
-    check_folder("--index", index, [model, *shards, *(tar for path in shards for tar in find_tars(path))], "index.json",
-                 "images.usearch")  # fmt: skip
+    inputs = [model, *shards, *(tar for path in shards for tar in find_tars(path))]
+    check_folder("--index", index, inputs, "index.json", "images.usearch")
     with processes() as group, Progress(console=console, transient=True, disable=not group.is_main) as progress:
         encoder, samples = Encoder(model, device or group.device), ShardSet(shards, index / ".indexes")
         task = progress.add_task("Embedding", total=int(samples.counts.sum()))
         vectors = embed_shards(
-            encoder, samples, index / ".vectors", group, lambda done: progress.advance(task, done), with_texts=False
+            encoder, samples, index / VECTORS, group, lambda done: progress.advance(task, done), with_texts=False
         )
         if group.is_main:
             _write_index(vectors, index, {"model": str(model.resolve()), "tars": _resolved(samples.tars)})
@@ -84,7 +84,7 @@ def _write_index(vectors, folder: Path, facts: dict) -> None:
     places = np.concatenate(located)
     np.save(folder / "places.npy", places)
     write_file(folder / "index.json", json.dumps(facts))
-    shutil.rmtree(folder / ".vectors")
+    shutil.rmtree(folder / VECTORS)
     say(f"{len(places):,} images, {broken:,} unreadable: {folder}")
 
 
