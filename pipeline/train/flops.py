@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PretrainedConfig
 
-from pipeline.train.models import Towers, meta_model, num_patches
+from pipeline.train.models import Towers, meta_model, needs_attention_mask, num_patches
 from pipeline.train.recipe import TrainRecipe
 
 SAMPLES = 2  # Batch norms want more than one.
@@ -34,9 +34,11 @@ def meta_inputs(towers: Towers, recipe: TrainRecipe, samples: int, tokens: int) 
     """What ``Towers.forward`` takes of so many samples."""
     side = recipe.model.image_size
     ids = torch.zeros(samples, tokens, dtype=torch.int32, device="meta")
+    # One of four dimensions is taken as it is; of others the values would be looked at.
+    mask = torch.zeros(samples, 1, tokens, tokens, device="meta") if needs_attention_mask(towers.model) else None
     patches = num_patches(recipe, towers.model)
     noise = torch.zeros(samples, patches, device="meta") if patches else None
-    return torch.zeros(samples, 3, side, side, dtype=torch.uint8, device="meta"), ids, None, noise
+    return torch.zeros(samples, 3, side, side, dtype=torch.uint8, device="meta"), ids, mask, noise
 
 
 def _count(towers: Towers, recipe: TrainRecipe, tokens: int) -> float:

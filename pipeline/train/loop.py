@@ -177,9 +177,8 @@ def _compiled(work: Callable[[], torch.Tensor]) -> torch.Tensor:
     try:
         return work()
     except TorchDynamoException as error:
-        raise PipelineError(
-            f"compile: {str(error).strip().splitlines()[0]}; --set compile=false trains without"
-        ) from None
+        said = " ".join(str(error).strip().splitlines()[:2])
+        raise PipelineError(f"compile: {said}; --set compile=false trains without") from None
 
 
 def _progress(shown: bool) -> Progress:
