@@ -42,13 +42,14 @@ class ProcessGroup:
         if self.world_size > 1:
             dist.barrier(device_ids=self.device_ids)
 
-    def mean_and_sum(self, value: torch.Tensor, number: int) -> tuple[float, int]:
-        """The mean of all processes' values and the sum of their numbers."""
+    def means_and_sum(self, values: torch.Tensor, number: int) -> tuple[list[float], int]:
+        """The means of all processes' values, each by itself, and the sum of their numbers."""
         if self.world_size == 1:
-            return float(value), number
-        both = torch.stack([value.double(), torch.tensor(float(number), device=value.device).double()])
+            return values.tolist(), number
+        both = torch.cat([values.double(), torch.tensor([float(number)], device=values.device).double()])
         dist.all_reduce(both)
-        return float(both[0] / self.world_size), int(both[1])
+        *means, total = both.tolist()
+        return [mean / self.world_size for mean in means], int(total)
 
     def gather_keys(self, keys: list[str]) -> list[str]:
         """All processes' keys, in the order of the batch."""

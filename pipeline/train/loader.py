@@ -11,7 +11,6 @@ from itertools import islice
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
@@ -113,9 +112,16 @@ def chunk_ranges(step: int, steps: int, batch: int, rank: int, world_size: int) 
 
 
 def batches(
-    dataset: Dataset, step: int, steps: int, batch: int, rank: int, world_size: int, workers: int
+    dataset: Dataset,
+    step: int,
+    steps: int,
+    batch: int,
+    rank: int,
+    world_size: int,
+    workers: int,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
-    """The process's share of each batch from a step on, its texts padded to the longest."""
+    """The process's share of each batch from a step on, its texts padded to the longest; in pinned memory for a GPU."""
     loader = DataLoader(
         dataset,
         batch_size=None,
@@ -123,6 +129,7 @@ def batches(
         num_workers=min(workers, getattr(dataset, "most_workers", workers)),
         prefetch_factor=4 if workers else None,
         collate_fn=_no_collate,
+        generator=torch.Generator(),  # Torch's own is the step's.
     )
     chunks: list[Batch] = []
     missing = batch // world_size
@@ -130,7 +137,7 @@ def batches(
         chunks.append(chunk)
         missing -= len(chunk.keys)
         if missing == 0:
-            yield collate(chunks, dataset.tokenizer.pad_token_id)
+            yield collate(chunks, dataset.tokenizer.pad_token_id, pinned)
             chunks, missing = [], batch // world_size
 
 
@@ -153,21 +160,21 @@ def _no_collate(chunk: Batch) -> Batch:
     return chunk
 
 
-def collate(chunks: list[Batch], pad: int) -> Batch:
+def collate(chunks: list[Batch], pad: int, pinned: bool = False) -> Batch:
     """Chunks as one batch, texts padded to the longest of all."""
-    longest = max(chunk.ids.shape[1] for chunk in chunks)
+    count, longest = sum(len(chunk.keys) for chunk in chunks), max(chunk.ids.shape[1] for chunk in chunks)
+    images = torch.empty((count, *chunks[0].images.shape[1:]), dtype=torch.uint8, pin_memory=pinned)
+    ids = torch.full((count, longest), pad, dtype=torch.int32, pin_memory=pinned)
+    start = 0
+    for chunk in chunks:
+        end = start + len(chunk.keys)
+        images[start:end] = chunk.images
+        ids[start:end, : chunk.ids.shape[1]] = chunk.ids
+        start = end
     return Batch(
-        torch.cat([chunk.images for chunk in chunks]),
-        torch.cat([F.pad(chunk.ids, (0, longest - chunk.ids.shape[1]), value=pad) for chunk in chunks]),
+        images,
+        ids,
         [key for chunk in chunks for key in chunk.keys],
         [sample for chunk in chunks for sample in chunk.broken],
         chunks[0].mark,
     )
-
-
-def to_device(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and token ids on a device."""
-    images, ids = batch.images, batch.ids
-    if device.type == "cuda":
-        images, ids = images.pin_memory(), ids.pin_memory()
-    return images.to(device, non_blocking=True), ids.to(device, non_blocking=True)

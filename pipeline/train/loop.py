@@ -1,12 +1,13 @@
 """A training run from its recipe to the exported model: the main path of the trainer."""
 
-import math
-from functools import partial
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch._dynamo.exc import TorchDynamoException
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import PipelineError
@@ -14,11 +15,13 @@ from pipeline.progress import console, say
 from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.export import export
+from pipeline.train.flops import flop_counter
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, full_state
-from pipeline.train.loader import KeepByProbability, ShardDataset, batches, default_workers, to_device
+from pipeline.train.loader import KeepByProbability, ShardDataset, batches, default_workers
 from pipeline.train.metrics import MetricsLogger, plot_loss
 from pipeline.train.models import Towers, num_patches
 from pipeline.train.optimizer import learning_rate
+from pipeline.train.prefetch import Prefetcher
 from pipeline.train.recipe import TrainRecipe
 from pipeline.train.sampler import Sampler
 from pipeline.train.start import Start, prepare
@@ -26,6 +29,9 @@ from pipeline.train.state import TrainState, full_towers, initial_state
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 from pipeline.train.stream import ShardStream, StreamDataset
 from pipeline.train.throughput import ProgressLog, Throughput
+from pipeline.train.unchecked import UncheckedSteps
+
+COMPILED_ON = ("cuda",)
 
 FEW = 10_000  # samples, of which the share that is broken says little
 
@@ -99,57 +105,60 @@ def _train_steps(
     workers = recipe.data.workers
     if workers is None:
         workers = default_workers(group)
-    loader = batches(dataset, state.step, end, recipe.batch, group.rank, group.world_size, workers)
+    pinned = group.device.type == "cuda"
+    batches_of = batches(dataset, state.step, end, recipe.batch, group.rank, group.world_size, workers, pinned)
     trainable = [p for p in towers.parameters() if p.requires_grad]
-    throughput, progress_log, record = Throughput(group.device, recipe.batch), ProgressLog(recipe.steps), {}
-    with _progress(group.is_main) as progress:
+    throughput = Throughput(group.device, recipe.batch, local, flop_counter(towers.model.config, recipe))
+    progress_log, record, unchecked = ProgressLog(recipe.steps), {}, UncheckedSteps()
+    with _progress(group.is_main) as progress, closing(Prefetcher(batches_of, group.device)) as loader:
         task = progress.add_task(recipe.name, total=recipe.steps, completed=state.step, status="")
         while state.step < end:
             step = state.step
             batch = throughput.next_batch(loader)
-            images, ids = to_device(batch, group.device)
             first = step * recipe.batch + group.rank * local
-            inputs = make_inputs(towers, images, ids, pad, recipe.seed, first, num_patches(recipe, towers.model))
+            patches = num_patches(recipe, towers.model)
+            inputs = make_inputs(towers, batch.images, batch.ids, pad, recipe.seed, first, patches)
             seed_step(recipe.seed, step, group.rank)
             lr = learning_rate(step, recipe.steps, recipe.optimizer)
             for param_group in state.optimizer.param_groups:
                 param_group["lr"] = lr
             state.optimizer.zero_grad(set_to_none=True)
-            loss = throughput.count_flops(partial(forward_backward, module, inputs, recipe))
+            loss = _compiled(lambda inputs=inputs: forward_backward(module, inputs, recipe))
             if sharded:
                 average_scalars(towers)
             norm = clip_grad_norm(trainable, recipe.optimizer.clip_norm or float("inf"))
-            loss, broken = group.mean_and_sum(loss, len(batch.broken))
-            finite = math.isfinite(loss) and bool(torch.isfinite(norm))
-            keys = group.gather_keys(batch.keys) if log_samples or not finite else []
-            if not finite:
-                raise _not_finite(step, loss, norm, keys, folder, group.is_main)
             state.optimizer.step()
             towers.clamp_scale()
             state.step += 1
-            state.broken += broken
             state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
-            if broken:
-                named = group.gather(batch.broken)
+            unchecked.add(state.step, loss, norm, batch.keys, batch.broken)
+            if log_samples:
+                keys = group.gather_keys(batch.keys)
                 if metrics is not None:
-                    metrics.log_broken(state.step, [sample for samples in named for sample in samples])
-                _check_broken(state, recipe, dataset, folder)
-            if metrics is not None:
-                metrics.log_samples(state.step, keys)
-                if state.step % recipe.log.every == 0 or state.step == end:
-                    record = {
-                        "loss": loss,
-                        "samples": state.step * recipe.batch,
-                        "lr": lr,
-                        "logit_scale": float(towers.scale().detach()),
-                        "gradient_norm": float(norm),
-                        "broken": state.broken,
-                        **throughput.figures(),
-                    }
-                    metrics.log(state.step, record)
-                    progress_log.update(progress, task, state.step, record)
+                    metrics.log_samples(state.step, keys)
+            logs = state.step % recipe.log.every == 0 or state.step == end
+            saves = state.step % recipe.log.checkpoint == 0 or state.step == end
+            if logs or saves:
+                loss, norm, broken = unchecked.check(group, folder)
+                state.broken += len(broken)
+                if broken:
+                    if metrics is not None:
+                        metrics.log_broken(broken)
+                    _check_broken(state, recipe, dataset, folder)
+            if logs and metrics is not None:
+                record = {
+                    "loss": loss,
+                    "samples": state.step * recipe.batch,
+                    "lr": lr,
+                    "logit_scale": float(towers.scale().detach()),
+                    "gradient_norm": norm,
+                    "broken": state.broken,
+                    **throughput.figures(),
+                }
+                metrics.log(state.step, record)
+                progress_log.update(progress, task, state.step, record)
             progress.update(task, completed=state.step)
-            if state.step % recipe.log.checkpoint == 0 or state.step == end:
+            if saves:
                 saved = full_state(towers, state.optimizer)
                 if group.is_main:
                     saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
@@ -161,26 +170,25 @@ def _train_steps(
 def _wrap(towers: Towers, recipe: TrainRecipe, group: ProcessGroup, sharded: bool) -> torch.nn.Module:
     """The towers as what a step calls: compiled on a GPU, and within DDP where there are several processes."""
     module = towers
-    if recipe.compile and group.device.type == "cuda":
-        torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is, with a warning
+    if recipe.compile and group.device.type in COMPILED_ON:
         module = torch.compile(module)
     if group.world_size > 1 and not sharded:
         module = DistributedDataParallel(module, device_ids=group.device_ids, gradient_as_bucket_view=True)
     return module
 
 
+def _compiled(work: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """What the work gives; where it cannot be compiled, that is said."""
+    try:
+        return work()
+    except TorchDynamoException as error:
+        said = " ".join(str(error).strip().splitlines()[:2])
+        raise PipelineError(f"compile: {said}; --set compile=false trains without") from None
+
+
 def _progress(shown: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown)
-
-
-def _not_finite(step: int, loss: float, norm, keys: list[str], folder: Path, first: bool) -> PipelineError:
-    if first:
-        (folder / "not-finite.txt").write_text("\n".join(keys) + "\n")
-    return PipelineError(
-        f"step {step + 1}: loss {loss}, gradient norm {float(norm)}; its {len(keys)} samples are named in "
-        f"{folder / 'not-finite.txt'}, the first is {keys[0]}; the checkpoint before it stands"
-    )
 
 
 def _check_broken(state: TrainState, recipe: TrainRecipe, dataset: ShardDataset | StreamDataset, folder: Path) -> None:

@@ -42,9 +42,9 @@ class MetricsLogger:
             self.samples.write(orjson.dumps({"step": step, "keys": keys}).decode() + "\n")
             self.samples.flush()
 
-    def log_broken(self, step: int, samples: list[tuple[str, str, str]]) -> None:
-        """Records samples that could not be read: tar, key and why."""
-        for tar, key, why in samples:
+    def log_broken(self, samples: list[tuple[int, str, str, str]]) -> None:
+        """Records samples that could not be read: step, tar, key and why."""
+        for step, tar, key, why in samples:
             self.broken.write(json.dumps({"step": step, "tar": tar, "key": key, "why": why}) + "\n")
         self.broken.flush()
 

@@ -67,6 +67,14 @@ def model_of(config: PretrainedConfig) -> PreTrainedModel:
     return built.train()
 
 
+def meta_model(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of a configuration without values, to be made where ``torch.device("meta")`` is set."""
+    model = MODELS[kind_of(config)](config)
+    if isinstance(model, AlignModel):
+        model.text_model.pooler.requires_grad_(False)
+    return model
+
+
 def build_processor(kind: str, image_size: int) -> CLIPImageProcessorPil | EfficientNetImageProcessorPil:
     """The image processor that goes with a model: what turns an image into its input."""
     square = {"height": image_size, "width": image_size}

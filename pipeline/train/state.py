@@ -43,7 +43,7 @@ def initial_state(start: Start, group: ProcessGroup) -> TrainState:
     if group.device.type == "cuda" and group.world_size > 1:
         towers = torch.nn.SyncBatchNorm.convert_sync_batchnorm(towers)
     if recipe.shard_parameters and group.world_size > 1:
-        shard_parameters(towers)
+        shard_parameters(towers, recipe.precision)
     state = TrainState(towers, build_optimizer(towers, recipe.optimizer, group.device))
     if saved is not None:
         load_full_state(towers, state.optimizer, saved)

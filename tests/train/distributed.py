@@ -33,7 +33,7 @@ def gradients(recipe, tokens, images, ids, double: bool, evaluating: bool = Fals
     inputs = make_inputs(towers, images[rows], ids[rows], tokens.pad, 0, 1000 + rank * local, patches)
     sharded = count > 1 and recipe.shard_parameters
     if sharded:
-        shard_parameters(towers)
+        shard_parameters(towers, recipe.precision)
     module = DistributedDataParallel(towers) if count > 1 and not sharded else towers
     seed_step(0, 0, rank)
     loss = forward_backward(module, inputs, recipe).double()

@@ -205,6 +205,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(recipe, train, tmp_path):
     assert len((tmp_path / "run" / "not-finite.txt").read_text().split()) == 16
 
 
+def test_the_step_that_is_not_finite_is_found_among_those_of_a_log_line(recipe, train, tmp_path):
+    said = []
+    for every in (1, 20):
+        made = recipe(steps=40, optimizer__lr=1e30, optimizer__warmup=0, log__every=every, log__checkpoint=40)
+        with pytest.raises(PipelineError, match="loss nan") as error:
+            train(made, tmp_path / str(every))
+        said.append((str(error.value).partition(";")[0], (tmp_path / str(every) / "not-finite.txt").read_text()))
+    assert said[0] == said[1]
+
+
 def test_fine_tuning_starts_from_the_given_weights(recipe, train, tmp_path):
     train(recipe(), tmp_path / "first")
     made = recipe(optimizer__lr=1e-12)

@@ -64,7 +64,8 @@ def test_half_precision_is_close(model):
     assert ((whole * half).sum(1) > 0.99).all()
 
 
-def test_an_index_is_made_without_keeping_the_images(model, tmp_path):
+def test_an_index_is_made_without_keeping_the_images(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.train.reading.CHUNK", 4)
     rng, members = np.random.default_rng(0), {}
     for number in range(40):
         noise = encoded(Image.fromarray(rng.integers(0, 256, (256, 256, 3), np.uint8)), "PNG")
@@ -77,8 +78,8 @@ def test_an_index_is_made_without_keeping_the_images(model, tmp_path):
     tracemalloc.stop()
     assert "40 images, 0 unreadable" in out.stdout
     assert np.load(tmp_path / "index" / "places.npy").shape == (40, 2)
-    assert not (tmp_path / "index" / "vectors").exists()
-    assert most < tar.stat().st_size  # 8 MB
+    assert not (tmp_path / "index" / ".vectors").exists()
+    assert most < tar.stat().st_size / 2  # 8 MB
 
 
 @pytest.mark.slow
