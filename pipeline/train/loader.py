@@ -4,8 +4,8 @@ A chunk's content depends on the seed and its positions in the stream alone, so 
 changes nothing. A broken sample is counted and another takes its slot.
 """
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
+from pipeline.train.cores import usable_cores
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
 from pipeline.train.sampler import Sampler, WindowStart, uniforms
@@ -133,17 +134,34 @@ def batches(
     )
     chunks: list[Batch] = []
     missing = batch // world_size
-    for chunk in loader:
-        chunks.append(chunk)
-        missing -= len(chunk.keys)
-        if missing == 0:
-            yield collate(chunks, dataset.tokenizer.pad_token_id, pinned)
-            chunks, missing = [], batch // world_size
+    with worker_errors():
+        for chunk in loader:
+            chunks.append(chunk)
+            missing -= len(chunk.keys)
+            if missing == 0:
+                yield collate(chunks, dataset.tokenizer.pad_token_id, pinned)
+                chunks, missing = [], batch // world_size
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Makes what ``DataLoader`` says of a worker's error, with its traceback, the error itself."""
+    try:
+        yield
+    except PipelineError as error:
+        said = str(error).strip().splitlines()
+        if said and said[0].startswith("Caught "):
+            raise type(error)(said[-1].partition(": ")[2]) from None
+        raise
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise PipelineError(f"{str(error).splitlines()[0]}; killed, perhaps for its memory: data.workers") from None
+        raise
 
 
 def default_workers(group: ProcessGroup) -> int:
     """A process's workers where nothing says how many: its share of the machine's cores."""
-    return max(1, (os.cpu_count() or 2) // group.local_world_size)
+    return max(1, usable_cores() // group.local_world_size)
 
 
 class ChunkSampler:

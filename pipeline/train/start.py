@@ -135,6 +135,8 @@ def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str
     if found is None:
         if former is not None and (folder / "model").exists():
             raise UsageError(f"--output {folder}: holds a model and no checkpoint to go on from; --force starts anew")
+        if former is not None and former.config is not None:  # it ended before its first checkpoint
+            _check_same_init(folder, former, init_from)
         return listed, former, None
     _check_same_run(folder, former, recipe, listed, init_from, CHANGEABLE if allow else set())
     return listed, former, checkpoint.load(found)
@@ -159,10 +161,15 @@ def _check_same_run(
         what = (f"its run has {len(former.shards):,} shards, found {len(tars):,}" if at is None else
                 f"shard {at + 1} of its run is {_named(former.shards[at])}, found {_named(tars[at])}")  # fmt: skip
         raise UsageError(f"--output {folder}: data.shards: {what}; give another folder, or --force to start anew")
-    if init_from is not None and os.path.abspath(init_from) != former.init_from:
+    if init_from is not None:
+        _check_same_init(folder, former, init_from)
+
+
+def _check_same_init(folder: Path, former: RunRecord, init_from: str | None) -> None:
+    if (init_from and os.path.abspath(init_from)) != former.init_from:
+        given = f"--init-from {init_from}" if init_from else "--init-from is not given"
         raise UsageError(
-            f"--init-from {init_from}: the run in {folder} started from {former.init_from or 'fresh weights'}; "
-            "leave the option out to go on, or --force to start anew"
+            f"{given}: the run in {folder} started from {former.init_from or 'fresh weights'}; --force starts anew"
         )
 
 

@@ -1,6 +1,8 @@
 """The state of a run: what it starts from, fresh, given or saved, and what is exported at its end."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
@@ -40,6 +42,8 @@ def initial_state(start: Start, group: ProcessGroup) -> TrainState:
     if recipe.activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     towers = Towers(model, recipe.patch_dropout, siglip).to(group.device).train()
+    if siglip and start.init_from is not None and (bias := given_bias(start.init_from)) is not None:
+        torch.nn.init.constant_(towers.bias, bias)
     if group.device.type == "cuda" and group.world_size > 1:
         towers = torch.nn.SyncBatchNorm.convert_sync_batchnorm(towers)
     if recipe.shard_parameters and group.world_size > 1:
@@ -63,6 +67,15 @@ def load_weights(model: PreTrainedModel, folder: str) -> None:
     if wrong := sorted(map(str, [*said["missing_keys"], *said["mismatched_keys"]])):
         raise UsageError(f"--init-from {folder}: has no {wrong[0]} of the size that its config.json says")
     model.load_state_dict(given.state_dict())
+
+
+def given_bias(folder: str) -> float | None:
+    """The bias of the logits that an exported model was trained with by SigLIP's loss."""
+    file = Path(folder) / "training.json"
+    try:
+        return json.loads(file.read_bytes()).get("logit_bias") if file.is_file() else None
+    except (ValueError, AttributeError):
+        raise UsageError(f"--init-from {folder}: training.json is not JSON") from None
 
 
 def full_towers(start: Start) -> Towers:
