@@ -19,7 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.tars.index import IMAGE_ENDINGS
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Encoder, Preprocessor, finite
-from pipeline.train.loader import default_workers
+from pipeline.train.loader import default_workers, worker_errors
 from pipeline.train.reading import read_images
 from pipeline.train.retrieval import NAMED, mean_with_interval
 
@@ -130,14 +130,15 @@ def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup,
     ranks, truth, unreadable = [], [], []
     dataset = ChunkDataset(data.samples, encoder.inputs, group.rank, group.world_size)
     loader = DataLoader(dataset, None, num_workers=default_workers(group), collate_fn=lambda chunk: chunk)
-    for pixels, numbers, names, bad in loader:
-        unreadable += bad
-        if pixels is not None:
-            similar = finite(encoder.encode_pixels(pixels), names) @ vectors.T
-            own = similar[np.arange(len(numbers)), numbers]
-            ranks.extend((similar >= own[:, None]).sum(1) - 1)
-            truth.extend(numbers)
-        advance(len(numbers) + len(bad))
+    with worker_errors():
+        for pixels, numbers, names, bad in loader:
+            unreadable += bad
+            if pixels is not None:
+                similar = finite(encoder.encode_pixels(pixels), names) @ vectors.T
+                own = similar[np.arange(len(numbers)), numbers]
+                ranks.extend((similar >= own[:, None]).sum(1) - 1)
+                truth.extend(numbers)
+            advance(len(numbers) + len(bad))
     shares = group.gather((ranks, truth, unreadable))
     ranks, truth, unreadable = ([value for share in shares for value in share[part]] for part in range(3))
     if not ranks:

@@ -19,6 +19,7 @@ from pipeline.train.distributed import ProcessGroup
 from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
 from pipeline.train.sampler import Sampler, WindowStart, uniforms
 from pipeline.train.shards import ShardSet
+from pipeline.train.stopping import ignore_signals
 from pipeline.train.tokenizer import tokenize
 
 CHUNK = 128  # samples that a worker makes at a time
@@ -130,6 +131,7 @@ def batches(
         num_workers=min(workers, getattr(dataset, "most_workers", workers)),
         prefetch_factor=4 if workers else None,
         collate_fn=_no_collate,
+        worker_init_fn=ignore_signals,
         generator=torch.Generator(),  # Torch's own is the step's.
     )
     chunks: list[Batch] = []

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from pipeline.train.sampler import Sampler
 from pipeline.train.start import Start, prepare
 from pipeline.train.state import TrainState, full_towers, initial_state
 from pipeline.train.step import forward_backward, make_inputs, seed_step
+from pipeline.train.stopping import StopSignal
 from pipeline.train.stream import ShardStream, StreamDataset
 from pipeline.train.throughput import ProgressLog, Throughput
 from pipeline.train.unchecked import UncheckedSteps
@@ -63,7 +65,9 @@ def train(
     if start.saved and group.is_main:
         say(f"Going on after step {state.step:,} in {folder}")
     end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
-    metrics = MetricsLogger(folder, state.step, recipe.model_dump(), log_samples) if group.is_main else None
+    metrics = (
+        MetricsLogger(folder, state.step, recipe.model_dump(), log_samples, start.record.id) if group.is_main else None
+    )
     try:
         last = _train_steps(recipe, state, _dataset(start, state, group), end, group, metrics, folder, log_samples)
     finally:
@@ -110,7 +114,8 @@ def _train_steps(
     trainable = [p for p in towers.parameters() if p.requires_grad]
     throughput = Throughput(group.device, recipe.batch, local, flop_counter(towers.model.config, recipe))
     progress_log, record, unchecked = ProgressLog(recipe.steps), {}, UncheckedSteps()
-    with _progress(group.is_main) as progress, closing(Prefetcher(batches_of, group.device)) as loader:
+    loading = closing(Prefetcher(batches_of, group.device))
+    with StopSignal() as stop, _progress(group.is_main) as progress, loading as loader:
         task = progress.add_task(recipe.name, total=recipe.steps, completed=state.step, status="")
         while state.step < end:
             step = state.step
@@ -136,8 +141,9 @@ def _train_steps(
                 keys = group.gather_keys(batch.keys)
                 if metrics is not None:
                     metrics.log_samples(state.step, keys)
-            logs = state.step % recipe.log.every == 0 or state.step == end
-            saves = state.step % recipe.log.checkpoint == 0 or state.step == end
+            stops = group.any(stop.number is not None)
+            logs = state.step % recipe.log.every == 0 or state.step == end or stops
+            saves = state.step % recipe.log.checkpoint == 0 or state.step == end or stops
             if logs or saves:
                 loss, norm, broken = unchecked.check(group, folder)
                 state.broken += len(broken)
@@ -164,6 +170,8 @@ def _train_steps(
                     saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
+            if stops:
+                return {"step": state.step, "stopped": stop.number or SIGTERM} | record
     return {"step": state.step} | record
 
 

@@ -12,8 +12,8 @@ import orjson
 class MetricsLogger:
     """The records of a run, gone back to a step where it resumes."""
 
-    def __init__(self, folder: Path, step: int, recipe: dict[str, Any], log_samples: bool):
-        """``step``: records after it are of a run that was lost, and go."""
+    def __init__(self, folder: Path, step: int, recipe: dict[str, Any], log_samples: bool, run: str):
+        """``step``: records after it are of a run that was lost, and go. ``run``: its id, also for Weights & Biases."""
         from torch.utils.tensorboard import SummaryWriter
 
         self.lines = _keep_until(folder / "metrics.jsonl", step)
@@ -24,7 +24,9 @@ class MetricsLogger:
         if importlib.util.find_spec("wandb") and os.environ.get("WANDB_API_KEY"):
             import wandb
 
-            self.wandb = wandb.init(project="metaclip-pipeline", name=recipe["name"], config=recipe, dir=str(folder))
+            self.wandb = wandb.init(
+                project="metaclip-pipeline", name=recipe["name"], config=recipe, dir=str(folder), id=run, resume="allow"
+            )
 
     def log(self, step: int, values: dict[str, Any]) -> None:
         """Records the values of a step."""

@@ -1,8 +1,6 @@
 """The state of a run: what it starts from, fresh, given or saved, and what is exported at its end."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
@@ -10,6 +8,7 @@ from transformers import PreTrainedModel
 from pipeline.errors import UsageError
 from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
+from pipeline.train.export import given_bias
 from pipeline.train.fsdp import load_full_state, shard_parameters
 from pipeline.train.models import Towers, model_of
 from pipeline.train.optimizer import build_optimizer
@@ -67,15 +66,6 @@ def load_weights(model: PreTrainedModel, folder: str) -> None:
     if wrong := sorted(map(str, [*said["missing_keys"], *said["mismatched_keys"]])):
         raise UsageError(f"--init-from {folder}: has no {wrong[0]} of the size that its config.json says")
     model.load_state_dict(given.state_dict())
-
-
-def given_bias(folder: str) -> float | None:
-    """The bias of the logits that an exported model was trained with by SigLIP's loss."""
-    file = Path(folder) / "training.json"
-    try:
-        return json.loads(file.read_bytes()).get("logit_bias") if file.is_file() else None
-    except (ValueError, AttributeError):
-        raise UsageError(f"--init-from {folder}: training.json is not JSON") from None
 
 
 def full_towers(start: Start) -> Towers:

@@ -83,6 +83,25 @@ def test_a_chain_of_killed_runs_is_one_run(recipe, train, tmp_path, workers):
     same(outcome(tmp_path / "chain"), outcome(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_ends_a_run_with_a_checkpoint(recipe, train, tmp_path, number):
+    """The fault: what came after the last checkpoint was lost, 1,000 steps by default."""
+    made, run = recipe(steps=5000, log__checkpoint=5000, data__workers=1), tmp_path / "run"
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
+    command = [sys.executable, "-m", "pipeline.train", "--recipe", tmp_path / "recipe.yaml", "--output", run]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    while steps_of(run) < 2:
+        assert process.poll() is None, process.stderr.read().decode()
+    os.killpg(process.pid, number)  # workers, too, as a scheduler and a terminal do it
+    said, errors = process.communicate(timeout=100)
+    assert process.returncode == 128 + number, errors.decode()
+    last = lines(run / "metrics.jsonl")[-1]["step"]
+    assert f"Stopped after step {last:,}" in (said + errors).decode()
+    assert b"Traceback" not in errors
+    assert [file.name for file in (run / "checkpoints").iterdir()] == [f"step-{last:08d}.pt"]
+    assert train(made, run, stop_after=1)["step"] == last + 1
+
+
 def killed_after(command, folder, steps):
     """Starts a run and kills it when its record shows ``steps`` more steps."""
     before = steps_of(folder)
