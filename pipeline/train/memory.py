@@ -20,7 +20,7 @@ from pipeline.train.distributed import ProcessGroup
 from pipeline.train.models import MODELS, Towers, kind_of, needs_attention_mask, num_patches
 from pipeline.train.recipe import TrainRecipe
 
-FEW = 8
+FEW = 32
 USED = 0.9  # of the memory that there is; the rest is for NCCL, kernels and gaps between blocks
 MEASURED_ON = ("cuda",)
 LOGITS = 5  # matrices of a process's samples by the whole batch: both ways, their softmax and its gradient
@@ -129,12 +129,14 @@ def device_memory(device: torch.device) -> int:
 def _measure(towers: Towers, recipe: TrainRecipe, samples: int, tokens: int, device: torch.device) -> int:
     """The most bytes on the device in a pass, of which nothing stays."""
     buffers = [buffer.clone() for buffer in towers.buffers()]
+    _pass(towers, recipe, 2, tokens, device)  # Gradients are there in all passes of a step but the first.
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         _pass(towers, recipe, samples, tokens, device)
         most = torch.cuda.max_memory_allocated(device)
     else:
-        held = sum(tensor.numel() * tensor.element_size() for tensor in (*towers.parameters(), *towers.buffers()))
+        gradients = [parameter.grad for parameter in towers.parameters() if parameter.grad is not None]
+        held = sum(t.numel() * t.element_size() for t in (*towers.parameters(), *towers.buffers(), *gradients))
         with PeakMemory() as memory:
             _pass(towers, recipe, samples, tokens, device)
         most = memory.most + held

@@ -31,7 +31,9 @@ def test_the_most_bytes_at_a_time_are_counted():
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"activation_checkpointing": "true"}, {"precision": "bfloat16"}, ALIGN], ids=str
+    "changes",
+    [{}, {"activation_checkpointing": "true"}, {"precision": "bfloat16"}, pytest.param(ALIGN, marks=pytest.mark.slow)],
+    ids=["plain", "checkpointed", "bfloat16", "align"],
 )
 def test_an_estimate_is_what_real_tensors_take(recipe, changes):
     made = recipe(**changes)
@@ -91,7 +93,12 @@ def test_all_of_a_batch_that_fits_is_taken_at_once(small_device):
         (9, {}, "batch: 16 samples at a time need .* allowed: micro_batch of at most 9, or auto"),
         (9, {"micro_batch": 12}, "micro_batch: 12 samples at a time need .* at most 9, or auto"),
         (0, {"micro_batch": "auto"}, "not one fits; allowed: shard_parameters"),
-        (5, ALIGN | {"micro_batch": "auto"}, "batch: 16 samples .* 5 fit: a batch of so many times the processes"),
+        pytest.param(
+            5,
+            ALIGN | {"micro_batch": "auto"},
+            "batch: 16 samples .* 5 fit: a batch of so many times the processes",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_with_what_does(small_device, room, changes, message):
