@@ -10,7 +10,7 @@ from pipeline.recipe import load_recipe
 @pytest.mark.parametrize("force", [False, True], ids=["", "force"])
 @pytest.mark.parametrize("name", ["mine.txt", "pairs", "shards", "manifest.json", "images"])
 def test_a_folder_that_no_run_of_ours_began_is_not_taken(tmp_path, name, force):
-    """Seen to fail for ``pairs``: a folder of that name was taken for a table, and replaced."""
+    """The fault: a folder of that name was taken for a table, and replaced."""
     (tmp_path / name).mkdir()
     with pytest.raises(UsageError, match=f"holds '{name}', which is not of this project"):
         check_output(str(tmp_path), load_recipe("demo"), force)

@@ -29,7 +29,7 @@ def main(
         bool, typer.Option("--allow-changes", help="Go on with another optimizer setting, precision, crop or the like.")
     ] = False,
     tokenizer_only: Annotated[bool, typer.Option("--tokenizer-only", help="Train the tokenizer alone.")] = False,
-) -> None:
+) -> int | None:
     """Trains."""
     from pipeline.train.distributed import destroy_process_group, init_process_group
     from pipeline.train.loop import train
@@ -45,10 +45,15 @@ def main(
             if start.saved is None:
                 start.write(group, tokenizer_only=True)
             say(f"Tokenizer of {len(start.tokenizer):,} tokens: {folder / 'tokenizer'}")
-            return
+            return None
         last = train(found, folder, group, init_from, log_samples, stop_after, force, allow_changes)
+        if "stopped" in last:
+            if group.is_main:
+                say(f"Stopped after step {last['step']:,}, with a checkpoint; the same command goes on")
+            return 128 + last["stopped"]
         if group.is_main and "loss" in last:
             say(f"Step {last['step']:,}: loss {last['loss']:.4f}, {last['samples_per_second']:,.0f} samples/s")
+        return None
     finally:
         destroy_process_group()
 

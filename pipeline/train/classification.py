@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from pipeline.errors import UsageError
 from pipeline.tars.index import IMAGE_ENDINGS
 from pipeline.train.distributed import ProcessGroup
-from pipeline.train.encoder import Encoder, Preprocessor
-from pipeline.train.loader import default_workers
+from pipeline.train.encoder import Encoder, Preprocessor, finite
+from pipeline.train.loader import default_workers, worker_errors
 from pipeline.train.reading import read_images
-from pipeline.train.retrieval import mean_with_interval
+from pipeline.train.retrieval import NAMED, mean_with_interval
 
 TEMPLATES = ["a photo of a {c}."]
 CHUNK = 64
@@ -29,11 +29,11 @@ CHUNK = 64
 
 @dataclass
 class ClassificationDataset:
-    """Names of classes, templates with ``{c}`` for a name, and the (image file's bytes, class) pairs."""
+    """Names of classes, templates with ``{c}`` for a name, and the samples: an image's bytes, class and name."""
 
     classes: list[str]
     templates: list[str]
-    samples: Iterable[tuple[bytes, int]]
+    samples: Iterable[tuple[bytes, int, str]]
 
 
 def open_dataset(folder: Path) -> ClassificationDataset:
@@ -67,7 +67,7 @@ class TarSamples:
     tars: list[str]
     classes: int
 
-    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+    def __iter__(self) -> Iterator[tuple[bytes, int, str]]:
         for sample in webdataset.WebDataset(self.tars, shardshuffle=False, empty_check=False):
             image = next((sample[kind] for kind in IMAGE_ENDINGS if kind in sample), None)
             if image is None or "cls" not in sample:
@@ -76,7 +76,7 @@ class TarSamples:
             if not 0 <= number < self.classes:
                 where = f"{sample['__url__']}: {sample['__key__']}"
                 raise UsageError(f"{where} is of class {number}; there are {self.classes}")
-            yield image, number
+            yield image, number, f"{sample['__url__']}: {sample['__key__']}"
 
 
 @dataclass
@@ -85,23 +85,23 @@ class FolderSamples:
 
     folders: list[Path]
 
-    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+    def __iter__(self) -> Iterator[tuple[bytes, int, str]]:
         for number, folder in enumerate(self.folders):
             for file in sorted(folder.rglob("*")):
                 if file.suffix.lower().lstrip(".") in IMAGE_ENDINGS:
-                    yield file.read_bytes(), number
+                    yield file.read_bytes(), number, str(file)
 
 
 @dataclass
 class ChunkDataset(IterableDataset):
     """Chunks of samples as a model's input: each worker of each process reads all, and decodes its share."""
 
-    samples: Iterable[tuple[bytes, int]]
+    samples: Iterable[tuple[bytes, int, str]]
     inputs: Preprocessor
     rank: int
     world_size: int
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor | None, list[int], int]]:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor | None, list[int], list[str], list[str]]]:
         worker = get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
         first = self.rank * count + number
@@ -111,8 +111,10 @@ class ChunkDataset(IterableDataset):
             if not chunk:
                 return
             if turn % (count * self.world_size) == first:
-                readable, pixels = read_images([content for content, _ in chunk], self.inputs)
-                yield pixels, [chunk[place][1] for place in readable], len(chunk) - len(readable)
+                readable, pixels = read_images([content for content, _, _ in chunk], self.inputs)
+                names = [chunk[place][2] for place in readable]
+                bad = [name for place, (_, _, name) in enumerate(chunk) if place not in readable]
+                yield pixels, [chunk[place][1] for place in readable], names, bad
 
 
 def class_embeddings(encoder: Encoder, classes: list[str], templates: list[str]) -> np.ndarray:
@@ -125,27 +127,28 @@ def class_embeddings(encoder: Encoder, classes: list[str], templates: list[str])
 def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup, advance) -> dict[str, Any]:
     """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives."""
     vectors = class_embeddings(encoder, data.classes, data.templates)
-    ranks, truth, unreadable = [], [], 0
+    ranks, truth, unreadable = [], [], []
     dataset = ChunkDataset(data.samples, encoder.inputs, group.rank, group.world_size)
     loader = DataLoader(dataset, None, num_workers=default_workers(group), collate_fn=lambda chunk: chunk)
-    for pixels, numbers, bad in loader:
-        unreadable += bad
-        if pixels is not None:
-            similar = encoder.encode_pixels(pixels) @ vectors.T
-            own = similar[np.arange(len(numbers)), numbers]
-            ranks.extend((similar >= own[:, None]).sum(1) - 1)
-            truth.extend(numbers)
-        advance(len(numbers) + bad)
+    with worker_errors():
+        for pixels, numbers, names, bad in loader:
+            unreadable += bad
+            if pixels is not None:
+                similar = finite(encoder.encode_pixels(pixels), names) @ vectors.T
+                own = similar[np.arange(len(numbers)), numbers]
+                ranks.extend((similar >= own[:, None]).sum(1) - 1)
+                truth.extend(numbers)
+            advance(len(numbers) + len(bad))
     shares = group.gather((ranks, truth, unreadable))
-    ranks, truth = ([value for share in shares for value in share[part]] for part in (0, 1))
-    unreadable = sum(share[2] for share in shares)
+    ranks, truth, unreadable = ([value for share in shares for value in share[part]] for part in range(3))
     if not ranks:
         raise UsageError("--classification: the data set has no images that can be read")
     rank, number = np.array(ranks), np.array(truth)
     of_class = [float((rank[number == c] < 1).mean()) for c in np.unique(number)]
     return {
         "images": len(rank),
-        "unreadable": unreadable,
+        "unreadable": len(unreadable),
+        "unreadable_samples": unreadable[:NAMED],
         "classes": len(data.classes),
         "templates": len(data.templates),
         "top_1": mean_with_interval(rank < 1),

@@ -51,6 +51,14 @@ class ProcessGroup:
         *means, total = both.tolist()
         return [mean / self.world_size for mean in means], int(total)
 
+    def any(self, flag: bool) -> bool:
+        """Whether it is true of any process; the devices are not waited for."""
+        if self.world_size == 1:
+            return flag
+        found = torch.tensor([int(flag)])
+        dist.all_reduce(found, dist.ReduceOp.MAX, group=self.objects)
+        return bool(found)
+
     def gather_keys(self, keys: list[str]) -> list[str]:
         """All processes' keys, in the order of the batch."""
         return [key for keys in self.gather(keys) for key in keys]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.train.distributed import ProcessGroup
-from pipeline.train.encoder import Encoder
+from pipeline.train.encoder import Encoder, finite
 from pipeline.train.reading import SampleDataset, Samples, chunks_of, in_workers
 from pipeline.train.shards import ShardSet
 
@@ -23,6 +23,7 @@ class ShardVectors:
     """Of a shard that has samples: vectors, and each sample's language and digest of its image."""
 
     shard: int
+    keys: np.ndarray
     digests: np.ndarray  # 16 bytes each
     languages: np.ndarray
     readable: np.ndarray  # whether its image can be read
@@ -53,8 +54,12 @@ def embed_shards(
     items = [item for shard in own for item in chunks_of(shard, shards.counts[shard])]
     found: list[tuple[Samples, np.ndarray, np.ndarray]] = []
     for samples in in_workers(SampleDataset(shards, encoder.inputs), items, group, workers):
-        texts = encoder.encode_tokens(*samples.tokens) if with_texts else np.empty((0, 0), np.float32)
-        images = np.empty((0, 0)) if samples.pixels is None else encoder.encode_pixels(samples.pixels)
+        names = [f"{shards.tars[samples.shard]}: {key}" for key in samples.keys]
+        texts, images = np.empty((0, 0), np.float32), np.empty((0, 0))
+        if with_texts:
+            texts = finite(encoder.encode_tokens(*samples.tokens), names)
+        if samples.pixels is not None:
+            images = finite(encoder.encode_pixels(samples.pixels), [names[row] for row in samples.readable])
         found.append((samples, images, texts))
         advance(len(samples.keys))
         if samples.start + len(samples.keys) == shards.counts[samples.shard]:
@@ -82,6 +87,7 @@ def _save(file: Path, found: list[tuple[Samples, np.ndarray, np.ndarray]]) -> No
     with part.open("wb") as out:
         np.savez(
             out,
+            keys=np.array([key for samples, _, _ in found for key in samples.keys]),
             digests=np.array([np.frombuffer(digest, np.uint8) for digest in digests]),
             languages=np.array([language for samples, _, _ in found for language in samples.languages]),
             readable=readable,

@@ -1,6 +1,7 @@
 """A trained model as what turns images and texts into unit vectors: ours, or any CLIP-like checkpoint folder."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, CLIPImageProcessorPil
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.train.images import eval_transform
 from pipeline.train.models import needs_attention_mask
 from pipeline.train.tokenizer import load_tokenizer
@@ -45,7 +46,7 @@ class Preprocessor:
 
     def texts(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask of texts; what is too long is cut."""
-        tokens = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        tokens = self.tokenizer(texts, padding=True, truncation=True, split_special_tokens=True, return_tensors="pt")
         return tokens["input_ids"], tokens["attention_mask"]
 
 
@@ -72,7 +73,11 @@ class Encoder:
             raise UsageError(f"--model {folder}: {str(error).splitlines()[0]}") from None
         if not hasattr(self.model, "get_image_features"):
             raise UsageError(f"--model {folder}: {type(self.model).__name__} is no model of images and texts")
-        self.inputs = Preprocessor(processor, load_tokenizer(folder))
+        tokenizer = load_tokenizer(folder, option="--model")
+        positions = getattr(getattr(self.model.config, "text_config", None), "max_position_embeddings", None)
+        if positions is not None:  # Not all tokenizers know how long a text may be.
+            tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+        self.inputs = Preprocessor(processor, tokenizer)
         scale = getattr(self.model, "logit_scale", None)
         self.scale = float(scale.detach().exp() if scale is not None else 1 / self.model.temperature.detach())
         if self.inputs.size is not None:
@@ -82,12 +87,14 @@ class Encoder:
     def encode_images(self, images: list[Image.Image]) -> np.ndarray:
         """Unit vectors of images, float32 of shape (images, size)."""
         parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        return np.concatenate([self.encode_pixels(self.inputs.images(part)) for part in parts])
+        found = np.concatenate([self.encode_pixels(self.inputs.images(part)) for part in parts])
+        return finite(found, [f"image {number + 1}" for number in range(len(images))])
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         """Unit vectors of texts, float32 of shape (texts, size); what is too long is cut."""
         parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-        return np.concatenate([self.encode_tokens(*self.inputs.texts(part)) for part in parts])
+        found = np.concatenate([self.encode_tokens(*self.inputs.texts(part)) for part in parts])
+        return finite(found, [f"text {text!r}" for text in texts])
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
@@ -110,6 +117,20 @@ class Encoder:
         """Another one for each model and precision, by the files of its folder."""
         files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in self.folder.iterdir()]
         return hashlib.sha256(repr((str(self.folder.resolve()), sorted(files), self.half)).encode()).hexdigest()
+
+
+def finite(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The values, a row for each name; ``PipelineError`` that names the first row of which one is not finite.
+
+    Comparisons with NaN are false, so that ranks by them would be the best.
+    """
+    wrong = ~np.isfinite(values.reshape(len(values), -1)).all(1)
+    if wrong.any():
+        raise PipelineError(
+            f"{names[int(wrong.argmax())]}: the model gives no finite vector, here and for {int(wrong.sum()) - 1} more "
+            f"of {len(values)}: its weights are broken, or the precision is too low"
+        )
+    return values
 
 
 def _normalized(vectors: torch.Tensor) -> np.ndarray:

@@ -68,7 +68,8 @@ def _retrieve(encoder, shards: list[str], vectors: Path, group) -> dict[str, Any
         return None
     found = retrieval(pairs)
     if pairs.unreadable:
-        say(f"{pairs.unreadable:,} samples are left out: their images cannot be read")
+        left_out = len(pairs.unreadable)
+        say(f"{left_out:,} samples are left out: their images cannot be read, the first is {pairs.unreadable[0]}")
     table = Table(title="retrieval: recall in %, and recall@1 over chance", header_style="bold", padding=(0, 0, 0, 1))
     table.add_column("")
     headings = [f"{way}@{k}" for way in ("t→i", "i→t") for k in RECALL_AT]
@@ -97,6 +98,7 @@ def _classify(encoder, folder: Path, group) -> dict[str, Any] | None:
         f"top-5 {found['top_5']['value']:.1%}, mean class recall {found['mean_class_recall']:.1%}, "
         f"chance {found['chance']:.1%}, {found['images']:,} images of {found['classes']:,} classes, "
         f"{found['unreadable']:,} unreadable"
+        + (f", the first is {found['unreadable_samples'][0]}" if found["unreadable"] else "")
     )
     return found
 

@@ -21,11 +21,16 @@ def decode(content: bytes, draft: int | None = None) -> Image.Image:
     ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this. Raises one of
     ``loader.BROKEN`` where it cannot be decoded, or has more pixels than ``images.decode.MOST_PIXELS``.
     """
-    image = opened(content, formats=SHARD_FORMATS)
-    if draft is not None and image.format == "JPEG":
-        image.draft("RGB", (draft, draft))
-    shown = upright(image)
-    return shown if shown.mode == "RGB" else shown.convert("RGB")
+    try:
+        image = opened(content, formats=SHARD_FORMATS)
+        if draft is not None and image.format == "JPEG":
+            image.draft("RGB", (draft, draft))
+        shown = upright(image)
+        return shown if shown.mode == "RGB" else shown.convert("RGB")
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise more kinds on bad bytes.
+        raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def draft_side(size: int, scale: tuple[float, float]) -> int:

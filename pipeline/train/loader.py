@@ -4,20 +4,22 @@ A chunk's content depends on the seed and its positions in the stream alone, so 
 changes nothing. A broken sample is counted and another takes its slot.
 """
 
-import os
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
+from pipeline.train.cores import usable_cores
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
 from pipeline.train.sampler import Sampler, WindowStart, uniforms
 from pipeline.train.shards import ShardSet
+from pipeline.train.stopping import ignore_signals
 from pipeline.train.tokenizer import tokenize
 
 CHUNK = 128  # samples that a worker makes at a time
@@ -33,7 +35,7 @@ class Batch:
     images: torch.Tensor  # uint8, n x 3 x h x w
     ids: torch.Tensor  # int32, n x tokens, padded
     keys: list[str]
-    broken: Counter  # by what was wrong
+    broken: list[tuple[str, str, str]]  # tar, key and what was wrong
     mark: WindowStart | None = None  # the sampler's, of the first sample
 
 
@@ -59,7 +61,7 @@ class ShardDataset(Dataset):
         start, end = positions
         draws = uniforms(self.sampler.seed, CROP, np.arange(start, end), CROP_DRAWS)
         images = np.empty((end - start, 3, self.size, self.size), np.uint8)
-        keys, texts, broken = [], [], Counter()
+        keys, texts, broken = [], [], []
         for slot, (shard, row) in enumerate(self.sampler.samples(start, end)):
             key, image, text = self._load(shard, row, start + slot, draws[slot], broken)
             images[slot] = image
@@ -69,16 +71,22 @@ class ShardDataset(Dataset):
         ids = torch.from_numpy(tokenize(self.tokenizer, texts))
         return Batch(torch.from_numpy(images), ids, keys, broken, self.sampler.window_start(start))
 
-    def _load(self, shard, row, position: int, draws: np.ndarray, broken: Counter) -> tuple[str, np.ndarray, str]:
-        for attempt in range(ATTEMPTS):
+    def _load(self, shard, row, position: int, draws: np.ndarray, broken: list) -> tuple[str, np.ndarray, str]:
+        others = islice(self.sampler.replacements(position), ATTEMPTS)
+        while True:
+            key = f"row {row}"
             try:
                 key, content, text = self.shards.sample(shard, row)
                 image = decode(content, draft_side(self.size, self.crop) if self.draft else None)
                 return key, train_transform(image, self.size, self.crop, draws), text
             except BROKEN as error:
-                broken[type(error).__name__] += 1
-                shard, row = self.sampler.replacement(position, attempt)
-        raise PipelineError(f"data.shards: {self.shards.tars[shard]}: {ATTEMPTS} samples on end cannot be read")
+                broken.append((self.shards.tars[shard], key, f"{type(error).__name__}: {error}"))
+            if (other := next(others, None)) is None:
+                raise PipelineError(
+                    f"data.shards: {self.shards.tars[shard]}: {key} cannot be read, nor any that may take "
+                    f"its slot; a batch of {self.sampler.batch:,} needs more samples that can"
+                )
+            shard, row = other
 
 
 class KeepByProbability:
@@ -120,24 +128,42 @@ def batches(
         dataset,
         batch_size=None,
         sampler=None if isinstance(dataset, IterableDataset) else ChunkSampler(step, steps, batch, rank, world_size),
-        num_workers=workers,
+        num_workers=min(workers, getattr(dataset, "most_workers", workers)),
         prefetch_factor=4 if workers else None,
         collate_fn=_no_collate,
+        worker_init_fn=ignore_signals,
         generator=torch.Generator(),  # Torch's own is the step's.
     )
     chunks: list[Batch] = []
     missing = batch // world_size
-    for chunk in loader:
-        chunks.append(chunk)
-        missing -= len(chunk.keys)
-        if missing == 0:
-            yield collate(chunks, dataset.tokenizer.pad_token_id, pinned)
-            chunks, missing = [], batch // world_size
+    with worker_errors():
+        for chunk in loader:
+            chunks.append(chunk)
+            missing -= len(chunk.keys)
+            if missing == 0:
+                yield collate(chunks, dataset.tokenizer.pad_token_id, pinned)
+                chunks, missing = [], batch // world_size
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Makes what ``DataLoader`` says of a worker's error, with its traceback, the error itself."""
+    try:
+        yield
+    except PipelineError as error:
+        said = str(error).strip().splitlines()
+        if said and said[0].startswith("Caught "):
+            raise type(error)(said[-1].partition(": ")[2]) from None
+        raise
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise PipelineError(f"{str(error).splitlines()[0]}; killed, perhaps for its memory: data.workers") from None
+        raise
 
 
 def default_workers(group: ProcessGroup) -> int:
     """A process's workers where nothing says how many: its share of the machine's cores."""
-    return max(1, (os.cpu_count() or 2) // group.local_world_size)
+    return max(1, usable_cores() // group.local_world_size)
 
 
 class ChunkSampler:
@@ -169,6 +195,6 @@ def collate(chunks: list[Batch], pad: int, pinned: bool = False) -> Batch:
         images,
         ids,
         [key for chunk in chunks for key in chunk.keys],
-        sum((chunk.broken for chunk in chunks), Counter()),
+        [sample for chunk in chunks for sample in chunk.broken],
         chunks[0].mark,
     )

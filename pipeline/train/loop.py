@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import torch
@@ -28,11 +29,14 @@ from pipeline.train.sampler import Sampler
 from pipeline.train.start import Start, prepare
 from pipeline.train.state import TrainState, full_towers, initial_state
 from pipeline.train.step import forward_backward, make_inputs, seed_step
+from pipeline.train.stopping import StopSignal
 from pipeline.train.stream import ShardStream, StreamDataset
 from pipeline.train.throughput import ProgressLog, Throughput
 from pipeline.train.unchecked import UncheckedSteps
 
 COMPILED_ON = ("cuda",)
+
+FEW = 10_000  # samples, of which the share that is broken says little
 
 
 def train(
@@ -64,7 +68,9 @@ def train(
     if start.saved and group.is_main:
         say(f"Going on after step {state.step:,} in {folder}")
     end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
-    metrics = MetricsLogger(folder, state.step, recipe.model_dump(), log_samples) if group.is_main else None
+    metrics = (
+        MetricsLogger(folder, state.step, recipe.model_dump(), log_samples, start.record.id) if group.is_main else None
+    )
     try:
         last = _train_steps(recipe, state, _dataset(start, state, group), end, group, metrics, folder, log_samples)
     finally:
@@ -84,7 +90,7 @@ def _dataset(start: Start, state: TrainState, group: ProcessGroup) -> ShardDatas
     if isinstance(shards, ShardStream):
         return StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
     keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark)
+    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark, recipe.batch)
     return ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
 
 
@@ -111,7 +117,8 @@ def _train_steps(
     trainable = [p for p in towers.parameters() if p.requires_grad]
     throughput = Throughput(group.device, recipe.batch, local, flop_counter(towers.model.config, recipe))
     progress_log, record, unchecked = ProgressLog(recipe.steps), {}, UncheckedSteps()
-    with _progress(group.is_main) as progress, closing(Prefetcher(batches_of, group.device)) as loader:
+    loading = closing(Prefetcher(batches_of, group.device))
+    with StopSignal() as stop, _progress(group.is_main) as progress, loading as loader:
         task = progress.add_task(recipe.name, total=recipe.steps, completed=state.step, status="")
         while state.step < end:
             step = state.step
@@ -132,17 +139,21 @@ def _train_steps(
             towers.clamp_scale()
             state.step += 1
             state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
-            unchecked.add(state.step, loss, norm, batch.keys, sum(batch.broken.values()))
+            unchecked.add(state.step, loss, norm, batch.keys, batch.broken)
             if log_samples:
                 keys = group.gather_keys(batch.keys)
                 if metrics is not None:
                     metrics.log_samples(state.step, keys)
-            logs = state.step % recipe.log.every == 0 or state.step == end
-            saves = state.step % recipe.log.checkpoint == 0 or state.step == end
+            stops = group.any(stop.number is not None)
+            logs = state.step % recipe.log.every == 0 or state.step == end or stops
+            saves = state.step % recipe.log.checkpoint == 0 or state.step == end or stops
             if logs or saves:
                 loss, norm, broken = unchecked.check(group, folder)
-                state.broken += broken
-                _check_broken(state, recipe)
+                state.broken += len(broken)
+                if broken:
+                    if metrics is not None:
+                        metrics.log_broken(broken)
+                    _check_broken(state, recipe, dataset, folder)
             if logs and metrics is not None:
                 record = {
                     "loss": loss,
@@ -162,6 +173,8 @@ def _train_steps(
                     saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
+            if stops:
+                return {"step": state.step, "stopped": stop.number or SIGTERM} | record
     return {"step": state.step} | record
 
 
@@ -189,10 +202,12 @@ def _progress(shown: bool) -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown)
 
 
-def _check_broken(state: TrainState, recipe: TrainRecipe) -> None:
+def _check_broken(state: TrainState, recipe: TrainRecipe, dataset: ShardDataset | StreamDataset, folder: Path) -> None:
+    """Ends a run of which more is broken than allowed, of what it has seen: an epoch, or ``FEW`` samples, at least."""
     seen = state.step * recipe.batch
-    if state.broken > max(1, recipe.data.max_broken * seen):
+    epoch = dataset.sampler.size if isinstance(dataset, ShardDataset) else FEW
+    if state.broken > max(1, recipe.data.max_broken * max(seen, min(epoch, FEW))):
         raise PipelineError(
             f"step {state.step}: {state.broken:,} of {seen:,} samples cannot be read, "
-            f"data.max_broken allows {recipe.data.max_broken:.1%}"
+            f"data.max_broken allows {recipe.data.max_broken:.1%}; they are named in {folder / 'broken.jsonl'}"
         )

@@ -18,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.job import new_app, run
 from pipeline.progress import say
 from pipeline.train.evaluate import ModelOption
+from pipeline.train.export import given_bias
 from pipeline.train.outputs import check_folder, write_file
 from pipeline.train.tokenizer import load_tokenizer
 
@@ -54,7 +55,10 @@ def main(model: ModelOption, output: Annotated[Path, typer.Option(help="The fold
     config = open_clip_config(loaded, str(output))
     output.mkdir(parents=True, exist_ok=True)
     part = output / ".weights.part"
-    save_file(open_clip_weights(loaded), part, {"format": "pt"})
+    bias = given_bias(str(model), "--model")
+    if bias is not None:
+        config["model_cfg"] |= {"init_logit_bias": bias}
+    save_file(open_clip_weights(loaded, bias), part, {"format": "pt"})
     part.replace(output / WEIGHTS)
     tokenizer.save_pretrained(output)
     write_file(output / CONFIG, json.dumps(config, indent=2) + "\n")
@@ -103,14 +107,19 @@ def open_clip_config(model: PreTrainedModel, folder: str) -> dict[str, Any]:
     }
 
 
-def open_clip_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The weights by open_clip's names; the three projections of an attention are one tensor there."""
+def open_clip_weights(model: PreTrainedModel, bias: float | None = None) -> dict[str, torch.Tensor]:
+    """The weights by open_clip's names; the three projections of an attention are one tensor there.
+
+    ``bias``: of the logits, where the model was trained with SigLIP's loss.
+    """
     weights = model.state_dict()
     found = {
         "logit_scale": weights["logit_scale"],
         "text_projection": weights["text_projection.weight"].T,
         "visual.proj": weights["visual_projection.weight"].T,
     }
+    if bias is not None:
+        found["logit_bias"] = torch.tensor(bias)
     for name, tensor in weights.items():
         tower = next((tower for tower in TOWERS if name.startswith(tower)), None)
         if tower is None or "position_ids" in name:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Preprocessor
 from pipeline.train.images import decode
-from pipeline.train.loader import BROKEN, default_workers
+from pipeline.train.loader import BROKEN, default_workers, worker_errors
 from pipeline.train.shards import ShardSet
 
 CHUNK = 128  # samples that a worker makes at a time
@@ -90,7 +90,10 @@ def in_workers(dataset: Dataset, items: list[Any], group: ProcessGroup, workers:
     count = default_workers(group) if workers is None else workers
     count = min(count, len(items))  # Workers take longer to start than few items take.
     # Lists are pickled as they are; a DataLoader would make tensors of them.
-    return iter(DataLoader(dataset, None, sampler=items, num_workers=count if len(items) > 1 else 0, collate_fn=_as_is))
+    with worker_errors():
+        yield from DataLoader(
+            dataset, None, sampler=items, num_workers=count if len(items) > 1 else 0, collate_fn=_as_is
+        )
 
 
 def chunks_of(shard: int, count: int) -> list[tuple[int, int, int]]:

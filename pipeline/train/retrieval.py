@@ -1,6 +1,6 @@
 """Image-text retrieval over a shard set: how often the right one is among the nearest, both ways."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline.train.encoder import Encoder
 from pipeline.train.shards import ShardSet
 
 RECALL_AT = (1, 5, 10)
+NAMED = 1000  # samples that are left out
 CHUNK = 1024
 RESAMPLES = 1000
 
@@ -21,14 +22,14 @@ RESAMPLES = 1000
 class Pairs:
     """Vectors of the distinct images and of all texts, with the image and the language of each text.
 
-    ``unreadable``: samples that were left out, as their image cannot be read.
+    ``unreadable``: samples that were left out, as their image cannot be read, each by tar and key.
     """
 
     images: np.ndarray
     texts: np.ndarray
     image_of: np.ndarray
     languages: np.ndarray
-    unreadable: int = 0
+    unreadable: list[str] = field(default_factory=list)
 
 
 def embed_pairs(encoder: Encoder, shards: ShardSet, folder: Path, group: ProcessGroup, advance) -> Pairs:
@@ -37,7 +38,7 @@ def embed_pairs(encoder: Encoder, shards: ShardSet, folder: Path, group: Process
     ``advance(done)`` is called with the samples done.
     """
     numbers: dict[bytes, int] = {}
-    vectors, texts, image_of, languages, unreadable = [], [], [], [], 0
+    vectors, texts, image_of, languages, unreadable = [], [], [], [], []
     for found in embed_shards(encoder, shards, folder, group, advance, with_texts=True):
         digests = [digest.tobytes() for digest in found.digests]
         for row, vector in zip(found.rows, found.images, strict=True):
@@ -47,7 +48,7 @@ def embed_pairs(encoder: Encoder, shards: ShardSet, folder: Path, group: Process
         texts.append(found.texts[found.readable])
         image_of.extend(numbers[digests[row]] for row in np.flatnonzero(found.readable))
         languages.append(found.languages[found.readable])
-        unreadable += int((~found.readable).sum())
+        unreadable += [f"{shards.tars[found.shard]}: {key}" for key in found.keys[~found.readable]]
     if not vectors:
         raise UsageError("--shards: no image can be read")
     return Pairs(np.stack(vectors), np.concatenate(texts), np.array(image_of), np.concatenate(languages), unreadable)
@@ -79,7 +80,9 @@ def retrieval(pairs: Pairs) -> dict[str, Any]:
 
     Chance at 1: one over the images for texts; an image's share of all texts, in the mean, for images.
     """
-    found = {"all": _both_ways(pairs) | {"unreadable": pairs.unreadable}}
+    found = {
+        "all": _both_ways(pairs) | {"unreadable": len(pairs.unreadable), "unreadable_samples": pairs.unreadable[:NAMED]}
+    }
     for language in sorted(set(pairs.languages.tolist()) - {""}):
         chosen = pairs.languages == language
         numbers, image_of = np.unique(pairs.image_of[chosen], return_inverse=True)

@@ -19,8 +19,8 @@ from pipeline.train.outputs import write_file
 RUN, RECIPE, INDEXES = "run.json", "recipe.yaml", ".indexes"
 # What a run and its evaluation write; run.json goes last, so that the rest of a removal that was killed is still ours.
 OURS = ("model", "model.part", "checkpoints", "tokenizer", "tensorboard", "wandb", "metrics.jsonl", "metrics.part",
-        "samples.jsonl", "samples.part", "broken.tsv", "not-finite.txt", "loss.png", "evaluation.json", RECIPE,
-        RUN)  # fmt: skip
+        "samples.jsonl", "samples.part", "broken.jsonl", "broken.part", "not-finite.txt", "loss.png",
+        "evaluation.json", RECIPE, RUN)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def write_columns(
     with Progress(console=console, transient=True, disable=not group.is_main) as progress:
         task = progress.add_task(title, total=int(shards.counts[own].sum()))
         for samples in in_workers(SampleDataset(shards, encoder.inputs), items, group):
-            tables.append(_with_nulls(samples, of_samples, schema))
+            tables.append(_with_nulls(samples, of_samples, schema, shards.tars[samples.shard]))
             progress.advance(task, len(samples.keys))
             written["read"] += len(samples.readable)
             written["unreadable"] += len(samples.keys) - len(samples.readable)
@@ -97,9 +97,14 @@ def write_columns(
         )
 
 
-def _with_nulls(samples: Samples, of_samples: Callable[[Samples], dict], schema: pa.Schema) -> pa.Table:
+def _with_nulls(samples: Samples, of_samples: Callable[[Samples], dict], schema: pa.Schema, tar: str) -> pa.Table:
     """What is said of samples, in their order, with nulls for those that cannot be read."""
+    from pipeline.train.encoder import finite
+
     said = of_samples(samples) if samples.readable else {name: pa.array([], pa.null()) for name in schema.names[1:]}
+    for values in said.values():
+        if isinstance(values, np.ndarray):
+            finite(values, [f"{tar}: {samples.keys[row]}" for row in samples.readable])
     places = dict(zip(samples.readable, range(len(samples.readable)), strict=True))
     rows = pa.array([places.get(row) for row in range(len(samples.keys))], pa.int64())
     columns = {name: pa.array(said[name]).take(rows).cast(schema.field(name).type) for name in schema.names[1:]}

@@ -64,9 +64,9 @@ def _write_index(vectors, folder: Path, facts: dict) -> None:
 
     from pipeline.train.outputs import write_file
 
-    made, located, seen, broken = None, [], set(), 0
+    made, located, seen, broken = None, [], set(), []
     for found in vectors:
-        broken += int((~found.readable).sum())
+        broken += [f"{facts['tars'][found.shard]}: {key}" for key in found.keys[~found.readable]]
         digests = [digest.tobytes() for digest in found.digests[found.rows]]
         fresh = [place for place, digest in enumerate(digests) if digest not in seen]
         if not fresh:
@@ -85,7 +85,8 @@ def _write_index(vectors, folder: Path, facts: dict) -> None:
     np.save(folder / "places.npy", places)
     write_file(folder / "index.json", json.dumps(facts))
     shutil.rmtree(folder / VECTORS)
-    say(f"{len(places):,} images, {broken:,} unreadable: {folder}")
+    first = f", the first is {broken[0]}" if broken else ""
+    say(f"{len(places):,} images, {len(broken):,} unreadable{first}: {folder}")
 
 
 def _resolved(tars: list[str]) -> list[str]:
@@ -128,18 +129,18 @@ def query(
             raise UsageError(f"--image {image}: not an image that can be read: {error}") from None
         vector, asked = encoder.encode_images([shown])[0], f"<p>{_thumbnail(shown)}</p>"
     matches = Index.restore(str(index / "images.usearch")).search(vector, top)
-    located, found, broken = np.load(index / "places.npy", mmap_mode="r"), [], 0
+    located, found, broken = np.load(index / "places.npy", mmap_mode="r"), [], []
     for key, distance in zip(matches.keys.tolist(), matches.distances.tolist(), strict=True):
-        _, content, its_text = samples.sample(*located[key].tolist())
+        key_of, content, its_text = samples.sample(*located[key].tolist())
         try:
             small = _thumbnail(decode(content))
         except BROKEN:  # It could be read when the index was made.
-            broken += 1
+            broken.append(key_of)
             continue
         found.append(f"<li>{small}{html.escape(its_text)}<br><small>{1 - distance:.3f}</small></li>")
     title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {image.name}")
     write_file(output, PAGE.format(title=title, asked=asked, found="\n".join(found)))
-    say(f"Page: {output}" + (f", {broken:,} images unreadable" if broken else ""))
+    say(f"Page: {output}" + (f", {len(broken):,} images unreadable, the first is {broken[0]}" if broken else ""))
 
 
 def _thumbnail(image: Image.Image) -> str:

@@ -35,6 +35,7 @@ class ShardSet:
         self.tars = [tar for path in paths for tar in find_tars(path)]
         if not self.tars:
             raise UsageError("data.shards: no shards are given; give tars or folders of tars")
+        check_distinct(self.tars)
         self.indexes = [find_index(tar, cache) for tar in self.tars]
         self.counts = np.array([pq.read_metadata(index).num_rows for index in self.indexes], np.int64)
         if not self.counts.sum():
@@ -147,6 +148,17 @@ def find_tars(path: str) -> list[str]:
         hint = "; make curate writes the demo's" if path.startswith("output/demo") else ""
         raise UsageError(f"data.shards: {path}: no such file or folder{hint}")
     return tars
+
+
+def check_distinct(tars: list[str]) -> None:
+    """Refuses tars of which one is given twice, by whatever path: its samples would be twice in a batch or a table."""
+    seen: dict[str, str] = {}
+    for tar in tars:
+        if (real := os.path.realpath(tar)) in seen:
+            raise UsageError(
+                f"data.shards: {tar}: given twice" + (f", also as {seen[real]}" if seen[real] != tar else "")
+            )
+        seen[real] = tar
 
 
 def check_unbalanced(tars: list[str]) -> None:

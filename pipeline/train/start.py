@@ -21,7 +21,14 @@ from pipeline.train.recipe import TrainRecipe
 from pipeline.train.run_folder import INDEXES, RunRecord, check_run_folder, read_record, start_run
 from pipeline.train.shards import ShardSet, check_unbalanced, find_tars
 from pipeline.train.stream import ShardStream, is_stream
-from pipeline.train.tokenizer import MAX_TEXTS, fingerprint, load_tokenizer, tokenizer_config, train_tokenizer
+from pipeline.train.tokenizer import (
+    MAX_TEXTS,
+    check_pooling,
+    fingerprint,
+    load_tokenizer,
+    tokenizer_config,
+    train_tokenizer,
+)
 
 # What may change while a run goes on: it neither changes a sample nor, but for the last bits, a gradient.
 FREE = {"name", "steps", "micro_batch", "compile", "activation_checkpointing", "shard_parameters", "log.every",
@@ -77,6 +84,7 @@ def prepare(
         recipe=recipe.model_dump() | {"data": recipe.data.model_dump(exclude={"shards", "workers"})},
     )
     shards = group.together(lambda: open_shards(recipe, folder))
+    group.together(lambda: _check_batch(recipe, shards))
     tokenizer = _tokenizer(recipe, folder, shards, former, saved, init_from, group)
     fitting, config = group.together(lambda: _architecture(recipe, tokenizer, former if saved else None, init_from))
     record = RunRecord(
@@ -103,6 +111,12 @@ def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | ShardStream:
     return shards
 
 
+def _check_batch(recipe: TrainRecipe, shards: ShardSet | ShardStream) -> None:
+    """Refuses a batch that would have samples twice, which are then trained as negatives of themselves."""
+    if isinstance(shards, ShardSet) and recipe.batch > (found := int(shards.counts.sum())):
+        raise UsageError(f"batch: found {recipe.batch:,}; at most the {found:,} samples of the shards are allowed")
+
+
 def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str | None, force: bool, allow: bool):
     """The shards by name and size, the record of a former run and its newest checkpoint, where it is to go on."""
     if recipe.batch % group.world_size:
@@ -121,6 +135,8 @@ def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str
     if found is None:
         if former is not None and (folder / "model").exists():
             raise UsageError(f"--output {folder}: holds a model and no checkpoint to go on from; --force starts anew")
+        if former is not None and former.config is not None:  # it ended before its first checkpoint
+            _check_same_init(folder, former, init_from)
         return listed, former, None
     _check_same_run(folder, former, recipe, listed, init_from, CHANGEABLE if allow else set())
     return listed, former, checkpoint.load(found)
@@ -145,10 +161,15 @@ def _check_same_run(
         what = (f"its run has {len(former.shards):,} shards, found {len(tars):,}" if at is None else
                 f"shard {at + 1} of its run is {_named(former.shards[at])}, found {_named(tars[at])}")  # fmt: skip
         raise UsageError(f"--output {folder}: data.shards: {what}; give another folder, or --force to start anew")
-    if init_from is not None and os.path.abspath(init_from) != former.init_from:
+    if init_from is not None:
+        _check_same_init(folder, former, init_from)
+
+
+def _check_same_init(folder: Path, former: RunRecord, init_from: str | None) -> None:
+    if (init_from and os.path.abspath(init_from)) != former.init_from:
+        given = f"--init-from {init_from}" if init_from else "--init-from is not given"
         raise UsageError(
-            f"--init-from {init_from}: the run in {folder} started from {former.init_from or 'fresh weights'}; "
-            "leave the option out to go on, or --force to start anew"
+            f"{given}: the run in {folder} started from {former.init_from or 'fresh weights'}; --force starts anew"
         )
 
 
@@ -189,5 +210,12 @@ def _architecture(recipe: TrainRecipe, tokenizer, former: RunRecord | None, init
     elif init_from is not None:
         config, where = given_config(init_from), f"--init-from {init_from}"
     else:
-        return recipe, new_config(recipe.model, tokenizer_config(tokenizer), recipe.loss.name == "siglip")
+        tokens = tokenizer_config(tokenizer, recipe.model.kind)
+        config, where = new_config(recipe.model, tokens, recipe.loss.name == "siglip"), "the recipe's model"
+        check_pooling(tokenizer, config, where)
+        return recipe, config
+    if "length" not in recipe.tokenizer.model_fields_set:
+        positions = config.text_config.max_position_embeddings
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    check_pooling(tokenizer, config, where)
     return recipe.model_copy(update={"model": fitted(recipe.model, config, where)}), config

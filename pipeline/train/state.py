@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from pipeline.errors import UsageError
 from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
+from pipeline.train.export import given_bias
 from pipeline.train.fsdp import load_full_state, shard_parameters
 from pipeline.train.models import Towers, model_of
 from pipeline.train.optimizer import build_optimizer
@@ -40,6 +41,8 @@ def initial_state(start: Start, group: ProcessGroup) -> TrainState:
     if recipe.activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     towers = Towers(model, recipe.patch_dropout, siglip).to(group.device).train()
+    if siglip and start.init_from is not None and (bias := given_bias(start.init_from)) is not None:
+        torch.nn.init.constant_(towers.bias, bias)
     if group.device.type == "cuda" and group.world_size > 1:
         towers = torch.nn.SyncBatchNorm.convert_sync_batchnorm(towers)
     if recipe.shard_parameters and group.world_size > 1:

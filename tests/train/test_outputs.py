@@ -55,7 +55,7 @@ def stopped(command):
 @pytest.mark.parametrize("command", FILE_COMMANDS)
 @pytest.mark.parametrize("what", ["another file", "an input", "a folder", "below a file"])
 def test_files_that_are_not_a_commands_are_not_replaced(at, command, what):
-    """Seen to fail: each replaced whatever was there."""
+    """The fault: each replaced whatever was there."""
     target = {"another file": at / "mine.txt", "a folder": at / "shards", "below a file": at / "red.png" / "x.json",
               "an input": {"tag": at / "red.png", "search": at / "red.png", "evaluate": at / "shards" / "00000.tar"}[command],
               }[what]  # fmt: skip
@@ -68,7 +68,7 @@ def test_files_that_are_not_a_commands_are_not_replaced(at, command, what):
 @pytest.mark.parametrize("command", FOLDER_COMMANDS)
 @pytest.mark.parametrize("what", ["other files", "inputs", "a file"])
 def test_folders_that_are_not_a_commands_are_not_written_to(at, command, what):
-    """Seen to fail: each wrote among what was there; score took the shards' own tables for columns that are done."""
+    """The fault: each wrote among what was there; score took the shards' own tables for columns that are done."""
     inputs = at / "model" if command == "open_clip" else at / "shards"
     (at / "model" / "mine.json").write_text("{}")
     (at / "mine").mkdir()

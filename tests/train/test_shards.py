@@ -124,6 +124,15 @@ def test_what_is_wrong_is_said(tmp_path, name, content, message):
         ShardSet([str(tmp_path / name)], tmp_path / "cache")
 
 
+@pytest.mark.parametrize("again", ["{set}/00000.tar", "{set}/../{name}/00001.tar", "{link}"])
+def test_a_tar_that_is_given_twice(shard_set, tmp_path, again):
+    """Its samples would be twice in a batch, and their own negatives."""
+    (tmp_path / "link").symlink_to(shard_set)
+    path = again.format(set=shard_set, name=shard_set.name, link=tmp_path / "link")
+    with pytest.raises(UsageError, match="given twice"):
+        ShardSet([str(shard_set), path], tmp_path / "cache")
+
+
 def test_no_shards(tmp_path):
     with pytest.raises(UsageError, match="a folder without .tar files"):
         ShardSet([str(tmp_path)], tmp_path / "cache")

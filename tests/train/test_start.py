@@ -54,11 +54,12 @@ def run(finished, tmp_path):
         ({"tokenizer__path": "/nowhere"}, "tokenizer.path|/nowhere"),
         ({"data__online_balancing": "true"}, "online_balancing"),
         ({"init_from": "/nowhere"}, "--init-from /nowhere"),
+        ({"batch": 61}, "batch: found 61; at most the 60 samples|batch: its run has 16"),
     ],
     ids=lambda c: str(c),
 )
 def test_a_start_that_fails_changes_nothing(recipe, train, run, changes, message, force):
-    """Seen to fail: ``--force`` had removed the run by then, and without it ``recipe.yaml`` was another."""
+    """The fault: ``--force`` had removed the run by then, and without it ``recipe.yaml`` was another."""
     before, changes = content(run), dict(changes)
     init_from = changes.pop("init_from", None)
     with pytest.raises(UsageError, match=message):
@@ -125,7 +126,7 @@ def test_a_run_goes_on_with_its_own_shards_alone(recipe, shard_set, run, tmp_pat
 
 
 def test_a_run_goes_on_with_its_own_tokenizer(recipe, train, tmp_path, finished):
-    """Seen to fail: without ``--init-from`` another tokenizer was trained, and exported with the model."""
+    """The fault: without ``--init-from`` another tokenizer was trained, and exported with the model."""
     first = prepare(recipe(tokenizer__vocabulary=300), tmp_path / "other", ALONE)
     first.tokenizer.save_pretrained(tmp_path / "tokenizer")
     made = recipe(tokenizer__path=tmp_path / "tokenizer")
@@ -144,7 +145,7 @@ def test_a_run_goes_on_with_its_own_tokenizer(recipe, train, tmp_path, finished)
     "what", ["inputs", "inputs above", "inputs by a link", "other files", "curation's output", "a file", "its model"]
 )
 def test_no_folder_is_taken_that_is_not_a_runs(recipe, train, shard_set, run, tmp_path, what, force):
-    """Seen to fail: ``--shards mydata --output mydata --force`` removed the tars."""
+    """The fault: ``--shards mydata --output mydata --force`` removed the tars."""
     mine = shutil.copytree(shard_set, tmp_path / "mine" / "shards")
     shards, folder, init_from = mine, tmp_path / "mine", None
     if what == "inputs":
@@ -189,7 +190,7 @@ def test_every_file_of_a_run_is_known_as_its(run):
 
 
 def test_processes_that_do_not_share_the_run_are_refused(recipe, finished, shard_set, tmp_path):
-    """Seen to fail: rank 0 went on at step 3, and rank 1 started at 0, with no error."""
+    """The fault: rank 0 went on at step 3, and rank 1 started at 0, with no error."""
     one, other = recipe(), recipe(seed=1)
     some = recipe(data__shards=f'["{shard_set / "00000.tar"}"]')
     wanted = {
