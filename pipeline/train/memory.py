@@ -1,8 +1,8 @@
-"""How many samples fit into a device's memory at a time: measured before the first step, with a few.
+"""How many samples fit into a device's memory at a time: measured before the first step.
 
-What a pass takes, forwards and backwards, is measured of ``FEW`` samples and of twice as many; the difference is what
-each sample takes, as all that is kept for it grows with their number. What the optimizer and the whole batch will take
-beside that is added. Without a device at hand, the same is estimated with tensors that have no values (``estimate``).
+What a pass takes, forwards and backwards, is measured of ``FEW`` samples, of twice as many, and so on up to half of the
+memory; the last difference is what each sample takes. What the optimizer and the whole batch will take beside that is
+added. Without a device at hand, the same is estimated with tensors that have no values (``estimate``).
 """
 
 import weakref
@@ -82,8 +82,12 @@ def fitting_micro_batch(towers: Towers, recipe: TrainRecipe, tokens: int, group:
     local, wanted = recipe.batch // group.world_size, recipe.micro_batch
     if group.device.type not in MEASURED_ON:
         return None if wanted == "auto" else wanted
-    need = measured_need(lambda samples: _measure(towers, recipe, samples, tokens, group.device), towers, recipe, group)
     memory = min(group.gather(device_memory(group.device)))
+
+    def peak(samples: int) -> int:
+        return max(group.gather(_measure(towers, recipe, samples, tokens, group.device)))
+
+    need = measured_need(peak, towers, recipe, group.world_size, memory)
     most = min(group.gather(need.most(memory)))
     asked = local if wanted in (None, "auto") else min(wanted, local)
     if asked <= most:
@@ -105,11 +109,21 @@ def _advice(recipe: TrainRecipe, most: int) -> str:
     return f"allowed: micro_batch of at most {most:,}, or auto"
 
 
-def measured_need(peak: Callable[[int], int], towers: Towers, recipe: TrainRecipe, group: ProcessGroup) -> Need:
-    """The need by ``peak(samples)``: what the device holds at most in a pass of so many samples."""
-    few, more = peak(FEW), peak(2 * FEW)
-    sample = max(1.0, (more - few) / FEW)
-    return Need(few - sample * FEW + _beside(towers, recipe, group.world_size), sample)
+def measured_need(
+    peak: Callable[[int], int], towers: Towers, recipe: TrainRecipe, world_size: int, memory: float
+) -> Need:
+    """The need by ``peak(samples)``: what the device holds at most in a pass of so many samples.
+
+    With few samples the most may be at another time of the pass (at the gradients of a large vocabulary), and says
+    nothing of many: samples are doubled until half of the memory is in use, or as many as a process has.
+    """
+    samples, before = FEW, peak(FEW)
+    while True:
+        most = peak(2 * samples)
+        sample = max(1.0, (most - before) / samples)
+        samples, before = 2 * samples, most
+        if 2 * most > USED * memory or samples >= recipe.batch // world_size:
+            return Need(most - sample * samples + _beside(towers, recipe, world_size), sample)
 
 
 def _beside(towers: Towers, recipe: TrainRecipe, world_size: int) -> float:
@@ -167,7 +181,7 @@ def norms_in_float32(towers: Towers) -> None:
             module.register_forward_pre_hook(lambda _module, inputs: (inputs[0].float(), *inputs[1:]))
 
 
-def estimate(config: PretrainedConfig, recipe: TrainRecipe, tokens: int, world_size: int) -> Need:
+def estimate(config: PretrainedConfig, recipe: TrainRecipe, tokens: int, world_size: int, memory: float = 80e9) -> Need:
     """The need of each of so many processes, by tensors without values: no memory is taken, and no device is needed.
 
     Kernels of a GPU may keep more or less than those of a CPU, for which this is. Of sharded parameters, values,
@@ -180,8 +194,7 @@ def estimate(config: PretrainedConfig, recipe: TrainRecipe, tokens: int, world_s
             model.gradient_checkpointing_enable({"use_reentrant": False})
         towers = Towers(model, recipe.patch_dropout, recipe.loss.name == "siglip").train()
         norms_in_float32(towers)
-        need = measured_need(lambda samples: _measure(towers, recipe, samples, tokens, cpu), towers, recipe,
-                             ProcessGroup(0, world_size, world_size, cpu))  # fmt: skip
+        need = measured_need(lambda n: _measure(towers, recipe, n, tokens, cpu), towers, recipe, world_size, memory)
         # Of values and gradients, too, a process has its share.
         whole = sum(8 * parameter.numel() for parameter in towers.parameters())
     return Need(need.fixed - (whole * (1 - 1 / world_size) if recipe.shard_parameters else 0), need.sample)

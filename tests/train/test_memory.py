@@ -44,7 +44,7 @@ def test_an_estimate_is_what_real_tensors_take(recipe, changes):
     towers = Towers(model).train()
     memory.norms_in_float32(towers)
     before = [buffer.clone() for buffer in towers.buffers()]
-    real = memory.measured_need(lambda n: memory._measure(towers, made, n, 12, ALONE.device), towers, made, ALONE)
+    real = memory.measured_need(lambda n: memory._measure(towers, made, n, 12, ALONE.device), towers, made, 1, 80 * GB)
     found = estimate(config, made, 12, 1)
     assert found.sample == pytest.approx(real.sample, rel=0.01)
     assert found.fixed == pytest.approx(real.fixed, rel=0.02)
@@ -128,7 +128,7 @@ def test_needs_add_up():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted({file.stem for file in FOLDER.glob("*.yaml")} - {"align"}))  # of 32 GPUs
 def test_bundled_recipes_fit_eight_gpus_of_80_gb(name):
     made = load_train_recipe(name)
     tokens = replace(TOKENS, size=made.tokenizer.vocabulary, length=made.tokenizer.length)
