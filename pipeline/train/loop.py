@@ -19,6 +19,7 @@ from pipeline.train.export import export
 from pipeline.train.flops import flop_counter
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, full_state
 from pipeline.train.loader import KeepByProbability, ShardDataset, batches, default_workers
+from pipeline.train.memory import fitting_micro_batch
 from pipeline.train.metrics import MetricsLogger, plot_loss
 from pipeline.train.models import Towers, num_patches
 from pipeline.train.optimizer import learning_rate
@@ -61,6 +62,8 @@ def train(
     if state.step >= recipe.steps and (folder / "model").is_dir():
         say(f"Nothing to do: {folder} has {state.step:,} steps; --set steps=N trains on, --force starts anew")
         return {"step": state.step}
+    fitting = fitting_micro_batch(state.towers, recipe, start.tokenizer.model_max_length, group)
+    recipe = recipe.model_copy(update={"micro_batch": fitting})
     start.write(group)
     if start.saved and group.is_main:
         say(f"Going on after step {state.step:,} in {folder}")
