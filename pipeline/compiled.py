@@ -16,10 +16,25 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+# How many bytes are compared at once (``mask_equal``).
+MASKED = 32
+
 
 def compiled(function: Callable) -> Callable:
     """The function, compiled at its first call for the types of that call, without bounds checks or the GIL."""
-    options = {"nogil": True, "boundscheck": False}
+    return _compiled(function)
+
+
+def flat(function: Callable) -> Callable:
+    """As ``compiled``, for one that makes no array: it becomes a part of those that call it.
+
+    References to arrays are not counted, which would take longer than what a small function does.
+    """
+    return _compiled(function, forceinline=True, _nrt=False)
+
+
+def _compiled(function: Callable, **more: bool) -> Callable:
+    options = {"nogil": True, "boundscheck": False, **more}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no place for its cache.
@@ -50,3 +65,74 @@ def load_word(typing_context, data, index):
         return word
 
     return signature, generate
+
+
+@intrinsic
+def store_word(typing_context, data, index, word):
+    """Puts eight bytes into a uint8 array from an index on, as ``load_word`` reads them; no bounds check."""
+    signature = types.void(data, types.int64, types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = cgutils.gep_inbounds(builder, array.data, arguments[1])
+        builder.store(arguments[2], builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def lowest_bit(typing_context, word):
+    """The place of the lowest bit of a uint64 that is set, 64 where none is."""
+    signature = types.int64(types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return signature, generate
+
+
+def _mask_of(compared: str):
+    """Code that compares 32 bytes with one, and gives a bit for each."""
+
+    def generate(context, builder, signature, arguments):
+        data, index, byte = arguments
+        vector = ir.VectorType(ir.IntType(8), MASKED)
+        pointer = cgutils.gep_inbounds(
+            builder, context.make_array(signature.args[0])(context, builder, data).data, index
+        )
+        found = builder.load(builder.bitcast(pointer, vector.as_pointer()))
+        found.align = 1
+        one = builder.insert_element(ir.Constant(vector, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
+        all_same = ir.Constant(ir.VectorType(ir.IntType(32), MASKED), [0] * MASKED)
+        other = builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), all_same)
+        bits = builder.bitcast(builder.icmp_unsigned(compared, found, other), ir.IntType(MASKED))
+        return builder.zext(bits, ir.IntType(64))
+
+    return generate
+
+
+@intrinsic
+def mask_equal(typing_context, data, index, byte):
+    """Which of the 32 bytes of a uint8 array from an index on are a byte, as bits of a uint64; no bounds check."""
+    return types.uint64(data, types.int64, types.uint8), _mask_of("==")
+
+
+@intrinsic
+def mask_below(typing_context, data, index, byte):
+    """Which of the 32 bytes of a uint8 array from an index on are below a byte, as ``mask_equal`` has them."""
+    return types.uint64(data, types.int64, types.uint8), _mask_of("<")
+
+
+@flat
+def copy_bytes(source, start, end, out, at):
+    """Copies a run of bytes, eight at a time, and returns the place after it."""
+    length = end - start
+    if length < 8:
+        for place in range(length):
+            out[at + place] = source[start + place]
+        return at + length
+    for place in range(0, length - 8, 8):
+        store_word(out, at + place, load_word(source, start + place))
+    store_word(out, at + length - 8, load_word(source, end - 8))
+    return at + length

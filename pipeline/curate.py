@@ -7,6 +7,7 @@ of all later ones; the recipe, its record and, at the end, the manifest change w
 
 import threading
 import time
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -58,9 +59,10 @@ def curate(
             skipped = bool(former and former.fingerprint == origin["fingerprint"] and stage.is_there(recipe))
             if skipped:
                 done = former
-            else:
+            if not skipped or stage.missing(former):
                 run = Run(**vars(request), session=_session(), finished=finished, found=found[stage.name])
-                done = _run_stage(stage, run, origin)
+                done = _run_stage(stage, run, origin, former if skipped else None)
+                skipped = done is former
             finished.add(done, stage.folders, place)
             lines.append(done.summary(skipped))
         seconds = round(time.monotonic() - started, 3)
@@ -75,8 +77,9 @@ def _session() -> tables.SparkSession:
         return open_session()
 
 
-def _run_stage(stage: Stage, run: Run, origin: dict[str, Any]) -> Record:
-    """Runs a stage and puts its tables into their place.
+def _run_stage(stage: Stage, run: Run, origin: dict[str, Any], former: Record | None) -> Record:
+    """Runs a stage and puts its tables into their place. ``former``: its record, where it only asks for what it misses;
+    where it misses that still, nothing changes.
 
     The recipe comes before the record, which makes the stage finished: a run that is killed here leaves no record that
     ``recipe.yaml`` does not fit.
@@ -89,13 +92,16 @@ def _run_stage(stage: Stage, run: Run, origin: dict[str, Any]) -> Record:
                 f"{stage.name}: {account.rows_in:,} rows in, but {account.rows_out:,} out and {account.dropped} "
                 "dropped: rows are lost or doubled; this is a bug, please report it"
             )
+        rows = {"rows_in": account.rows_in, "rows_out": account.rows_out, "dropped": account.dropped}
+        done = Record(stage.name, **origin, **rows, seconds=0.0, notes=notes)
+        if former and stage.missing(done) == stage.missing(former):
+            storage.remove(storage.join(run.output, tables.STAGING))
+            return former
         forget(run.output, stage)
         tables.commit(run.output, *stage.tables)
         files = tables.describe_files(run.session, run.output, list(stage.folders))
     storage.remove(storage.join(run.output, tables.STAGING))
-    rows = {"rows_in": account.rows_in, "rows_out": account.rows_out, "dropped": account.dropped}
-    seconds = time.monotonic() - started
-    done = Record(stage.name, **origin, **rows, seconds=seconds, files=files, notes=notes)
+    done = replace(done, seconds=time.monotonic() - started, files=files)
     write_recipe(run, run.finished)
     record.save(run.output, done)
     return done

@@ -47,16 +47,16 @@ class Fit:
         stage, origins, known = named(found.stage), found.origins(), finished.origins()
         if odd := sorted(self.origins(stage) ^ set(origins)):
             which = "with" if odd[0] in origins else "without"
-            return f"{_are(stage)} of a recipe {which} the stage {odd[0]}; run jobs/{stage.job}.py first"
+            return f"{_are(stage)} of a recipe {which} the stage {odd[0]}; run the stage {stage.name} first"
         for name, origin in origins.items():
             if difference := next(differences(origin["depends"], self.depends[name]), None):
                 key, made, says = difference
-                first = f"run jobs/{named(name).job}.py first"
+                first = f"run the stage {name} first"
                 return f"{_are(stage)} of {key} {_shown(made)}, the recipe says {_shown(says)}; {first}"
         for name, origin in origins.items():
             if known.get(name, origin)["fingerprint"] != origin["fingerprint"]:
                 other = ", ".join(named(name).tables)
-                return f"{_are(stage)} of other {other}; run jobs/{stage.job}.py first"
+                return f"{_are(stage)} of other {other}; run the stage {stage.name} first"
         return None
 
 
@@ -79,8 +79,8 @@ def finished_before(request: Request, wanted: list[Stage], fit: Fit) -> Finished
                 break
             problems.append(f"--input {place}: {problem}")
         else:
-            missing = f"--input {request.source}: no finished {', '.join(stage.tables)}; run jobs/{stage.job}.py first"
-            raise UsageError((problems or [missing])[0])
+            missing = f"no finished {', '.join(stage.tables)}; run the stage {stage.name} first"
+            raise UsageError((problems or [f"--input {request.source}: {missing}"])[0])
     return finished
 
 

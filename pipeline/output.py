@@ -15,15 +15,21 @@ from pipeline.overlap import lies_in
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path, parse, to_yaml
 from pipeline.record import MANIFEST, Record
-from pipeline.report.readme import readme
+from pipeline.report.card.contents import Contents
+from pipeline.report.card.croissant import croissant
+from pipeline.report.card.readme import readme
+from pipeline.report.page.report import NAMES as REPORT
+from pipeline.report.page.report import write_report
+from pipeline.report.page.source import Output
 from pipeline.run import Finished, Request
 from pipeline.stage import Stage
 from pipeline.stages import STAGES, named, stages_from
 
 RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
 WHAT_IF = {"what-if.json", "what-if.png"}
-OURS = {RECIPE, README, SUMMARY, PLOT, MANIFEST, *WHAT_IF, record.FOLDER, tables.STAGING,
-        *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
+CROISSANT = "croissant.json"
+OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, *REPORT, MANIFEST, *WHAT_IF,
+        record.FOLDER, tables.STAGING, *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
 
 
 def check_output(output: str, recipe: Recipe, force: bool) -> None:
@@ -66,7 +72,7 @@ def held(request: Request) -> Iterator[None]:
 
 def forget(output: str, stage: Stage) -> None:
     """Removes what is of another run once a stage's tables change: records of it and of later stages, their tables."""
-    for name in (MANIFEST, README, SUMMARY, PLOT):
+    for name in (MANIFEST, README, CROISSANT, SUMMARY, PLOT, *REPORT):
         storage.remove(storage.join(output, name))
     first, *later = stages_from(stage)
     for one in (first, *later):
@@ -101,8 +107,10 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
     figures = next((found.notes["distribution"] for found in records if "distribution" in found.notes), None)
     files = [file for found in records for file in found.files]
     manifest = {"name": recipe.name, "files": files} if len(records) == len(fit.stages) else None
+    contents = Contents(recipe, lines, written, files, _schemas(output, files), figures is not None)
     texts = {
-        README: readme(recipe, lines, figures is not None, written).encode(),
+        README: readme(contents).encode(),
+        CROISSANT: croissant(contents).encode(),
         RECIPE: _recipe_text(recipe, finished).encode(),
     }
     same = {name: _content(output, name) == text for name, text in texts.items()}
@@ -118,11 +126,23 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
 
         storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
     storage.write_json(storage.join(output, SUMMARY), summary)
+    write_report(Output.of(output, recipe, records, written))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
     if manifest is not None:
         storage.write_json(storage.join(output, MANIFEST), manifest)
     return True
+
+
+def _schemas(output: str, files: list[dict[str, Any]]) -> dict[str, Any]:
+    """The Arrow schema of each table, by the footer of its first file; not of one whose file is gone."""
+    found = {}
+    for line in files:
+        table, *below = line["path"].split("/")
+        if "rows" in line and len(below) == 1 and table not in found:
+            path = storage.join(output, line["path"])
+            found[table] = tables.file_schema(path) if storage.exists(path) else None
+    return {table: schema for table, schema in found.items() if schema is not None}
 
 
 def _belonging(output: str, fit: Fit, finished: Finished) -> tuple[list[Record], bool]:

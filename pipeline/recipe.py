@@ -16,9 +16,9 @@ from pipeline.recipe_file import BUNDLED, Section, bundled, override, read, sect
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Count = Annotated[StrictInt, Field(ge=1)]
-
-
 ListName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+# As the Hugging Face Hub spells licences: cc-by-4.0, apache-2.0, other, unknown.
+LicenseId = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
 
 class Input(Section):
@@ -230,6 +230,16 @@ class Recipe(Section):
     rebalance: Rebalance | None = None
     shards: Shards = Shards()
     credit: StrictStr | None = None
+    license: LicenseId | None = None
+    license_name: LicenseId | None = None
+    license_link: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _license(self):
+        given = [key for key in ("license_name", "license_link") if getattr(self, key) is not None]
+        if given and self.license != "other":
+            raise ValueError(f"{given[0]}: is for license other, found {self.license or 'none'}")
+        return self
 
     @model_validator(mode="after")
     def _lists_fit(self):

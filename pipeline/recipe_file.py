@@ -15,7 +15,10 @@ from pipeline.listing import list_files
 from pipeline.paths import GLOB, absolute, is_url, local
 
 BUNDLED = Path(__file__).parent / "recipes"
-PROJECT = Path(__file__).resolve().parents[1]
+# Where a recipe's paths are looked up after the working directory, for the entry lists: they lie in a folder of the
+# project, and in one of the package where that was built into a wheel (`setup.py`).
+SHIPPED = Path(__file__).resolve().with_name("shipped")
+PROJECT = SHIPPED if SHIPPED.is_dir() else SHIPPED.parents[1]
 
 
 class Section(BaseModel):

@@ -9,7 +9,7 @@ from pipeline import storage
 
 FOLDER, MANIFEST = ".stages", "manifest.json"
 # Part of every record: raise it when records change, or a stage's output for the same recipe and input.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from pipeline.record import Record
 from pipeline.tables import Account
 
 LISTS = "_lists"  # in `matched`: the entry lists that its ids are of
-COUNTS = "_counts"  # in `matched`: the entry counts of its pairs; in `clusters`: of those that were removed
 
 # What a stage returns: the account of its rows, and notes for summary and README.
 Outcome = tuple[Account, dict[str, Any]]

@@ -209,5 +209,11 @@ def _memory_gib() -> int:
 def _ship_package(session: SparkSession) -> None:
     folder = Path(tempfile.mkdtemp(prefix="metaclip-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    archive = shutil.make_archive(str(folder / "pipeline"), "zip", PACKAGE.parent, PACKAGE.name)
-    session.sparkContext.addPyFile(Path(archive).as_uri())
+    session.sparkContext.addPyFile(packed(PACKAGE, folder).as_uri())
+
+
+def packed(package: Path, folder: Path) -> Path:
+    """A zip of what tasks need of a package, made in a folder: not the entry lists of an installed one."""
+    copy = folder / "copy" / package.name
+    shutil.copytree(package, copy, ignore=lambda _, names: {"__pycache__", "shipped"} & set(names))
+    return Path(shutil.make_archive(str(folder / package.name), "zip", copy.parent))

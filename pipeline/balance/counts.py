@@ -14,6 +14,8 @@ DENSE_SHARE = 8
 # Weights are whole numbers of this part, so that their sums are exact in any order.
 WEIGHT_UNIT = 1 << 20
 PAIRS = "pairs"
+# A hidden folder in `matched`: the entry counts of its pairs; in `clusters`: of those that were removed.
+COUNTS = "_counts"
 
 
 class EntryCounter:

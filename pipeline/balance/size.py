@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.balance.counts import ListCounts
-from pipeline.balance.thresholds import followed, keep_probability, leader, tail_share
+from pipeline.balance.thresholds import followed, keep_probability, leader, tail_share, ts_of_tail_shares
 
 GRID = 48
 Expected = Callable[[np.ndarray], np.ndarray]
@@ -29,8 +29,11 @@ class WhatIf:
 
 def grid_thresholds(counts: ListCounts, ts: np.ndarray) -> np.ndarray:
     """The thresholds of all lists (columns, in order) for each ``t`` of the leader (rows)."""
-    rows = [followed(counts, {leader(counts): float(t)}) for t in ts]
-    return np.array([[row[name] for name in counts.sizes] for row in rows])
+    first = leader(counts)
+    followed(counts, {first: 1.0})  # Ends here where the others cannot follow.
+    shares = [tail_share(counts.of_list(first), float(t)) for t in ts]
+    columns = [ts if name == first else ts_of_tail_shares(counts.of_list(name), shares) for name in counts.sizes]
+    return np.array(columns, np.float64).T
 
 
 def keep_sums(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage, tables
-from pipeline.balance.counts import ListCounts
+from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP, Draw
 from pipeline.balance.pool import Pool
 from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, what_if
@@ -31,7 +31,7 @@ from pipeline.errors import UsageError
 from pipeline.recipe import Balance, Rebalance
 from pipeline.recipe_file import found_path, local_path
 from pipeline.report.distribution import distribution
-from pipeline.run import COUNTS, Outcome, Request, Run
+from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -59,9 +59,6 @@ def run(run: Run) -> Outcome:
     t = find_thresholds(spark, pool, counts, recipe.balance)
     limits, notes_of_domain = find_limits(run, counts, t, recipe.balance)
     probability = probabilities(counts, limits)
-    tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "entry_counts")
-    tables.write_arrow(thresholds_table(counts, t), run.output, "thresholds")
-
     cutoffs = None
     if mode == "cap":
         capped = counts if pool.chosen is None else count_entries(spark, pool, run.list_sizes)
@@ -69,10 +66,13 @@ def run(run: Run) -> Outcome:
     found = draw(run, pool, Draw(mode, counts.starts, probability, cutoffs), "curated")
     matched = ListCounts.of(run.list_sizes, tables.read_arrow(storage.join(run.folder("matched"), COUNTS)))
     curated = ListCounts.of_totals(run.list_sizes, found)
+    tables.write_arrow(entry_counts_table(run, counts, probability, curated), run.output, "entry_counts")
+    tables.write_arrow(thresholds_table(counts, t, curated), run.output, "thresholds")
     notes = {
         "mode": mode,
         "t": t,
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
+        "kept": curated.pairs,
         "distribution": distribution(matched, counts, curated, run.entry_lists, t),
     }
     notes |= notes_of_domain
@@ -146,8 +146,11 @@ def explore(run: Run, ts: list[float] | None = None) -> list[WhatIf]:
     return what_if(counts, grid, lambda ts: expected_sizes(run.session, pool, counts, grid_thresholds(counts, ts)))
 
 
-def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray) -> pa.Table:
-    """The table ``entry_counts``: every entry of every list, in order. Counts of weights stay fractions."""
+def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray, kept: ListCounts) -> pa.Table:
+    """The table ``entry_counts``: every entry of every list, in order. Counts of weights stay fractions.
+
+    ``kept``: the counts of the pairs that were drawn.
+    """
     sizes = list(counts.sizes.values())
     ids = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
     names = pa.DictionaryArray.from_arrays(
@@ -159,13 +162,14 @@ def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray) ->
         "entry": pa.concat_arrays([run.entry_lists[name] for name in counts.sizes]),
         "count": pa.array(counts.counts),
         "probability": pa.array(probability),
+        "kept": pa.array(kept.counts),
     }
     kind = pa.from_numpy_dtype(counts.counts.dtype)
     return pa.table(columns, schema=tables.ENTRY_COUNTS.set(3, pa.field("count", kind)))
 
 
-def thresholds_table(counts: ListCounts, t: dict[str, float]) -> pa.Table:
-    """The table ``thresholds``: a row a list."""
+def thresholds_table(counts: ListCounts, t: dict[str, float], kept: ListCounts) -> pa.Table:
+    """The table ``thresholds``: a row a list. ``kept``: the counts of the pairs that were drawn."""
     rows = [
         {
             "entry_list": name,
@@ -175,6 +179,7 @@ def thresholds_table(counts: ListCounts, t: dict[str, float]) -> pa.Table:
             "matches": round(counts.of_list(name).sum()),
             "entries": size,
             "entries_matched": int((counts.of_list(name) > 0).sum()),
+            "kept": kept.pairs[name],
         }
         for name, size in counts.sizes.items()
     ]
@@ -188,7 +193,6 @@ def _check(request: Request) -> None:
 STAGE = Stage(
     name="balance",
     title="Balancing",
-    job="balance",
     tables={
         "entry_counts": "every entry with the number of pairs that match it and its probability",
         "thresholds": "the threshold t of every entry list",

@@ -22,12 +22,17 @@ def tail_share(counts: np.ndarray, t: float) -> float:
 
 def t_of_tail_share(counts: np.ndarray, share: float) -> float:
     """The ``t`` of a list whose tail share is nearest to ``share``: the first such count, ascending, at least 1."""
+    return ts_of_tail_shares(counts, [share])[0]
+
+
+def ts_of_tail_shares(counts: np.ndarray, shares: list[float]) -> list[float]:
+    """``t_of_tail_share`` of each of several shares."""
     ascending = np.sort(counts)
     total = ascending.sum()
     if not total:
-        return 1.0
-    nearest = int(np.argmin(np.abs(np.cumsum(ascending) / total - share)))
-    return float(max(1, ascending[nearest]))
+        return [1.0] * len(shares)
+    cumulative = np.cumsum(ascending) / total
+    return [float(max(1, ascending[np.argmin(np.abs(cumulative - share))])) for share in shares]
 
 
 def thresholds(counts: ListCounts, balance: Balance | Rebalance) -> dict[str, float]:

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from pipeline import storage, tables
-from pipeline.balance.counts import ListCounts
+from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.buckets.files import Files, write_bucket
 from pipeline.components.spark import connect
 from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.spark import WORDS, near_edges, write_clusters
 from pipeline.recipe import Recipe
-from pipeline.run import COUNTS, Outcome, Run
+from pipeline.run import Outcome, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -73,7 +73,6 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
 STAGE = Stage(
     name="dedupe",
     title="Looking for near-duplicates",
-    job="dedupe",
     tables={"clusters": "pairs whose text is nearly that of others, and which of them stay"},
     beside=(f"clusters/{COUNTS}",),
     reads=("match",),

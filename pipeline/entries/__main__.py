@@ -1,4 +1,4 @@
-"""``python -m pipeline.entries``: look at, compare, check and merge entry lists.
+"""``metaclip-pipeline entries``, ``python -m pipeline.entries``: look at, compare, check and merge entry lists.
 
 A list is a file, or the name of one that ships (``en``).
 """
@@ -17,11 +17,11 @@ from pipeline.entries.lint import REASONS, problem, repaired
 from pipeline.entries.lists import list_table, load_list, read_texts, save_list
 from pipeline.entries.show import stats as show_stats
 from pipeline.errors import UsageError
-from pipeline.job import new_app, run
+from pipeline.job import examples, new_app, run
 from pipeline.progress import results, say
-from pipeline.recipe_file import PROJECT, local_path
+from pipeline.recipe_file import PROJECT, found_path, local_path
 
-app = new_app()
+app = new_app("Shows, compares, checks and merges entry lists: files, or those that ship, by name (en).")
 ListArgument = Annotated[str, typer.Argument(help="A list file, or the name of one that ships.")]
 FOUND = 20
 
@@ -43,10 +43,12 @@ def table_of(path: Path) -> pa.Table:
     return pa.table({"entry_id": pa.array(range(len(entries)), pa.int32()), "entry": entries})
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline entries show en --containing retriever"))
 def show(
     list: ListArgument,
-    entry: Annotated[list[str] | None, typer.Option(help="An entry to look for (again for more).")] = None,
+    entry: Annotated[
+        list[str] | None, typer.Option(metavar="ENTRY", help="An entry to look for (again for more).")
+    ] = None,
     containing: Annotated[str | None, typer.Option(help="Entries with this in them.")] = None,
     most: Annotated[int, typer.Option(help="So many rows at most.")] = FOUND,
 ) -> None:
@@ -76,14 +78,14 @@ def show(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline entries stats de"))
 def stats(list: ListArgument) -> None:
     """How many entries a list has, by source, words and length."""
     path = find(list)
     show_stats(str(list), table_of(path))
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline entries diff en my.txt"))
 def diff(
     first: ListArgument,
     second: ListArgument,
@@ -105,7 +107,7 @@ def diff(
             say(f"only in {label}: " + ", ".join(map(repr, entries[:most])) + (" …" if len(entries) > most else ""))
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline entries lint my.txt --repair fixed.txt"))
 def lint(
     list: ListArgument,
     repair: Annotated[Path | None, typer.Option(help="Write the list with those repaired to this file.")] = None,
@@ -135,7 +137,7 @@ def lint(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline entries merge en my.txt --base --output en-my.parquet"))
 def merge(
     lists: Annotated[list[str], typer.Argument(help="Lists, the most important first.")],
     output: Annotated[Path, typer.Option(help="The file of the merged list: .parquet, .txt, .txt.gz or .json.")],
@@ -151,13 +153,13 @@ def merge(
     say(f"Written: {output}, {len(merged):,} entries of {sum(map(len, parts)):,}")
 
 
-@app.command()
+@app.command(epilog=examples("metaclip-pipeline entries check --wordnet wordnet/dict"))
 def check(
     folder: Annotated[str, typer.Option(help="The folder with the lists and manifest.json.")] = "metadata",
     wordnet: Annotated[str | None, typer.Option(help="The WordNet, where a list is of one.")] = None,
 ) -> None:
     """Builds every list of a manifest again and compares it. Exit code 1 where one differs."""
-    outcome = check_lists(folder, wordnet)
+    outcome = check_lists(found_path(folder), wordnet)
     for name, said in outcome.items():
         say(f"{name}: {said}")
     if any(said != "the same" for said in outcome.values()):

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zstandard
 
@@ -23,6 +25,7 @@ from pipeline.recipe_file import local_path
 
 MANIFEST = "manifest"  # of the lists of a folder, as JSON
 SUFFIXES = (".txt", ".txt.gz", ".txt.zst", ".json", ".parquet")
+WHITE_SPACE = "".join(character for character in map(chr, range(1 << 16)) if character.isspace())
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,8 @@ def _files(recipe: Recipe) -> dict[str, str]:
 
 def load_list(name: str, path: Path) -> EntryList:
     """The list in a file. Raises ``UsageError`` naming the file where it cannot be read as a list, or is empty."""
-    texts = read_texts(path)
-    given = pa.array(texts, pa.string())
-    kept = given.filter(pa.array([bool(text.strip()) for text in texts], pa.bool_()))
+    given = _read_strings(path, "entries", "entry")
+    kept = given.filter(pc.invert(_blank(given)))
     entries = kept.unique()
     if len(entries) == 0:
         raise UsageError(f"entries.{name}: {path} holds no entry")
@@ -111,9 +113,22 @@ def _suffix(path: Path) -> str | None:
 
 def read_texts(path: Path, where: str = "entries", column: str = "entry") -> list[str]:
     """The texts of a list file, in order; of Parquet those of ``column``. ``where`` is the key that named the file."""
+    return _read_strings(path, where, column).to_pylist()
+
+
+def _read_strings(path: Path, where: str, column: str) -> pa.Array:
     if path.suffix.lower() == ".parquet":
-        texts = list_table(path, where, column, ["entry_id", column])[column].to_pylist()
-        return ["" if text is None else text for text in texts]
+        texts = list_table(path, where, column, ["entry_id", column])[column]
+        return pc.fill_null(texts, "").combine_chunks()
+    return pa.array(_read_lines(path, where), pa.string())
+
+
+def _blank(texts: pa.Array) -> pa.BooleanArray:
+    """Whether each text is white space alone, by ``str.isspace``, or empty."""
+    return pc.match_substring_regex(texts, f"^[{WHITE_SPACE}]*$")
+
+
+def _read_lines(path: Path, where: str) -> list[str]:
     try:
         content = decompress(path)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
@@ -185,20 +200,18 @@ def _in_order_of_ids(table: pa.Table, where: str) -> pa.Table:
     if not pa.types.is_integer(table["entry_id"].type):
         raise UsageError(f"{where}: entry_id is {table['entry_id'].type}; integers are allowed")
     table = table.sort_by("entry_id")
-    ids = table["entry_id"].to_pylist()
-    if ids != list(range(len(ids))):
+    count = table.num_rows
+    if table["entry_id"].null_count or not np.array_equal(table["entry_id"].to_numpy(), np.arange(count)):
         raise UsageError(
-            f"{where}: the ids in entry_id are not 0 to {len(ids) - 1}, each once; without them, order counts"
+            f"{where}: the ids in entry_id are not 0 to {count - 1}, each once; without them, order counts"
         )
-    texts = [text or "" for text in table["entry"].to_pylist()]
-    first = {}
-    for number, text in enumerate(texts):
-        if not text.strip():
-            raise UsageError(f"{where}: entry_id {number} has no entry; ids hold, so each needs one")
-        if first.setdefault(text, number) != number:
-            raise UsageError(
-                f"{where}: {text!r} has the ids {first[text]} and {number}; ids hold, so each needs its own"
-            )
+    texts = pc.fill_null(table["entry"], "").combine_chunks()
+    if (number := pc.index(_blank(texts), True).as_py()) >= 0:
+        raise UsageError(f"{where}: entry_id {number} has no entry; ids hold, so each needs one")
+    if len(texts.unique()) < count:
+        first: dict[str, int] = {}
+        number, text = next((n, t) for n, t in enumerate(texts.to_pylist()) if first.setdefault(t, n) != n)
+        raise UsageError(f"{where}: {text!r} has the ids {first[text]} and {number}; ids hold, so each needs its own")
     return table
 
 

@@ -4,6 +4,11 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
+# What becomes of the record of a page.
+READ, OPTED_OUT, NO_IMAGES, NO_PAGE, NO_PAGE_URL = "read", "opted_out", "without_images", "not_html", "no_page_url"
+NO_SUCCESS, BAD_JSON, BAD_CODING, TOO_LARGE = "no_success", "bad_json", "bad_coding", "too_large"
+TOO_SLOW, CRASHED = "too_slow", "crashed"
+
 
 @dataclass
 class Found:

@@ -19,6 +19,8 @@ from pipeline.extract.urls import base_url
 # Where scripts find the URL of an image that is loaded when it is seen; srcsets come after these.
 LAZY = ("data-src", "data-original", "data-lazy-src")
 SRCSETS = ("data-srcset", "srcset")
+# An image with none of these is its `src`, a placeholder or not, where no `<picture>` has more.
+ALTERNATIVES = frozenset((*LAZY, *SRCSETS))
 # What stands in `src` until then: names of files, whatever their folder.
 PLACEHOLDER = re.compile(
     r"^\s*+(?:$|data:|about:blank|(?:.*/)?(?:1x1|1px|pixel|spacer|blank|clear|transparent|placeholder|loading|loader|lazy|"
@@ -66,20 +68,28 @@ class Page:
 
 def add_images(page: Page, links: Links, language: str | None, out: str | None, options: Extract) -> None:
     """Adds the images of a page to the links: a row a text, or one without text. ``out``: why the page opted out."""
-    append, url, base = links.append, page.url, page.base
+    links.begin(page.url, page.base, language, out)
+    append = links.append
     wanted = [name for name in ATTRIBUTES if name in options.text_sources]
     captions, known = FIGCAPTION in options.text_sources, {}
+    has_pictures = bool(page.tree.tags("picture"))
     for node, attributes in images(page):
-        source = source_of(node, attributes)
-        width, height = dimension(attributes.get("width")), dimension(attributes.get("height"))
+        source = attributes.get("src")
+        if source is None or has_pictures or not ALTERNATIVES.isdisjoint(attributes):
+            source = source_of(node, attributes)
+        width, height = attributes.get("width"), attributes.get("height")
+        if width is not None:
+            width = dimension(width)
+        if height is not None:
+            height = dimension(height)
         texts = [(attributes[name] or "", name) for name in wanted if name in attributes]
         if captions and (caption := figcaption(node, known)) is not None:
             texts.append((caption, FIGCAPTION))
         for text, name in texts or [(None, None)]:
-            append((source, text, name, url, base, language, width, height, out))
+            append((source, text, name, width, height))
     if OPEN_GRAPH in options.text_sources:
         for source, text in open_graph(page):
-            append((source, text, OPEN_GRAPH, url, base, language, None, None, out))
+            append((source, text, OPEN_GRAPH, None, None))
 
 
 def images(page: Page) -> Iterator[tuple[LexborNode, Attributes]]:

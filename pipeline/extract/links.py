@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.extract.scan import Scanner
-
 # As the page has them. `base`: what `src` is resolved against; the page's URL where the page names no base, and where
 # it names one that is relative, that resolved against the page's URL. `opted_out`: the reason that holds for the page.
 LINKS = pa.schema(
@@ -19,7 +17,7 @@ LINKS = pa.schema(
         "text": pa.string(),
         "text_source": pa.string(),
         "page_url": pa.string(),
-        "base": pa.string(),
+        "base": pa.dictionary(pa.int32(), pa.string()),
         "page_language": pa.string(),
         "width": pa.int32(),
         "height": pa.int32(),
@@ -43,71 +41,58 @@ MOST_URL, MOST_LANGUAGE, MOST_CAPTION = 4096, 100, 4096
 
 
 class Links:
-    """Rows on their way: ``append`` takes the values of ``LINKS`` in order.
+    """Rows on their way, a page after the other: ``begin`` takes what all of a page share, ``append`` its rows.
 
-    Images that were found by a scan of a WAT record (``scanned``) come after those that were appended. ``sources``: the
-    attributes that are texts.
+    A row is src, text, text_source, width and height.
     """
 
-    def __init__(self, sources: tuple[str, ...] = ()) -> None:
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self.rows: list[tuple[Any, ...]] = []
         self.append = self.rows.append
-        self.sources = sources
-        self.scanner = Scanner()
-        self.pages: list[tuple[Any, ...]] = []
-        self.images: list[int] = []
-        self.scanned_images = 0
+        self.pages: list[tuple[str, str, str | None, str | None]] = []
+        self.starts: list[int] = []
+        self.given = 0
 
     def __len__(self) -> int:
-        return len(self.rows) + self.scanned_images
+        return len(self.rows) - self.given
 
-    def scanned(self, content: bytes, images: int, page: tuple[str, str, str | None, str | None]) -> None:
-        """Adds the images that the scanner found in a record; ``page``: its URL, base, language and ``opted_out``."""
-        self.scanner.keep(content, images)
-        self.pages.append(page)
-        self.images.append(images)
-        self.scanned_images += images
+    def begin(self, page_url: str, base: str, language: str | None, opted_out: str | None) -> None:
+        """The rows after are of this page."""
+        self.pages.append((page_url, base, language, opted_out))
+        self.starts.append(len(self.rows))
 
     def batch(self, most: int = 1 << 15) -> pa.RecordBatch:
-        """Rows, which are gone from here then: so many of those that were appended, and all of scanned images."""
-        columns = list(zip(*self.rows[:most], strict=True)) or [()] * len(LINKS)
-        del self.rows[:most]
-        rows = pa.RecordBatch.from_arrays(
-            [pa.array(column, field.type) for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
-        )
-        if self.scanned_images:
-            rows = pa.concat_batches([rows, self._of_scanner()])
-            self.scanner.clear()
-            self.pages, self.images, self.scanned_images = [], [], 0
-        return rows
-
-    def _of_scanner(self) -> pa.RecordBatch:
-        """The rows of scanned images: in order, one for each of their texts, or one without."""
-        found = self.scanner.columns(("url", *self.sources, "width", "height"))
-        there = np.zeros((len(self.sources), len(found["url"])), bool)
-        for at, name in enumerate(self.sources):
-            there[at] = found[name].is_valid().to_numpy(zero_copy_only=False)
-        bare = np.flatnonzero(~there.any(axis=0))
-        image = np.concatenate([*(np.flatnonzero(one) for one in there), bare])
-        which = np.concatenate([*(np.full(one.sum(), at) for at, one in enumerate(there)), np.full(len(bare), -1)])
-        order = np.lexsort((which, image))
-        texts = pa.concat_arrays(
-            [*(found[name].drop_null() for name in self.sources), pa.nulls(len(bare), pa.string())]
-        )
-        image, order = pa.array(image[order]), pa.array(order)
-        page = pa.array(np.repeat(np.arange(len(self.pages)), self.images)).take(image)
-        of_pages = [pa.array(column, pa.string()).take(page) for column in zip(*self.pages, strict=True)]
-        names = pa.array([*self.sources, None], pa.string()).take(pa.array(which % (len(self.sources) + 1)).take(order))
-        sides = [_dimensions(found[name]).take(image) for name in ("width", "height")]
-        url, base, language, out = of_pages
-        columns = [found["url"].take(image), texts.take(order), names, url, base, language, *sides, out]
-        return pa.RecordBatch.from_arrays(columns, schema=LINKS)
+        """The first rows, which are gone from here then."""
+        rows = self.rows[self.given : self.given + most]
+        if not rows:
+            return pa.RecordBatch.from_pylist([], schema=LINKS)
+        places = np.arange(self.given, self.given + len(rows))
+        page = pa.array(np.searchsorted(self.starts, places, "right") - 1)
+        urls, bases, languages, outs = (pa.array(column, pa.string()) for column in zip(*self.pages, strict=True))
+        src, text, source, width, height = zip(*rows, strict=True)
+        self.given += len(rows)
+        if self.given == len(self.rows):
+            self._clear()
+        columns = [
+            src, text, source, urls.take(page), pa.DictionaryArray.from_arrays(page.cast(pa.int32()), bases),
+            languages.take(page), width, height, outs.take(page),
+        ]  # fmt: skip
+        return pa.RecordBatch.from_arrays(
+            [pa.array(column, field.type) if isinstance(column, tuple) else column
+             for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
+        )  # fmt: skip
 
 
-def _dimensions(values: pa.Array) -> pa.Array:
+def dimensions(values: pa.Array) -> pa.Array:
+    """Widths or heights in pixels (``dimension``), each distinct one looked at once."""
     if values.null_count == len(values):
         return pa.nulls(len(values), pa.int32())
-    return pa.array([dimension(value) for value in values.to_pylist()], pa.int32())
+    values = values.dictionary_encode()
+    sides = pa.array([dimension(value) for value in values.dictionary.to_pylist()], pa.int32())
+    return sides.take(values.indices)
 
 
 def dimension(value: str | None) -> int | None:

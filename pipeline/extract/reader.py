@@ -1,11 +1,12 @@
 """``python -m pipeline.extract.reader FILE``: reads one crawl file in a process of its own, for ``watch.py``.
 
 What is to be read comes as a pickle on stdin. Rows go to stdout as an Arrow stream, each batch with what was counted on
-the way and the number of the record after. A record that takes too long ends the process with the signal SIGALRM, which
+the way and the place of the last record. A record that takes too long ends the process with the signal SIGALRM, which
 also works where a parser never comes back; the number of the record that is being parsed is in FILE, eight bytes.
 """
 
 import io
+import json
 import mmap
 import os
 import pickle
@@ -36,8 +37,8 @@ def read(request: Request, position_file: str, out: BinaryIO) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0 if record is None else request.options.most_seconds)
 
     with pa.ipc.new_stream(out, SENT) as writer:
-        for rows, counted, after in parts(request, at):
-            writer.write_batch(rows, custom_metadata={"found": counted.told(), "next": str(after)})
+        for rows, counted, place in parts(request, at):
+            writer.write_batch(rows, custom_metadata={"found": counted.told(), "place": json.dumps(place)})
 
 
 def parts(request: Request, at: Callable[[int | None], None]) -> Iterator[Part]:
@@ -47,16 +48,16 @@ def parts(request: Request, at: Callable[[int | None], None]) -> Iterator[Part]:
         file = filesystem.open_input_file(inner)
     except OSError as error:
         found = Found(damage=f"{UNREADABLE}: {str(error).splitlines()[0]}")
-        yield pa.RecordBatch.from_pylist([], schema=SENT), found, request.start
+        yield pa.RecordBatch.from_pylist([], schema=SENT), found, request.after
         return
     with file:
         stream = _Stream(file, BUFFER)
-        for rows, found, after in extract_file(
-            stream, request.kind, request.options, request.start, request.skip, request.end, at
+        for rows, found, place in extract_file(
+            stream, request.kind, request.options, request.after, request.skip, request.end, at
         ):
             if stream.failed:
                 found.damage = f"{UNREADABLE}: {stream.failed}"
-            yield rows, found, after
+            yield rows, found, place
 
 
 class _Stream(io.BufferedReader):

@@ -3,36 +3,68 @@
 FastWARC reads; a file that is cut short or broken gives the records before that.
 """
 
+import hashlib
+import json
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from itertools import islice
+from typing import BinaryIO, NamedTuple
 
 import zstandard
-from fastwarc.warc import ArchiveIterator, WarcRecord
+from fastwarc.stream_io import GzipReader, ZstdReader
+from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+
+from pipeline.extract.streams import CUT_SHORT, Frames, Renamed
 
 GZIP, ZSTD, WARC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"WARC/"
 # A frame with the dictionary of all others (IIPC, "Zstandard Compression for WARC Files 1.0").
 DICTIONARY = b"\x5d\x2a\x4d\x18"
 MOST_DICTIONARY = 64 << 20
-CUT_SHORT, NO_RECORD = "ends too early", "has no WARC record"
+NO_RECORD = "has no WARC record"
 # What a record may take beyond its page: headers, and JSON around the page's links.
 MORE = 1 << 20
-BLOCK, PACKED_BLOCK = 1 << 20, 1 << 14
+BLOCK = 1 << 20
+# The names that FastWARC reads in this case alone.
+NAMES = {"content-length": "Content-Length", "warc-type": "WARC-Type"}
+
+
+class Place(NamedTuple):
+    """How far a file was read: the number of the last record, where it begins in the file, a hash of its header.
+
+    Where records are packed together the beginning is not its own; then the hash tells.
+    """
+
+    number: int = -1
+    offset: int = 0
+    header: str = ""
+
+
+BEGINNING = Place()
 
 
 class Records:
-    """The records of a seekable stream, each with its content, the last perhaps with a part of it.
+    """The records of a seekable stream ``after`` a place, each with its number and content, the last perhaps cut short.
 
-    ``damage`` says at the end why not all were read.
+    ``damage`` says at the end why not all were read. Records are read again up to the place where they cannot be
+    begun with in the middle.
     """
 
-    def __init__(self, stream: BinaryIO, most_bytes: int):
+    def __init__(self, stream: BinaryIO, most_bytes: int, after: Place = BEGINNING):
         self.stream = stream
         self.most_bytes = most_bytes + MORE
+        self.after = after
         self.damage: str | None = None
+        self.number, self.record, self.last, self.renamed = after.number, None, None, False
 
-    def __iter__(self) -> Iterator[tuple[WarcRecord, bytes | None]]:
-        """Each record and its content, None where that is longer than allowed."""
+    @property
+    def place(self) -> Place:
+        """How far the file was read."""
+        if self.record is None:
+            return self.after
+        return Place(self.number, self.record.stream_pos, _header_hash(self.record))
+
+    def __iter__(self) -> Iterator[tuple[int, WarcRecord, bytes | None]]:
+        """Number, record and content, None where that is longer than allowed."""
         try:
             start = self.stream.read(len(WARC))
             self.stream.seek(0)
@@ -45,20 +77,19 @@ class Records:
             self.damage = f"is no WARC file: begins with {start!r}"
         if self.damage:
             return
-        last = None
         try:
-            stream = self._with_dictionary() if start.startswith(DICTIONARY) else self.stream
-            for record in ArchiveIterator(stream, parse_http=False, quirks_mode=True):
+            for number, record in self._behind_place(start):
+                self.number, self.record = number, record
                 if record.content_length > self.most_bytes:
-                    yield record, None
-                    last = record.stream_pos
+                    yield number, record, None
+                    self.last = record.stream_pos
                     continue
                 content = record.reader.read()
-                yield record, content
+                yield number, record, content
                 if len(content) < record.content_length:
                     self.damage = CUT_SHORT
                     return
-                last = record.stream_pos
+                self.last = record.stream_pos
         except (OSError, ValueError, zstandard.ZstdError) as error:
             self.damage = " ".join(str(error).split())
             return
@@ -67,9 +98,43 @@ class Records:
                 raise
             self.damage = f"cannot be read by FastWARC: {' '.join(str(error).split())}"
             return
-        self.damage = self._at_the_end(start, last)
+        self.damage = self._at_the_end(start)
 
-    def _with_dictionary(self) -> "_Frames":
+    def _behind_place(self, start: bytes) -> Iterator[tuple[int, WarcRecord]]:
+        """Records by number, from the place on where it can be found, else from the first on."""
+        after = self.after
+        if after.offset and not start.startswith(DICTIONARY):
+            self.stream.seek(after.offset)
+            if self.stream.read(len(start)).startswith(start[: len(GZIP)]):
+                self.stream.seek(after.offset)
+                records = self._numbered(self.stream, after.number)
+                if (found := next(records, None)) and _header_hash(found[1]) == after.header:
+                    self.last = after.offset
+                    yield from records
+                    return
+            self.stream.seek(0)
+        yield from self._numbered(self._with_dictionary() if start.startswith(DICTIONARY) else self.stream, 0)
+
+    def _numbered(self, stream: BinaryIO | Frames, first: int) -> Iterator[tuple[int, WarcRecord]]:
+        """The records of a stream by number. FastWARC knows some header fields in one case alone; it gets them so."""
+        begin, number = stream.tell(), first
+        for number, record in enumerate(_records(stream), first):
+            if _is_misread(record):
+                break
+            yield number, record
+        else:
+            return
+        if isinstance(stream, Frames):
+            raise ValueError("has a dictionary, and names of header fields in an unusual case")
+        stream.seek(begin)
+        start = stream.read(len(WARC))
+        stream.seek(begin)
+        self.renamed = True
+        reader = {GZIP[:1]: GzipReader, ZSTD[:1]: ZstdReader}.get(start[:1])
+        renamed = Renamed(reader(stream) if reader else stream, NAMES)
+        yield from enumerate(islice(_records(renamed), number - first, None), number)
+
+    def _with_dictionary(self) -> Frames:
         """The records behind a dictionary, unpacked. Raises ``ZstdError`` or ``ValueError`` for one that is none."""
         size = int.from_bytes(self.stream.read(8)[4:], "little")
         if size > MOST_DICTIONARY:
@@ -78,13 +143,13 @@ class Records:
         if content.startswith(ZSTD):
             content = zstandard.ZstdDecompressor().decompress(content, max_output_size=MOST_DICTIONARY)
         unpacker = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(content))
-        return _Frames(self.stream, unpacker)
+        return Frames(self.stream, unpacker)
 
-    def _at_the_end(self, start: bytes, last: int | None) -> str | None:
+    def _at_the_end(self, start: bytes) -> str | None:
         """What FastWARC does not tell: that the file ends in the middle of a gzip member, or before a first record."""
-        if start.startswith(GZIP) and not self._whole_members(last or 0):
+        if start.startswith(GZIP) and not self._whole_members(0 if self.renamed else self.last or 0):
             return CUT_SHORT
-        return NO_RECORD if last is None else None
+        return NO_RECORD if self.last is None else None
 
     def _whole_members(self, offset: int) -> bool:
         """Whether gzip members from the one at ``offset`` (of the last record) end with the file."""
@@ -106,29 +171,16 @@ class Records:
         return True
 
 
-class _Frames:
-    """The content of zstd frames one after the other: what FastWARC needs of a file, and no ``seek``."""
+def _records(stream: BinaryIO | Frames | Renamed) -> ArchiveIterator:
+    return ArchiveIterator(stream, parse_http=False, quirks_mode=True)
 
-    def __init__(self, packed: BinaryIO, unpacker: zstandard.ZstdDecompressor):
-        self.packed, self.unpacker = packed, unpacker
-        self.frame, self.ready, self.place = None, memoryview(b""), 0
 
-    def tell(self) -> int:
-        """The bytes that were read."""
-        return self.place
+def _is_misread(record: WarcRecord) -> bool:
+    """Whether a record has a name of ``NAMES`` in another case."""
+    if record.content_length and record.record_type != WarcRecordType.no_type:
+        return False
+    return any(name not in NAMES.values() and name.lower() in NAMES for name, _ in record.headers.items())
 
-    def read(self, size: int) -> bytes:
-        """Up to so many bytes. Raises ``OSError`` where the last frame ends too early."""
-        while not self.ready:
-            ended = self.frame is None or self.frame.eof
-            block = (self.frame.unused_data if self.frame and ended else b"") or self.packed.read(PACKED_BLOCK)
-            if not block:
-                if ended:
-                    return b""
-                raise OSError(CUT_SHORT)
-            if ended:
-                self.frame = self.unpacker.decompressobj()
-            self.ready = memoryview(self.frame.decompress(block))
-        part, self.ready = self.ready[:size], self.ready[size:]
-        self.place += len(part)
-        return bytes(part)
+
+def _header_hash(record: WarcRecord) -> str:
+    return hashlib.sha256(json.dumps(list(record.headers.items())).encode("utf-8", "replace")).hexdigest()

@@ -1,261 +1,265 @@
-"""The image links of a WAT record by a compiled scan: most of a record is other links, which need no Python value.
+"""The image links of WAT records by a compiled scan: most of a record is other links, which need no Python value.
 
-``scan_links`` goes over the bytes of the JSON once, finds the array ``Links`` and in it the links of images, and takes
-nothing that it is not sure of: a link with another value in it, or an odd escape, sends the record to the parser.
+``scan_records`` goes over the JSON of records once, finds the array ``Links`` and in it the links of images, and takes
+nothing that it is not sure of: a link with another value in it, or an odd escape, leaves the record to the parser.
 """
 
-import re
-
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.compiled import compiled
+from pipeline.compiled import MASKED, flat, load_word, lowest_bit, mask_below, mask_equal
 
 # What is looked for in a link, each as start, end and whether it has escapes, in the columns of the spans.
 KEYS = ("url", "alt", "title", "data-image-title", "width", "height", "path")
 FIELD = 3
-MOST_IMAGES = 1 << 14
+URL, ALT, TITLE, DATA_TITLE, WIDTH, HEIGHT, PATH = range(0, FIELD * len(KEYS), FIELD)
+OTHER = -1
+TEXTS = {"alt": ALT, "title": TITLE, "data-image-title": DATA_TITLE}
+IMAGE = "IMG@/src"
+# Instead of the number of images: the record is for the parser.
+UNSURE = -1
+SHORTEST_LINK = len('{"path":"IMG@/src"}')
+# What the data of a scan end with: words are read beyond the last record.
+PADDING = bytes(MASKED)
 QUOTE, BACKSLASH, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = (ord(sign) for sign in '"\\:,{}[]')
-NAMES = np.frombuffer("".join(KEYS).encode(), np.uint8)
-ENDS = np.cumsum([len(key) for key in KEYS])
 # What may follow a backslash but for u.
 ESCAPES = np.isin(np.arange(256), list(b'"\\/bfnrt'))
-LINKS_KEY = np.frombuffer(b"Links", np.uint8)
-IMAGE_PATH = np.frombuffer(b"IMG@/src", np.uint8)
-# Stands for the links in what the parser gets.
-MARK, MARKED = b"[20211203]", [20211203]
-# Half of a surrogate pair, or a whole one: the parser knows which.
-ESCAPED = b"\\u"
-HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
-PATH, WIDTH = KEYS.index("path"), KEYS.index("width")
+ESCAPED, SURROGATE = 1, 2
 
 
-@compiled
-def scan_links(data, spans, names, ends, links_key, image_path):
-    """How many images ``data`` names, with their spans, and where the brackets of the links are; -1 for not sure."""
-    at, size, first, last, found = 0, len(data), -1, -1, 0
+def _word(text: str) -> np.uint64:
+    return np.uint64(int.from_bytes(text.encode()[:8], "little"))
+
+
+# Keys with the quote behind them. Of other links `text` is the most frequent.
+K_URL, K_ALT, K_TITLE, K_WIDTH, K_HEIGHT, K_PATH, K_TEXT = (
+    _word(name + '"') for name in ("url", "alt", "title", "width", "height", "path", "text")
+)
+W_DATA, W_DATA_END, W_IMAGE, W_LINKS, W_NULL = map(_word, ("data-ima", "ge-title", IMAGE, '"Links"', "null"))
+FIRST_BYTES = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
+ONE = np.uint64(1)
+LINKS_LENGTH = len('"Links"')
+
+
+def text_fields(sources: list[str]) -> dict[str, int]:
+    """The attributes that are texts, in their order, with their columns in the spans."""
+    return {name: field for name, field in TEXTS.items() if name in sources}
+
+
+def scanned(records: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The images of records: the bytes that spans are of, the place of each image's record, and its spans.
+
+    And for each record how many images it has, or ``UNSURE``, and where the brackets of its links are.
+    """
+    joined = b"".join([*records, PADDING])
+    data, ends = np.frombuffer(joined, np.uint8), np.cumsum([0, *map(len, records)])
+    found = np.empty((len(records), 3), np.int64)
+    spans = np.empty((len(joined) // SHORTEST_LINK + 1, FIELD * len(KEYS)), np.int32)
+    images = scan_records(data, ends[1:], spans, found)
+    spans, counts = spans[:images], found[:, 0]
+    places = np.repeat(np.arange(len(records)), np.maximum(counts, 0))
+    if not _is_utf8(joined, ends):
+        bad = [place for place, record in enumerate(records) if not _is_utf8(record, np.array([0, len(record)]))]
+        found[bad, 0] = UNSURE
+        kept = ~np.isin(places, bad)
+        places, spans = places[kept], spans[kept]
+    return data, places, spans, found
+
+
+def _is_utf8(data: bytes, ends: np.ndarray) -> bool:
+    """Whether strings that lie one after the other are UTF-8."""
+    strings = pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends.astype(np.int64)), pa.py_buffer(data))
+    try:
+        strings.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+@flat
+def scan_records(data, ends, spans, found):
+    """The images of records that lie one after the other in ``data``: fills ``spans`` and ``found``, a row a record.
+
+    Returns the number of images. ``spans`` has a row more than images can be.
+    """
+    start, images = 0, 0
+    for record in range(len(ends)):
+        count, first, last = scan_record(data, start, ends[record], spans, images)
+        found[record, 0], found[record, 1], found[record, 2] = count, first - start, last - start
+        images += max(count, 0)
+        start = ends[record]
+    return images
+
+
+@flat
+def scan_record(data, at, size, spans, images):
+    """How many images a record names, with their spans from a row on, and where the brackets of its links are."""
+    first, last, found = -1, -1, 0
     while at < size:
         if data[at] != QUOTE:
             at += 1
             continue
-        end, _ = string_end(data, at + 1)
+        named = load_word(data, at) & FIRST_BYTES[LINKS_LENGTH] == W_LINKS
+        end, _ = string_end(data, at + 1, size)
         if end < 0:
-            return -1, 0, 0
-        named = same(data, at + 1, end, links_key, 0, len(links_key))
+            return UNSURE, 0, 0
         at = end + 1
         if named:
-            after = skip(data, at)
+            after = skip(data, at, size)
             if after < size and data[after] == COLON:
-                after = skip(data, after + 1)
+                after = skip(data, after + 1, size)
                 if after < size and data[after] == OPEN_LIST:
                     if first >= 0:
-                        return -1, 0, 0
+                        return UNSURE, 0, 0
                     first = after
-                    found, last = scan_array(data, after + 1, spans, names, ends, image_path)
+                    found, last = scan_array(data, after + 1, size, spans, images)
                     if found < 0:
-                        return -1, 0, 0
+                        return UNSURE, 0, 0
                     at = last + 1
-    return (found, first, last) if first >= 0 else (-1, 0, 0)
+    return (found, first, last) if first >= 0 else (UNSURE, 0, 0)
 
 
-@compiled
-def scan_array(data, at, spans, names, ends, image_path):
-    """The images of an array of flat objects, and where it ends; -1 for anything else."""
-    size, found = len(data), 0
-    at = skip(data, at)
+@flat
+def scan_array(data, at, size, spans, images):
+    """The images of an array of flat objects, and where it ends; ``UNSURE`` for anything else."""
+    found = 0
+    at = skip(data, at, size)
     if at < size and data[at] == CLOSE_LIST:
         return 0, at
-    while at < size and data[at] == OPEN and found < len(spans):
-        at = scan_link(data, at + 1, spans[found], names, ends)
+    while at < size and data[at] == OPEN and images + found < len(spans):
+        span = spans[images + found]
+        at = scan_link(data, at + 1, size, span)
         if at < 0:
-            return -1, 0
-        start, end = spans[found, FIELD * PATH], spans[found, FIELD * PATH + 1]
-        if start >= 0 and same(data, start, end, image_path, 0, len(image_path)):
+            return UNSURE, 0
+        start, end = span[PATH], span[PATH + 1]
+        if start >= 0 and end - start == len(IMAGE) and load_word(data, start) == W_IMAGE:
             found += 1
-        elif start >= 0 and spans[found, FIELD * PATH + 2]:
-            return -1, 0
-        at = skip(data, at)
-        if at < size and data[at] == CLOSE_LIST:
-            return found, at
-        if at >= size or data[at] != COMMA:
-            return -1, 0
-        at = skip(data, at + 1)
-    return -1, 0
+        elif start >= 0 and span[PATH + 2]:
+            return UNSURE, 0
+        after = behind(data, at, size, COMMA)
+        if after < 0:
+            at = skip(data, at, size)
+            return (found, at) if at < size and data[at] == CLOSE_LIST else (UNSURE, 0)
+        at = after
+    return UNSURE, 0
 
 
-@compiled
-def scan_link(data, at, span, names, ends):
-    """Fills the spans of one object and gives the place after it; -1 where a value is none that is known."""
-    size = len(data)
-    span[:] = -1
-    at = skip(data, at)
+@flat
+def scan_link(data, at, size, span):
+    """Fills the span of one object and gives the place after it; -1 where a value is none that is known."""
+    for field in range(0, len(span), FIELD):
+        span[field] = -1
+    at = skip(data, at, size)
     if at < size and data[at] == CLOSE:
         return at + 1
     while at < size and data[at] == QUOTE:
-        start = at + 1
-        end, escaped = string_end(data, start)
-        if end < 0 or escaped:
+        field, at = key(data, at + 1, size)
+        if at < 0:
             return -1
-        field, name = -1, 0
-        for number in range(len(ends)):
-            if same(data, start, end, names, name, ends[number]):
-                field = FIELD * number
-            name = ends[number]
-        at = skip(data, end + 1)
-        if at >= size or data[at] != COLON:
-            return -1
-        at = skip(data, at + 1)
-        if at >= size:
+        at = behind(data, at, size, COLON)
+        if at < 0:
             return -1
         if data[at] == QUOTE:
-            end, escaped = string_end(data, at + 1)
-            if end < 0:
+            end, escapes = string_end(data, at + 1, size)
+            if end < 0 or escapes & SURROGATE:
                 return -1
-            if field >= 0:
-                span[field], span[field + 1], span[field + 2] = at + 1, end, escaped
+            if field != OTHER:
+                span[field], span[field + 1], span[field + 2] = at + 1, end, escapes
             at = end + 1
-        elif field < 0 or field >= FIELD * WIDTH:
+        elif field == OTHER or field >= WIDTH:
             return -1  # A number or the like where nobody expects one is for the parser.
-        elif at + 4 <= size and data[at] == 110 and data[at + 1] == 117 and data[at + 2] == 108 and data[at + 3] == 108:
-            span[field] = -1  # null
+        elif at + 4 <= size and load_word(data, at) & FIRST_BYTES[4] == W_NULL:
+            span[field] = -1
             at += 4
         else:
             return -1
-        at = skip(data, at)
-        if at < size and data[at] == CLOSE:
-            return at + 1
-        if at >= size or data[at] != COMMA:
-            return -1
-        at = skip(data, at + 1)
+        after = behind(data, at, size, COMMA)
+        if after < 0:
+            at = skip(data, at, size)
+            return at + 1 if at < size and data[at] == CLOSE else -1
+        at = after
     return -1
 
 
-@compiled
-def string_end(data, at):
-    """Where a string ends, -1 where it does not or is none of JSON; and 1 if it has escapes, which are valid."""
-    size, escaped, plain = len(data), 0, ESCAPES
+@flat
+def behind(data, at, size, sign):
+    """Where what follows a sign begins, with white space around the sign; -1 where the sign is not there."""
+    at = skip(data, at, size)
+    if at >= size or data[at] != sign:
+        return -1
+    at = skip(data, at + 1, size)
+    return at if at < size else -1
+
+
+@flat
+def key(data, at, size):
+    """The column of a key's span, or ``OTHER``, and the place after its quote; -1 for one with escapes, or none."""
+    word = load_word(data, at)
+    short = word & FIRST_BYTES[4]
+    if short == K_URL:
+        return URL, at + 4
+    if short == K_ALT:
+        return ALT, at + 4
+    short = word & FIRST_BYTES[5]
+    if short == K_PATH:
+        return PATH, at + 5
+    if short == K_TEXT:
+        return OTHER, at + 5
+    short = word & FIRST_BYTES[6]
+    if short == K_TITLE:
+        return TITLE, at + 6
+    if short == K_WIDTH:
+        return WIDTH, at + 6
+    if word & FIRST_BYTES[7] == K_HEIGHT:
+        return HEIGHT, at + 7
+    end, escapes = string_end(data, at, size)
+    if end < 0 or escapes:
+        return OTHER, -1
+    title = end - at == 16 and word == W_DATA and load_word(data, at + 8) == W_DATA_END
+    return DATA_TITLE if title else OTHER, end + 1
+
+
+@flat
+def string_end(data, at, size):
+    """Where a string ends, -1 where it does not or is none of JSON; and whether ``ESCAPED`` or ``SURROGATE``."""
+    escapes = 0
     while at < size:
-        sign = data[at]
-        if sign == QUOTE:
-            return at, escaped
-        if sign < 32:
+        quotes = mask_equal(data, at, QUOTE)
+        marks = quotes | mask_equal(data, at, BACKSLASH) | mask_below(data, at, 32)
+        if marks == 0:
+            at += MASKED
+            continue
+        first = lowest_bit(marks)
+        at += first
+        if at >= size:
             return -1, 0
-        if sign == BACKSLASH:
-            escaped = 1
-            at += 1
-            if at >= size:
+        if quotes >> np.uint64(first) & ONE:
+            return at, escapes
+        if data[at] != BACKSLASH or at + 1 >= size:
+            return -1, 0
+        escapes |= ESCAPED
+        at += 1
+        sign = data[at]
+        if sign == 117:  # u
+            if at + 4 >= size:
                 return -1, 0
-            sign = data[at]
-            if sign == 117:  # u
-                if at + 4 >= size:
+            for place in range(at + 1, at + 5):
+                digit = data[place] | 32
+                if not (48 <= data[place] <= 57 or 97 <= digit <= 102):
                     return -1, 0
-                for place in range(at + 1, at + 5):
-                    digit = data[place] | 32
-                    if not (48 <= data[place] <= 57 or 97 <= digit <= 102):
-                        return -1, 0
-                at += 4
-            elif not plain[sign]:
-                return -1, 0
+            # Half of a surrogate pair, or a whole one: the parser knows which.
+            if data[at + 1] | 32 == 100 and data[at + 2] >= 56:  # d8 to df
+                escapes |= SURROGATE
+            at += 4
+        elif not ESCAPES[sign]:
+            return -1, 0
         at += 1
     return -1, 0
 
 
-@compiled
-def skip(data, at):
+@flat
+def skip(data, at, size):
     """The next place without white space."""
-    while at < len(data) and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
+    while at < size and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9):
         at += 1
     return at
-
-
-@compiled
-def same(data, start, end, other, first, last):
-    """Whether two runs of bytes are the same."""
-    if end - start != last - first:
-        return False
-    for place in range(last - first):  # noqa: SIM110, compiled
-        if data[start + place] != other[first + place]:
-            return False
-    return True
-
-
-@compiled
-def gather(data, starts, ends, offsets, out):
-    """Copies runs of bytes behind each other; ``offsets`` says where each ends."""
-    at = 0
-    for number in range(len(starts)):
-        for place in range(starts[number], ends[number]):
-            out[at] = data[place]
-            at += 1
-        offsets[number + 1] = at
-
-
-class Scanner:
-    """Finds the images of records, one after the other, and gives them as columns in the end."""
-
-    def __init__(self) -> None:
-        self.room = np.empty((MOST_IMAGES, FIELD * len(KEYS)), np.int64)
-        self.clear()
-
-    def clear(self) -> None:
-        """Forgets the records."""
-        self.contents: list[bytes] = []
-        self.spans: list[np.ndarray] = []
-
-    def cut(self, content: bytes) -> tuple[bytes, int] | None:
-        """A record with ``MARK`` for its links, and how many images these have; None where the parser has to look."""
-        images, first, last = scan_links(
-            np.frombuffer(content, np.uint8), self.room, NAMES, ENDS, LINKS_KEY, IMAGE_PATH
-        )
-        if images < 0:
-            return None
-        links = content[first : last + 1]
-        if not links.isascii():
-            try:
-                str(links, "utf-8")
-            except UnicodeDecodeError:
-                return None
-        if ESCAPED in links and HALVES.search(links):
-            return None
-        return content[:first] + MARK + content[last + 1 :], images
-
-    def keep(self, content: bytes, images: int) -> None:
-        """Keeps the images of the record that was cut last."""
-        self.spans.append(self.room[:images].copy())
-        self.contents.append(content)
-
-    def columns(self, keys: tuple[str, ...]) -> dict[str, pa.Array]:
-        """The values of keys for all images that were kept, null where a link has none."""
-        data, spans = np.frombuffer(b"".join(self.contents), np.uint8), np.concatenate(self.spans)
-        before = np.cumsum([0, *map(len, self.contents[:-1])])
-        before = np.repeat(before, [len(one) for one in self.spans])[:, None]
-        starts, ends = spans[:, 0::FIELD], spans[:, 1::FIELD]
-        before = np.where(starts >= 0, before, 0)
-        starts += before
-        ends += before
-        return {key: _strings(data, spans, key) for key in keys}
-
-
-def _strings(data: np.ndarray, spans: np.ndarray, key: str) -> pa.Array:
-    """The values of a key."""
-    first = FIELD * KEYS.index(key)
-    starts, ends, escaped = spans[:, first], spans[:, first + 1], spans[:, first + 2]
-    there = starts >= 0
-    if not there.any():
-        return pa.nulls(len(spans), pa.string())
-    ends = np.where(there, ends, starts)
-    offsets = np.zeros(len(spans) + 1, np.int32)
-    out = np.empty(int((ends - starts).sum()), np.uint8)
-    gather(data, starts, ends, offsets, out)
-    valid = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
-    found = pa.StringArray.from_buffers(len(spans), pa.py_buffer(offsets), pa.py_buffer(out), valid)
-    odd = there & (escaped == 1)
-    if odd.any():
-        texts = [
-            orjson.loads(b'"' + data[start:end].tobytes() + b'"')
-            for start, end in zip(starts[odd], ends[odd], strict=True)
-        ]
-        found = pc.replace_with_mask(found, pa.array(odd), pa.array(texts, pa.string()))
-    return found

@@ -11,14 +11,17 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.extract.inputs import CrawlFile, crawl_files
 from pipeline.extract.options import EXTRACTED, KINDS
 from pipeline.extract.spark import extract_files
+from pipeline.extract.watch import UNREADABLE
 from pipeline.paths import is_url, open_filesystem
 from pipeline.recipe import Input, Recipe
+from pipeline.record import Record
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
 # What of ``input`` is for tables alone.
 OF_TABLES = ("preset", "columns", "pass_through")
+NOT_GIVEN = "files_not_given"
 NAMED = 100  # damaged files in the summary; the table has all.
 
 
@@ -26,7 +29,7 @@ def run(run: Run) -> Outcome:
     """Adds what is missing to ``extracted/`` and writes ``crawl_files``. Rows in are links: an image and a text.
 
     A run that was killed goes on with the files that are not done; those of another making, or no longer of the input,
-    are removed at the end.
+    are removed at the end. Files that were not given whole are asked for again by the next run.
     """
     recipe, folder = run.recipe, storage.join(run.output, EXTRACTED)
     files, others = run.found
@@ -56,6 +59,7 @@ def run(run: Run) -> Outcome:
         "files_of_other_names": others,
         "pages": _counts(found, "pages"),
         "pairs_of_relative_urls": _sum(found, "relative"),
+        NOT_GIVEN: sum(line["error"].startswith(UNREADABLE) for line in damaged),
         "damaged": len(damaged),
         "damaged_files": damaged[:NAMED],
     }
@@ -92,6 +96,10 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
     return {"input": recipe.input.model_dump(include={"format", "paths"}), "extract": recipe.extract.model_dump()}
 
 
+def _missing(record: Record) -> int:
+    return record.notes.get(NOT_GIVEN, 0)
+
+
 def _files(recipe: Recipe, found: tuple[list[CrawlFile], int]) -> list:
     return found[0]
 
@@ -99,7 +107,6 @@ def _files(recipe: Recipe, found: tuple[list[CrawlFile], int]) -> list:
 STAGE = Stage(
     name="extract",
     title="Reading the crawl",
-    job="extract",
     tables={"crawl_files": "every crawl file, and what was found in it"},
     beside=(EXTRACTED,),
     run=run,
@@ -107,4 +114,5 @@ STAGE = Stage(
     in_recipe=lambda recipe: recipe.input.format in KINDS,
     check=_check,
     files=_files,
+    missing=_missing,
 )

@@ -1,21 +1,73 @@
 """WARC: the pages themselves, an HTTP answer each."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+import pyarrow as pa
+from fastwarc.warc import WarcRecord, WarcRecordType
 
 from pipeline.extract.charset import page_text
 from pipeline.extract.coding import BadCoding, TooLarge, decoded
+from pipeline.extract.found import (
+    BAD_CODING,
+    NO_IMAGES,
+    NO_PAGE,
+    NO_PAGE_URL,
+    NO_SUCCESS,
+    OPTED_OUT,
+    READ,
+    TOO_LARGE,
+)
 from pipeline.extract.html import Page, add_images
 from pipeline.extract.links import Links
 from pipeline.extract.opt_outs import TDM
 from pipeline.extract.options import Extract
-from pipeline.extract.wat import NO_IMAGES, NO_PAGE, NO_PAGE_URL, OPTED_OUT, READ
+from pipeline.extract.wat import page_url
 
-TOO_LARGE, BAD_CODING, NO_SUCCESS = "too_large", "bad_coding", "no_success"
+# So many links, or bytes of answers, are a batch.
+MOST_LINKS, MOST_BYTES = 1 << 15, 64 << 20
 TYPES = ("text/html", "application/xhtml+xml")
 _HEAD_END, _STATUS = re.compile(rb"\r?\n\r?\n"), re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
 # `image` is another name of `img` to a parser.
 _IMAGE, _OPEN_GRAPH = re.compile(rb"<ima?ge?[\s/>]", re.IGNORECASE), re.compile(rb"og:image", re.IGNORECASE)
+
+
+class Answers:
+    """The images of the answers in a WARC, each read when it is added.
+
+    ``at`` is told which record is being parsed, and None when none is.
+    """
+
+    def __init__(self, options: Extract, at: Callable[[int | None], None]):
+        self.options, self.at, self.links, self.size = options, at, Links(), 0
+
+    def add(self, number: int, record: WarcRecord, content: bytes | None, pages: Counter[str]) -> None:
+        """Reads a record; counts what became of its page."""
+        if record.record_type != WarcRecordType.response:
+            return
+        if content is None:
+            pages[TOO_LARGE] += 1
+            return
+        self.at(number)
+        pages[read_response(content, page_url(record.headers.get("WARC-Target-URI")), self.links, self.options)] += 1
+        self.at(None)
+        self.size += len(content)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is enough for a batch."""
+        return len(self.links) >= MOST_LINKS or self.size >= MOST_BYTES
+
+    @property
+    def left(self) -> bool:
+        """Whether there are images that were in no batch yet."""
+        return len(self.links) > 0
+
+    def batch(self, pages: Counter[str]) -> pa.RecordBatch:
+        """Images (``LINKS``), which are gone from here then."""
+        self.size = 0
+        return self.links.batch(MOST_LINKS)
 
 
 def read_response(content: bytes, url: str | None, links: Links, options: Extract) -> str:

@@ -5,71 +5,174 @@ A WAT has the links ``IMG@/src`` with their alt and title; it has no srcset, laz
 
 import json
 import re
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import orjson
+import pyarrow as pa
+from fastwarc.warc import WarcRecord, WarcRecordType
 
-from pipeline.extract.links import MOST_LANGUAGE, MOST_URL, Links, dimension
+from pipeline.extract.found import BAD_JSON, NO_IMAGES, NO_PAGE, NO_PAGE_URL, OPTED_OUT, READ, TOO_LARGE
+from pipeline.extract.links import LINKS, MOST_LANGUAGE, MOST_URL, dimensions
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
-from pipeline.extract.scan import MARKED
+from pipeline.extract.scan import FIELD, HEIGHT, IMAGE, KEYS, UNSURE, WIDTH, scanned, text_fields
+from pipeline.extract.spans import rows_of, strings
 from pipeline.extract.urls import base_url
 
-READ, BAD_JSON, NO_PAGE, NO_PAGE_URL, OPTED_OUT = "read", "bad_json", "not_html", "no_page_url", "opted_out"
-NO_IMAGES = "without_images"
-IMAGE = "IMG@/src"
-LANGUAGE, X_ROBOTS_TAG = "HTML@/lang", "x-robots-tag"
-ANSWER = ("Payload-Metadata", "HTTP-Response-Metadata")
-PAGE = (*ANSWER, "HTML-Metadata")
-MARK = IMAGE.encode()
+LANGUAGE, X_ROBOTS_TAG = "html@/lang", "x-robots-tag"
+# Stands for the links in what the parser gets.
+MARK, MARKED = b"[20211203]", [20211203]
+IN_BYTES = IMAGE.encode()
 _PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+", re.IGNORECASE)
-# Attributes of a link in a WAT that are texts of the image.
-TEXTS, SIDES = ("alt", "title", "data-image-title"), ("width", "height")
+# Records of so many bytes are scanned together.
+BLOCK = 4 << 20
+# What the images of a page share: its URL, base, language, and why it opted out.
+OfPage = tuple[str | None, str | None, str | None, str | None]
+NOTHING: OfPage = (None, None, None, None)
 
 
-def read_metadata(content: bytes, record_url: str | None, links: Links, options: Extract) -> str:
-    """Adds the images of a metadata record to the links; returns what became of its page.
+class Metadata:
+    """The images of the metadata records of a WAT, which are held and then read together.
 
-    ``record_url``: the URL of the page by the record's own header, for where the JSON has none.
+    ``at`` is told which record is being parsed, and None when none is.
     """
-    if MARK not in content:
-        return NO_IMAGES if b'"HTML-Metadata"' in content else NO_PAGE
-    try:
-        envelope, images = _parsed(content, links)
-    except (ValueError, RecursionError):
-        return BAD_JSON
-    answer = _mapping(envelope, *ANSWER)
-    page = _mapping(answer, "HTML-Metadata")
+
+    left = False  # A batch has all.
+
+    def __init__(self, options: Extract, at: Callable[[int | None], None]):
+        self.options, self.at = options, at
+        self.texts = text_fields(options.text_sources)
+        self._clear()
+
+    def _clear(self) -> None:
+        # Lists of what is no container: many small tuples keep the garbage collector busy.
+        self.numbers: list[int] = []
+        self.records: list[WarcRecord] = []
+        self.contents: list[bytes] = []
+        self.size = 0
+
+    def add(self, number: int, record: WarcRecord, content: bytes | None, pages: Counter[str]) -> None:
+        """Takes a record in; counts what became of its page where that is known already."""
+        if record.record_type != WarcRecordType.metadata:
+            if record.record_type == WarcRecordType.response:
+                pages[NO_PAGE] += 1
+        elif content is None:
+            pages[TOO_LARGE] += 1
+        elif IN_BYTES not in content:
+            pages[NO_IMAGES if b'"HTML-Metadata"' in content else NO_PAGE] += 1
+        else:
+            self.numbers.append(number)
+            self.records.append(record)
+            self.contents.append(content)
+            self.size += len(content)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is enough for a batch."""
+        return self.size >= BLOCK
+
+    def batch(self, pages: Counter[str]) -> pa.RecordBatch:
+        """The images (``LINKS``) of the records that are held, which are gone then; counts what became of the pages."""
+        data, places, spans, found = scanned(self.contents)
+        of_pages, dropped, parsed = [], [], {}
+        held = zip(self.numbers, self.records, self.contents, *found.T.tolist(), strict=True)
+        for place, (number, record, content, *where) in enumerate(held):
+            self.at(number)
+            outcome, of_page, links = _page(record, content, where, self.options.opt_outs)
+            pages[outcome] += 1
+            of_pages.append(of_page)
+            if links is not None:
+                parsed[place] = links
+            if links is not None or of_page is NOTHING:
+                dropped.append(place)
+        self.at(None)
+        self._clear()
+        if dropped:
+            kept = ~np.isin(places, dropped)
+            places, spans = places[kept], spans[kept]
+        if parsed:
+            data, places, spans = _with_parsed(data, places, spans, parsed)
+        return self._links(data, places, spans, of_pages)
+
+    def _links(self, data: np.ndarray, places: np.ndarray, spans: np.ndarray, of_pages: list[OfPage]) -> pa.RecordBatch:
+        """Rows of images, by spans and the places of their pages."""
+        images, sources, of_urls, of_texts = rows_of(spans, list(self.texts.values()))
+        image, page = pa.array(images), pa.array(places[images])
+        urls, bases, languages, outs = (
+            pa.array(column, pa.string()) for column in zip(*of_pages or [NOTHING], strict=True)
+        )
+        names = pa.array([*self.texts, None], pa.string())
+        sides = [dimensions(strings(data, spans[:, side : side + FIELD].copy())) for side in (WIDTH, HEIGHT)]
+        columns = [
+            strings(data, of_urls), strings(data, of_texts), names.take(pa.array(sources)), urls.take(page),
+            pa.DictionaryArray.from_arrays(page.cast(pa.int32()), bases), _taken(languages, page),
+            *(_taken(side, image) for side in sides), _taken(outs, page),
+        ]  # fmt: skip
+        return pa.RecordBatch.from_arrays(columns, schema=LINKS)
+
+
+def _taken(values: pa.Array, rows: pa.Array) -> pa.Array:
+    """The values of rows; often there is none at all."""
+    return pa.nulls(len(rows), values.type) if values.null_count == len(values) else values.take(rows)
+
+
+def _with_parsed(data, places, spans, parsed: dict[int, bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same with images that the parser found, as JSON by the places of their records."""
+    more, of_more, more_spans, _ = scanned(list(parsed.values()))
+    starts = more_spans.reshape(len(more_spans), len(KEYS), FIELD)[:, :, :2]
+    starts[starts >= 0] += len(data)
+    places = np.concatenate([places, np.array(list(parsed))[of_more]])
+    order = np.argsort(places, kind="stable")
+    data = np.concatenate([data, more])
+    data.flags.writeable = False
+    return data, places[order], np.concatenate([spans, more_spans])[order]
+
+
+def _page(
+    record: WarcRecord, content: bytes, where: tuple[int, int, int], opt_outs: bool
+) -> tuple[str, OfPage, bytes | None]:
+    """What became of the page of a record, what its images share, and they as JSON where the scan was not sure.
+
+    ``where``: what the scan found.
+    """
+    count, first, last = where
+    links = None
+    if count != UNSURE:
+        try:
+            envelope = orjson.loads(content[:first] + MARK + content[last + 1 :])["Envelope"]
+            answer = envelope["Payload-Metadata"]["HTTP-Response-Metadata"]
+            page = answer["HTML-Metadata"]
+            if page["Links"] != MARKED:
+                count = UNSURE
+        except (ValueError, LookupError, TypeError):
+            count = UNSURE
+    if count == UNSURE:
+        try:
+            envelope = _mapping(_loaded(content), "Envelope")
+        except (ValueError, RecursionError):
+            return BAD_JSON, NOTHING, None
+        answer = _mapping(envelope, "Payload-Metadata", "HTTP-Response-Metadata")
+        page = _mapping(answer, "HTML-Metadata")
+        links = _images(page)
+    url = page_url(_mapping(envelope, "WARC-Header-Metadata").get("WARC-Target-URI"))
+    if url is None and (url := page_url(record.headers.get("WARC-Target-URI"))) is None:
+        return NO_PAGE_URL, NOTHING, None
     head = _mapping(page, "Head")
-    url = page_url(_mapping(envelope, "WARC-Header-Metadata").get("WARC-Target-URI")) or page_url(record_url)
-    if url is None:
-        return NO_PAGE_URL
     metas = [meta for meta in _list(head.get("Metas")) if isinstance(meta, dict)]
-    headers = _mapping(answer, "Headers")
-    out = _opted_out(headers, metas) if options.opt_outs and (headers or metas) else None
-    named = head.get("Base")
-    base = base_url(url, named) if isinstance(named, str) else url
-    language = next((v for v in _contents(metas, LANGUAGE.lower()) if v and len(v) <= MOST_LANGUAGE), None)
-    of_page = (url, base, language, out)
-    if images is not None:
-        links.scanned(content, images, of_page)
-    else:
-        _add_links(page, links, [source for source in TEXTS if source in options.text_sources], of_page)
-    return OPTED_OUT if out else READ
+    out = _opted_out(_mapping(answer, "Headers"), metas) if opt_outs else None
+    base = base_url(url, head["Base"]) if isinstance(head.get("Base"), str) else url
+    language = next((v for v in _contents(metas, LANGUAGE) if v and len(v) <= MOST_LANGUAGE), None)
+    return OPTED_OUT if out else READ, (url, base, language, out), links
 
 
-def _add_links(page: dict[str, Any], links: Links, sources: list[str], of_page: tuple) -> None:
-    """Adds the images of a page that was parsed."""
-    url, base, language, out = of_page
-    append = links.append
-    for link in [one for one in _list(page.get("Links")) if one.__class__ is dict and one.get("path") == IMAGE]:
-        source = link.get("url")
-        if source.__class__ is not str:
-            source = None
-        width, height = (dimension(link[name]) if link.get(name).__class__ is str else None for name in SIDES)
-        texts = [(text, name) for name in sources if (text := link.get(name)).__class__ is str]
-        for text, name in texts or [(None, None)]:
-            append((source, text, name, url, base, language, width, height, out))
+def _images(page: dict[str, Any]) -> bytes:
+    """The image links of a page that was parsed, as JSON that the scan is sure of."""
+    links = [one for one in _list(page.get("Links")) if one.__class__ is dict and one.get("path") == IMAGE]
+    strings = [{key: link[key] for key in KEYS if link.get(key).__class__ is str} for link in links]
+    return orjson.dumps({"Links": strings})
 
 
 def page_url(url: Any) -> str | None:
@@ -78,19 +181,6 @@ def page_url(url: Any) -> str | None:
         return None
     url = url.strip().removeprefix("<").removesuffix(">")  # as WARC 1.0 wrote it
     return url if len(url) <= MOST_URL and _PAGE_URL.fullmatch(url) else None
-
-
-def _parsed(content: bytes, links: Links) -> tuple[dict[str, Any], int | None]:
-    """The envelope of a record, and how many images were found in its links; None where the links are in it."""
-    if (cut := links.scanner.cut(content)) is not None:
-        rest, images = cut
-        try:
-            envelope = _mapping(orjson.loads(rest), "Envelope")
-        except orjson.JSONDecodeError:
-            envelope = {}
-        if _mapping(envelope, *PAGE).get("Links") == MARKED:
-            return envelope, images
-    return _mapping(_loaded(content), "Envelope"), None
 
 
 def _loaded(content: bytes) -> Any:

@@ -5,6 +5,7 @@ where the pairs of the last one end.
 """
 
 import contextlib
+import json
 import os
 import pickle
 import signal
@@ -18,26 +19,26 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.errors import PipelineError
-from pipeline.extract.found import Found
+from pipeline.extract.found import CRASHED, TOO_SLOW, Found
 from pipeline.extract.links import SENT
 from pipeline.extract.options import Extract
+from pipeline.extract.records import BEGINNING, Place
 
-TOO_SLOW, CRASHED = "too_slow", "crashed"
 # When so many pages of a file ended the process, the rest of it is left.
 MOST_ENDED = 100
-Part = tuple[pa.RecordBatch, Found, int]
+Part = tuple[pa.RecordBatch, Found, Place]
 UNREADABLE = "cannot be read"
 NOTHING = -1  # No record is being parsed.
 
 
 @dataclass(frozen=True)
 class Request:
-    """A file of a kind (``wat`` or ``warc``), the records to begin and end with and to pass by, by number."""
+    """A file of a kind (``wat`` or ``warc``), the place to go on behind, the records to end with and to pass by."""
 
     path: str
     kind: str
     options: Extract
-    start: int
+    after: Place
     skip: frozenset[int]
     end: int | None = None
 
@@ -47,11 +48,11 @@ def extract_watched(path: str, kind: str, options: Extract) -> Iterator[tuple[pa
 
     Raises ``PipelineError`` where the process ends and no page is to blame.
     """
-    start, end, ended = 0, None, set()
+    after, end, ended = BEGINNING, None, set()
     while True:
-        reading = _Reading(Request(path, kind, options, start, frozenset(ended), end))
+        reading = _Reading(Request(path, kind, options, after, frozenset(ended), end))
         try:
-            for rows, found, start in reading.parts():  # noqa: B007, where the next one goes on
+            for rows, found, after in reading.parts():  # noqa: B007, where the next one goes on
                 yield rows, found
             code, at, said = reading.ended()
         finally:
@@ -93,7 +94,7 @@ class _Reading:
             with pa.ipc.open_stream(self.process.stdout) as stream:
                 while True:
                     rows, told = stream.read_next_batch_with_custom_metadata()
-                    yield rows, Found.of(told[b"found"].decode()), int(told[b"next"])
+                    yield rows, Found.of(told[b"found"].decode()), Place(*json.loads(told[b"place"]))
         except StopIteration:
             return
         except (pa.ArrowInvalid, OSError):

@@ -182,7 +182,6 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
 STAGE = Stage(
     name="filter",
     title="Filtering",
-    job="filter_images",
     tables={
         "filtered": "the curated pairs that passed the filter",
         "image_hashes": "the images that were looked at: hashes, size, and why one was dropped",

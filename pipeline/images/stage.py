@@ -128,7 +128,7 @@ def _check(request: Request) -> None:
     if not request.recipe.images.fetch:
         raise UsageError("images.fetch: found false; images are fetched where it is true")
     if find_spec("img2dataset") is None:
-        raise UsageError("images.fetch: needs the package img2dataset: make images, or pip install '.[images]'")
+        raise UsageError("images.fetch: needs the package img2dataset: pip install 'metaclip-pipeline[images]'")
 
 
 def _depends(recipe: Recipe) -> dict[str, Any]:
@@ -138,7 +138,6 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
 STAGE = Stage(
     name="images",
     title="Fetching images",
-    job="fetch_images",
     tables={"images": "every image that was asked for, and what became of it"},
     beside=(FETCHED,),
     reads=("balance",),

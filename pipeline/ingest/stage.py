@@ -101,7 +101,6 @@ def _files(recipe: Recipe, found: Plan | None) -> list:
 STAGE = Stage(
     name="ingest",
     title="Reading the pool",
-    job="ingest",
     tables={"pairs": "every distinct (URL, text) pair of the pool that passed the checks"},
     reads=("extract",),
     run=run,

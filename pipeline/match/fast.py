@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.compiled import compiled
 from pipeline.match.characters import FIRST, insert_forms, match_characters
@@ -37,7 +38,8 @@ class FastMatcher:
         """The matcher of a string array of distinct, non-empty entries; the index of an entry is its id."""
         unspaced = np.zeros(len(entries), bool)
         if form == "metaclip2":
-            unspaced[:] = [bool(UNSPACED.match(e[0]) or UNSPACED.match(e[-1])) for e in entries.to_pylist()]
+            side = UNSPACED.pattern
+            unspaced = pc.match_substring_regex(entries, f"^{side}|{side}$").to_numpy(zero_copy_only=False)
         ids = np.arange(len(entries), dtype=np.int32)
         forms = [entry_form(e, form) for e in entries.filter(pa.array(unspaced)).to_pylist()]
         return cls(

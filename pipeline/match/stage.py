@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import record, storage, tables
-from pipeline.balance.counts import ListCounts
+from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.buckets.files import Files
 from pipeline.entries.lists import EntryList, list_digests, list_names, load_lists
 from pipeline.errors import UsageError
@@ -17,7 +17,7 @@ from pipeline.language.label import NOT_KEPT
 from pipeline.match.matchers import Matchers
 from pipeline.match.spark import KEPT, NO_LIST, NO_MATCH, ToIdentify, write_matched
 from pipeline.recipe import Recipe
-from pipeline.run import COUNTS, LISTS, Outcome, Request, Run
+from pipeline.run import LISTS, Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -112,7 +112,6 @@ def _files(recipe: Recipe, found: Matchers) -> list:
 STAGE = Stage(
     name="match",
     title="Matching texts with entries",
-    job="match",
     tables={"matched": "the pairs that match at least one entry, with the ids of their entries and their draw"},
     beside=(f"matched/{LISTS}", f"matched/{COUNTS}"),
     reads=("ingest",),

@@ -1,6 +1,6 @@
-"""The distribution of matches over entries before and after balancing, as figures to plot.
+"""The distribution of matches over the entries of one list, before and after balancing, as figures to plot.
 
-After figure 2 of Xu et al. 2023: how the head is flattened and the tail is kept.
+After figure 2 of Xu et al. 2023: how the head is cut and the tail is kept.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.balance.counts import ListCounts
 from pipeline.balance.thresholds import leader
 
-POINTS, HEADS = 300, 20
+POINTS, HEADS = 300, 12
 
 
 def distribution(
@@ -19,17 +19,21 @@ def distribution(
 ) -> dict[str, Any]:
     """Counts by rank (``POINTS`` ranks, evenly spaced in ratio) of the matched pool, less duplicates, and curated.
 
-    The ranks are those of all lists' entries together, each side sorted by itself. ``heads`` are the ``HEADS`` entries
-    of most matches in the leading list.
+    They are of the leading list, as each list has its own ``t``; each side is sorted by itself. ``matched`` is the
+    number of its entries with matches, ``head`` that of those with more than ``t``, less duplicates; ``heads`` are the
+    ``HEADS`` entries of most matches.
     """
-    sides = {"pool": pool, "deduped": deduped, "curated": curated}
-    matched = int((pool.counts > 0).sum())
-    ranks = np.unique(np.round(np.geomspace(1, max(matched, 1), POINTS)).astype(int)) if matched else np.zeros(0, int)
     first = leader(pool)
+    sides = {side: c.of_list(first) for side, c in {"pool": pool, "deduped": deduped, "curated": curated}.items()}
+    matched = int((sides["pool"] > 0).sum())
+    ranks = np.unique(np.round(np.geomspace(1, max(matched, 1), POINTS)).astype(int)) if matched else np.zeros(0, int)
     heads = [
-        {"entry": lists[first][int(at)].as_py(), **{side: int(c.of_list(first)[at]) for side, c in sides.items()}}
-        for at in np.argsort(-pool.of_list(first), kind="stable")[:HEADS]
-        if pool.of_list(first)[at]
+        {"entry": lists[first][int(at)].as_py(), **{side: int(c[at]) for side, c in sides.items()}}
+        for at in np.argsort(-sides["pool"], kind="stable")[:HEADS]
+        if sides["pool"][at]
     ]
-    by_rank = {side: (-np.sort(-c.counts))[ranks - 1].tolist() for side, c in sides.items()}
-    return {"ranks": ranks.tolist(), **by_rank, "list": first, "heads": heads, "t": t}
+    by_rank = {side: (-np.sort(-c))[ranks - 1].tolist() for side, c in sides.items()}
+    head = int((sides["deduped"] > t[first]).sum())
+    return {
+        "ranks": ranks.tolist(), **by_rank, "list": first, "matched": matched, "head": head, "heads": heads, "t": t
+    }  # fmt: skip

@@ -6,37 +6,77 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
+from matplotlib import font_manager, ticker
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-BEFORE, BETWEEN, AFTER, LIMIT = "#9aa5b1", "#8cc4ff", "#1f6feb", "#d1242f"
-SIDES = (("pool", BEFORE, "matched pool"), ("deduped", BETWEEN, "less near-duplicates"), ("curated", AFTER, "curated"))
+BEFORE, AFTER, LIMIT, MUTED = "#9aa5b1", "#1f6feb", "#d1242f", "#57606a"
+# Counts of less are drawn here: a logarithmic axis has no 0.
+LOWEST = 0.7
 
 
 def distribution_plot(figures: dict[str, Any], title: str) -> bytes:
     """A PNG of the figures of ``distribution``: matches by rank of entry, and the entries of most matches."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(3, 2), layout="constrained")
-    for side, color, label in SIDES:
-        left.loglog(figures["ranks"], np.maximum(figures[side], 0.5), color=color, lw=2, label=label)
-    limits = sorted(set(figures["t"].values()))
-    if limits:
-        label = f"t = {limits[0]:,.0f}" + (f" to {limits[-1]:,.0f}" if len(limits) > 1 else "")
-        left.fill_between(
-            figures["ranks"], limits[0] * 0.97, limits[-1] * 1.03, color=LIMIT, alpha=0.3, lw=0, label=label
-        )
-    left.set(xlabel="entries by rank", ylabel="pairs that match", title=title)
-    left.legend(frameon=False)
-    heads = figures["heads"][::-1]
-    places = np.arange(len(heads))
-    for place, (side, color, _) in zip((0.27, 0, -0.27), SIDES, strict=True):
-        right.barh(places + place, [head[side] for head in heads], 0.27, color=color)
-    right.set_yticks(places, [_label(head["entry"]) for head in heads], fontsize=8)
-    right.set(title=f"entries of most matches ({figures['list']})", xlabel="pairs that match")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), width_ratios=(3, 2), layout="constrained")
+    figure.suptitle(f"{title}: pairs by entry, before and after balancing", fontsize=13)
+    _ranks(left, figures)
+    _heads(right, figures)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     return as_png(figure)
+
+
+def _ranks(axes, figures: dict[str, Any]) -> None:
+    """Counts by rank on logarithmic axes; what lies above ``t`` is cut, and the two lines part there."""
+    ranks, limit, head = figures["ranks"], figures["t"][figures["list"]], figures["head"]
+    before, between, after = (np.maximum(figures[side], LOWEST) for side in ("pool", "deduped", "curated"))
+    axes.set(xscale="log", yscale="log", xlabel="entries by rank", ylabel="pairs that match", title=_subtitle(figures))
+    axes.title.set(fontsize=10, color=MUTED)
+    axes.fill_between(ranks, before, after, color=BEFORE, alpha=0.18, lw=0)
+    axes.plot(ranks, before, color=BEFORE, lw=2.4, label="before")
+    if (between < 0.98 * before).any():
+        axes.plot(ranks, between, color=BEFORE, lw=1.2, ls=":", label="less near-duplicates")
+    axes.plot(ranks, after, color=AFTER, lw=2.4, label="after")
+    axes.set_ylim(bottom=LOWEST / 2)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.0f}")
+    axes.axhline(limit, color=LIMIT, lw=1.2, ls="--", label=f"t = {limit:,.0f}")
+    axes.legend(frameon=False)
+    if 0 < head < figures["matched"]:
+        axes.axvline(head + 0.5, color=LIMIT, lw=0.8, ls=":")
+        for side, place, text in (
+            ("right", -6, f"head: {head:,} entries, cut"),
+            ("left", 6, f"tail: {figures['matched'] - head:,}, kept"),
+        ):
+            axes.annotate(
+                text, (head + 0.5, 0.02), (place, 0), xycoords=axes.get_xaxis_transform(),
+                textcoords="offset points", ha=side, fontsize=9, color=MUTED,
+            )  # fmt: skip
+
+
+def _subtitle(figures: dict[str, Any]) -> str:
+    limits = sorted(figures["t"].values())
+    if len(limits) == 1:
+        return f"list {figures['list']}"
+    return f"list {figures['list']}, one of {len(limits)}, whose t are {limits[0]:,.0f} to {limits[-1]:,.0f}"
+
+
+def _heads(axes, figures: dict[str, Any]) -> None:
+    heads = figures["heads"][::-1]
+    places = np.arange(len(heads))
+    axes.barh(places, [head["pool"] for head in heads], 0.7, color=BEFORE, alpha=0.5)
+    axes.barh(places, [head["curated"] for head in heads], 0.7, color=AFTER)
+    for place, head in zip(places, heads, strict=True):
+        axes.annotate(
+            f"{head['pool']:,} → {head['curated']:,}", (head["pool"], place), (4, 0), textcoords="offset points",
+            va="center", fontsize=9, color=MUTED,
+        )  # fmt: skip
+    axes.set_yticks(places, [_label(head["entry"]) for head in heads], fontsize=10)
+    axes.set(xlabel="pairs that match", xlim=(0, 1.38 * max((head["pool"] for head in heads), default=1)))
+    axes.set_title("the entries of most matches", fontsize=10, color=MUTED)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
 
 
 def what_if_plot(lines: list[dict[str, Any]], dead_links: float) -> bytes:

@@ -95,7 +95,6 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
 STAGE = Stage(
     name="shards",
     title="Writing shards",
-    job="shards",
     tables={"shards": "the curated pairs with their images, as webdataset tars"},
     reads=("balance", "images", "filter", "rebalance"),
     run=run,

@@ -33,7 +33,7 @@ def write_subset(output: str, file: Path) -> int:
     name = pairs_table(validated(Recipe, content, file_of_recipe))
     folder = storage.join(output, name)
     if not storage.exists(folder):
-        raise UsageError(f"--input {output}: no finished {name} there; run jobs/curate.py first")
+        raise UsageError(f"--input {output}: no finished {name} there; run the recipe first")
     filesystem, path = storage.open_filesystem(folder)
     rows = pads.dataset(path, filesystem=filesystem, format="parquet")
     parts = [uids(batch.column("source_uid")) for batch in rows.to_batches(columns=["source_uid"])]

@@ -11,25 +11,45 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pipeline.errors import UsageError
-from pipeline.job import new_app, run
+from pipeline.job import HOW, PLACES, examples, new_app, run
 from pipeline.progress import console, results, say
 
-ModelOption = Annotated[Path, typer.Option(help="The folder of an exported model, or of any CLIP checkpoint.")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; a GPU where there is one by default.")]
+ModelOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FOLDER",
+        help="The folder of an exported model, or of any CLIP checkpoint.",
+        rich_help_panel=PLACES,
+    ),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu or cuda; a GPU where there is one by default.", rich_help_panel=HOW)
+]
 app = new_app()
 
 
-@app.command(help=__doc__)
+@app.command(
+    help="What a model learned: retrieval on shards, and zero-shot classification on data sets of labelled images.",
+    epilog=examples(
+        "metaclip-pipeline evaluate --model run/model --shards shards/",
+        "metaclip-pipeline evaluate --model run/model --classification imagenet/",
+    ),
+)
 def main(
     model: ModelOption,
     shards: Annotated[
-        list[str] | None, typer.Option(help="Retrieval: a tar or a folder of tars (again for more).")
+        list[str] | None,
+        typer.Option(
+            metavar="PATH", help="Retrieval: a tar or a folder of tars (again for more).", rich_help_panel=PLACES
+        ),
     ] = None,
     classification: Annotated[
-        list[Path] | None, typer.Option(help="Zero-shot: a data set's folder (again for more).")
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Zero-shot: a data set's folder (again for more).", rich_help_panel=PLACES),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The JSON file; evaluation.json beside the model by default.")
+        Path | None,
+        typer.Option(help="The JSON file; evaluation.json beside the model by default.", rich_help_panel=PLACES),
     ] = None,
     device: DeviceOption = None,
 ) -> None:

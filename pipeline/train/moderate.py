@@ -13,7 +13,7 @@ import typer
 
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, examples, new_app, run
 from pipeline.train.columns import check_columns, model_fingerprint
 from pipeline.train.evaluate import DeviceOption, ModelOption
 from pipeline.train.score import ColumnsOption, ShardsOption, write_columns
@@ -30,13 +30,22 @@ SCHEMA = pa.schema([("key", pa.string()), ("unwanted", pa.float32()), ("concept"
 app = new_app()
 
 
-@app.command(help=__doc__)
+@app.command(
+    help="How much an image is like unwanted concepts, as columns by key: unwanted is the probability of all of them "
+    "together, concept the likeliest. A first sieve, as good as the model is; look before you filter.",
+    epilog=examples(
+        "metaclip-pipeline moderate --model run/model --shards shards/ \\",
+        "    --concepts unwanted.txt --output columns",
+    ),
+)
 def main(
     model: ModelOption,
     shards: ShardsOption,
-    concepts: Annotated[Path, typer.Option(help="Unwanted concepts, one a line.")],
+    concepts: Annotated[Path, typer.Option(help="Unwanted concepts, one a line.", rich_help_panel=PLACES)],
     output: ColumnsOption,
-    neutral: Annotated[Path | None, typer.Option(help="Neutral concepts, one a line; a few by default.")] = None,
+    neutral: Annotated[
+        Path | None, typer.Option(help="Neutral concepts, one a line; a few by default.", rich_help_panel=PLACES)
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Scores."""

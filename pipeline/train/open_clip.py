@@ -6,21 +6,19 @@ Writes ``open_clip_config.json``, ``open_clip_model.safetensors`` and the tokeni
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
-from safetensors.torch import save_file
-from transformers import AlignModel, AutoModel, PreTrainedModel
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from pipeline.errors import UsageError
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, examples, new_app, run
 from pipeline.progress import say
 from pipeline.train.evaluate import ModelOption
-from pipeline.train.export import given_bias
 from pipeline.train.outputs import check_folder, write_file
-from pipeline.train.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
 CONFIG, WEIGHTS, HEAD_WIDTH = "open_clip_config.json", "open_clip_model.safetensors", 64
 TOWERS = {
@@ -44,9 +42,23 @@ LAYER = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "m
 app = new_app()
 
 
-@app.command(help=__doc__)
-def main(model: ModelOption, output: Annotated[Path, typer.Option(help="The folder to write.")]) -> None:
+@app.command(
+    "open-clip",
+    help="Writes an exported CLIP or MetaCLIP model in open_clip's format: open_clip_config.json, "
+    "open_clip_model.safetensors and the tokenizer. open_clip loads the folder by local-dir:FOLDER. ALIGN has no place "
+    "there, and the width of a head must be 64.",
+    epilog=examples("metaclip-pipeline export open-clip --model run/model --output open-clip"),
+)
+def main(
+    model: ModelOption, output: Annotated[Path, typer.Option(help="The folder to write.", rich_help_panel=PLACES)]
+) -> None:
     """Converts."""
+    from safetensors.torch import save_file
+    from transformers import AutoModel
+
+    from pipeline.train.export import given_bias
+    from pipeline.train.tokenizer import load_tokenizer
+
     check_folder("--output", output, [model], CONFIG, WEIGHTS)
     if not (model / "config.json").is_file():
         raise UsageError(f"--model {model}: no config.json; give the folder of an exported model")
@@ -65,8 +77,11 @@ def main(model: ModelOption, output: Annotated[Path, typer.Option(help="The fold
     say(f"Written: {output}; open_clip.create_model('local-dir:{output}')")
 
 
-def open_clip_config(model: PreTrainedModel, folder: str) -> dict[str, Any]:
+def open_clip_config(model: "PreTrainedModel", folder: str) -> dict[str, Any]:
     """open_clip's configuration of a model. ``UsageError`` for one that it cannot hold."""
+    from transformers import AlignModel
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
     if isinstance(model, AlignModel):
         raise UsageError("--model: an ALIGN model; open_clip's format is for CLIP and MetaCLIP models")
     vision, text = model.config.vision_config, model.config.text_config
@@ -107,11 +122,13 @@ def open_clip_config(model: PreTrainedModel, folder: str) -> dict[str, Any]:
     }
 
 
-def open_clip_weights(model: PreTrainedModel, bias: float | None = None) -> dict[str, torch.Tensor]:
+def open_clip_weights(model: "PreTrainedModel", bias: float | None = None) -> dict[str, "Tensor"]:
     """The weights by open_clip's names; the three projections of an attention are one tensor there.
 
     ``bias``: of the logits, where the model was trained with SigLIP's loss.
     """
+    import torch
+
     weights = model.state_dict()
     found = {
         "logit_scale": weights["logit_scale"],

@@ -16,7 +16,7 @@ import pyarrow as pa
 import typer
 from rich.progress import Progress
 
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, examples, new_app, run
 from pipeline.progress import console, say
 from pipeline.train.columns import begin_columns, check_columns, is_done, model_fingerprint, write_columns_of
 from pipeline.train.evaluate import DeviceOption, ModelOption
@@ -28,11 +28,21 @@ if TYPE_CHECKING:
     from pipeline.train.reading import Samples
 
 app = new_app()
-ShardsOption = Annotated[list[str], typer.Option(help="A tar or a folder of tars (again for more).")]
-ColumnsOption = Annotated[Path, typer.Option(help="The folder of the columns, a Parquet file a tar.")]
+ShardsOption = Annotated[
+    list[str],
+    typer.Option(metavar="PATH", help="A tar or a folder of tars (again for more).", rich_help_panel=PLACES),
+]
+ColumnsOption = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="The folder of the columns, a Parquet file a tar.", rich_help_panel=PLACES),
+]
 
 
-@app.command(help=__doc__)
+@app.command(
+    help="The similarity of image and text of every sample, as a column by key: DataComp's CLIP-score filter is a "
+    "bound on it. A run that stopped goes on with the tars that are missing.",
+    epilog=examples("metaclip-pipeline score --model run/model --shards shards/ --output scores"),
+)
 def main(model: ModelOption, shards: ShardsOption, output: ColumnsOption, device: DeviceOption = None) -> None:
     """Scores."""
     from pipeline.train.distributed import processes

@@ -17,13 +17,13 @@ from PIL import Image
 from rich.progress import Progress
 
 from pipeline.errors import UsageError
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, examples, new_app, run
 from pipeline.progress import console, say
 from pipeline.train.evaluate import DeviceOption, ModelOption
 from pipeline.train.score import ShardsOption
 
 THUMBNAIL, VECTORS = 160, ".vectors"
-IndexOption = Annotated[Path, typer.Option(help="The folder of the index.")]
+IndexOption = Annotated[Path, typer.Option(help="The folder of the index.", rich_help_panel=PLACES)]
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.4 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}h1{{font-size:1.2rem}}
 ul{{display:grid;grid-template-columns:repeat(auto-fill,minmax(180px,1fr));gap:1rem;list-style:none;padding:0}}
@@ -32,10 +32,10 @@ img{{width:160px;height:160px;object-fit:contain;display:block;margin:0 auto 6px
 <h1>{title}</h1>{asked}<ul>{found}</ul></html>
 """
 PAGE_HEAD = (PAGE.partition("{title}")[0] + "Nearest to ").encode()
-app = new_app()
+app = new_app("Finds the images of a shard set that are nearest to a text or to an image.")
 
 
-@app.command("index")
+@app.command("index", epilog=examples("metaclip-pipeline search index --model run/model --shards shards/ --index i"))
 def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: DeviceOption = None) -> None:
     """Embeds the images of a shard set into an index."""
     from pipeline.train.distributed import processes
@@ -93,13 +93,13 @@ def _resolved(tars: list[str]) -> list[str]:
     return [str(Path(tar).resolve()) for tar in tars]
 
 
-@app.command("query")
+@app.command("query", epilog=examples("metaclip-pipeline search query --index i --text 'a red house'"))
 def query(
     index: IndexOption,
     text: Annotated[str | None, typer.Option(help="What is looked for, in words.")] = None,
     image: Annotated[Path | None, typer.Option(help="What is looked for, as an image.")] = None,
     top: Annotated[int, typer.Option(min=1, help="So many results.")] = 24,
-    output: Annotated[Path, typer.Option(help="The page.")] = Path("search.html"),
+    output: Annotated[Path, typer.Option(help="The page.", rich_help_panel=PLACES)] = Path("search.html"),
     device: DeviceOption = None,
 ) -> None:
     """Writes a page of the nearest images."""
@@ -114,7 +114,7 @@ def query(
     if (text is None) == (image is None):
         raise UsageError("--text, --image: give one of them")
     if not (index / "index.json").is_file():
-        raise UsageError(f"--index {index}: no index; make it with: python -m pipeline.train.search index")
+        raise UsageError(f"--index {index}: no index; make it with: metaclip-pipeline search index")
     asked_for = [] if image is None else [image]
     check_file("--output", output, [index / "index.json", *asked_for], lambda head: head.startswith(PAGE_HEAD))
     facts = json.loads((index / "index.json").read_text())

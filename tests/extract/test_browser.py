@@ -64,7 +64,7 @@ def test_the_base_is_chromiums(language, port, crawl, tmp_path):
     for record, content in Records(io.BytesIO(crawl), 1 << 20):
         if record.headers.get("WARC-Target-URI") == url:
             read_response(content, url, links, Extract())
-    assert {row[4] for row in links.rows} == {of_browser(url, tmp_path)["base"]}
+    assert {base for _, base, _, _ in links.pages} == {of_browser(url, tmp_path)["base"]}
 
 
 def test_a_site_in_ten_languages_is_read_whole(crawl):

@@ -1,24 +1,34 @@
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.extract.found import Found
 from pipeline.extract.links import LINKS, Links
-from pipeline.extract.pairs import kept_pairs, one_spaced
-from pipeline.extract.repeats import Repeats
+from pipeline.extract.pairs import kept_pairs
+from pipeline.extract.repeats import SMALLEST, Repeats
+from pipeline.extract.spaces import SPACES, one_spaced
 
 HERE = "https://a.example.org/"
 
 
 def row(src="x.jpg", text="a cat", width=None, height=None, out=None):
-    return (src, text, "alt", HERE, HERE, None, width, height, out)
+    """A row, and why its page opted out."""
+    return (src, text, "alt", width, height), out
+
+
+def links_of(rows):
+    """Rows, each of a page of its own."""
+    links = Links()
+    for one, out in rows:
+        links.begin(HERE, HERE, None, out)
+        links.append(one)
+    return links
 
 
 def kept(*rows):
-    links, found = Links(), Found()
-    for one in rows:
-        links.append(one)
+    links, found = links_of(rows), Found()
     pairs = Repeats().fresh(kept_pairs(links.batch(), found), found)
     assert found.links == len(rows) == found.pairs + found.dropped.total()
     return pairs.to_pylist(), found
@@ -50,12 +60,19 @@ def test_one_side_of_a_pixel_is_no_tracking_pixel():
 def test_repeats_are_dropped_over_batches_and_the_first_stays():
     repeats, found, rows = Repeats(), Found(), []
     for batch in range(20):
-        links = Links()
-        for at in range(100):
-            links.append(row(f"{(batch * 7 + at) % 150}.jpg", f"text {at % 3}"))
+        links = links_of(row(f"{(batch * 7 + at) % 150}.jpg", f"text {at % 3}") for at in range(100))
         rows += repeats.fresh(kept_pairs(links.batch(), found), found).to_pylist()
     assert len({(one["url"], one["text"]) for one in rows}) == len(rows) == found.pairs == found.relative
     assert found.links == 2000 == found.pairs + found.dropped["repeated"]
+
+
+def test_repeats_are_found_when_the_table_has_grown():
+    repeats, found = Repeats(), Found()
+    for start in (0, 3000, 1000, 20_000, 0):
+        links = links_of(row(f"{at}.jpg") for at in range(start, start + 5000))
+        repeats.fresh(kept_pairs(links.batch(), found), found)
+    assert (found.pairs, found.dropped) == (13_000, {"repeated": 12_000})
+    assert len(repeats.table) > SMALLEST
 
 
 def test_no_link_at_all():
@@ -75,3 +92,31 @@ def test_white_space_of_any_kind_becomes_single_spaces(texts):
     expected = [" ".join("".join(" " if c in spaces else c for c in text).split(" ")) for text in texts]
     expected = [" ".join(filter(None, text.split(" "))) for text in expected]
     assert one_spaced(pa.array(texts, pa.string())).to_pylist() == expected
+
+
+@pytest.mark.parametrize("before", ["", "a", "1234567", "12345678", "1234567ä"])
+def test_any_sign_is_white_space_or_not_as_unicode_has_it(before):
+    signs = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    texts = pa.array([before + sign + "b" for sign in signs])
+    mended = pc.utf8_trim(pc.replace_substring_regex(texts, SPACES, " "), " ")
+    assert one_spaced(texts).equals(mended)
+
+
+@pytest.mark.parametrize("at", range(20))
+def test_spaces_are_found_at_any_place(at):
+    for text in ("x" * at + "  y", "x" * at + " y", "x" * at + " ", "x" * at + "\x7f" + "y" * at, " " * at + "ä " * at):
+        assert one_spaced(pa.array([text])).to_pylist() == [" ".join(text.replace("\x7f", " ").split())]
+
+
+def test_rows_are_given_in_parts_and_stay_those_of_their_pages():
+    links, pages = Links(), {f"https://{n}.example.org/": n % 5 for n in range(40)}
+    for url, images in pages.items():
+        links.begin(url, url, None, None)
+        for at in range(images):
+            links.append((f"{at}.jpg", "x", "alt", None, None))
+    found = []
+    while len(links):
+        found += links.batch(7).to_pylist()
+    assert [(row["page_url"], row["base"], row["src"]) for row in found] == [
+        (url, url, f"{at}.jpg") for url, images in pages.items() for at in range(images)
+    ]

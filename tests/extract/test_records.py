@@ -1,5 +1,6 @@
 import gzip
 import io
+import random
 import tracemalloc
 
 import pytest
@@ -7,6 +8,7 @@ import zstandard
 
 from pipeline.extract.file import extract_file
 from pipeline.extract.options import Extract
+from pipeline.extract.records import Place, Records
 from tests.extract.files import extracted, image, metadata, packed, page, record
 
 PAGES = [page(f"<img src={n}.jpg alt='image {n}'>", url=f"https://a.example.org/{n}/") for n in range(6)]
@@ -133,8 +135,78 @@ def test_a_record_over_the_limit_is_passed_by_without_being_held():
 
 def test_reading_goes_on_where_it_was_and_passes_records_by():
     content, seen = packed(*PAGES), []
-    parts = list(extract_file(io.BytesIO(content), "warc", Extract(), 2, frozenset([3]), None, seen.append))
+    parts = list(extract_file(io.BytesIO(content), "warc", Extract(), Place(1), frozenset([3]), None, seen.append))
     assert [url for rows, _, _ in parts for url in rows.column("url").to_pylist()] == [HERE[2], HERE[4], HERE[5]]
     assert seen == [2, None, 4, None, 5, None]
-    assert parts[-1][2] == 6
+    assert parts[-1][2].number == 5
     assert sum(found.records for _, found, _ in parts) == 3
+
+
+WAYS = {
+    "plain": b"".join,
+    "gzip members": lambda records: packed(*records),
+    "one gzip": lambda records: gzip.compress(b"".join(records), mtime=0),
+    "two gzip members": lambda records: packed(b"".join(records[:3]), b"".join(records[3:])),
+    "zstd frames": lambda records: b"".join(map(zstandard.compress, records)),
+    "one zstd": lambda records: zstandard.compress(b"".join(records)),
+}
+
+
+class Read(io.BytesIO):
+    """A file that counts the bytes that are read."""
+
+    bytes = 0
+
+    def read(self, size=-1):
+        part = super().read(size)
+        self.bytes += len(part)
+        return part
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ids", ["own", "the same"])
+def test_reading_goes_on_behind_any_record(way, ids):
+    numbers = range(len(PAGES))
+    records = (
+        [one.replace(b"WARC/1.0", b"WARC/1.0\r\nX: %d" % n) for n, one in enumerate(PAGES)] if ids == "own" else PAGES
+    )
+    content = WAYS[way](records)
+    places = [None for _ in numbers]
+    reader = Records(io.BytesIO(content), 1 << 20)
+    for number, _, _ in reader:
+        places[number] = reader.place
+    for place in places:
+        reader = Records(io.BytesIO(content), 1 << 20, place)
+        found = [(number, page) for number, _, page in reader if number > place.number]
+        assert [number for number, _ in found] == [*numbers[place.number + 1 :]]
+        assert all(f"image {number}".encode() in page for number, page in found)
+        assert reader.damage is None
+
+
+@pytest.mark.parametrize("way", ["plain", "gzip members", "zstd frames"])
+def test_what_is_before_a_place_is_not_read_again(way):
+    large = [page(random.Random(n).randbytes(1 << 18), url=f"https://a.example.org/{n}/") for n in range(12)]
+    content = WAYS[way](large)
+    reader = Records(io.BytesIO(content), 1 << 20)
+    place = next(reader.place for number, _, _ in reader if number == 10)
+    file = Read(content)
+    assert [number for number, _, _ in Records(file, 1 << 20, place)] == [11]
+    assert file.bytes < len(content) / 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("changed", [bytes.lower, bytes.upper, bytes.title])
+@pytest.mark.parametrize("first", [0, 4])
+def test_names_of_header_fields_in_any_case(way, changed, first):
+    records = PAGES[:first]
+    for one in PAGES[first:]:
+        header, content = one.split(b"\r\n\r\n", 1)
+        version, *fields = header.split(b"\r\n")
+        fields = [changed(name) + b":" + value for name, value in (field.split(b":", 1) for field in fields)]
+        records.append(b"\r\n".join([version, *fields]) + b"\r\n\r\n" + content)
+    content = WAYS[way](records)
+    found, said = urls(content)
+    assert (found, said.damage, said.records) == (HERE, None, 6)
+    cut, said = urls(content[:-30])
+    assert cut[:4] == HERE[: len(cut)][:4]
+    assert said.damage

@@ -104,7 +104,7 @@ def test_stages_run_alone_give_the_same(work):
     for table in ("pairs", "curated"):
         files = [sorted((work / output / table).glob("*.parquet")) for output in ("output", "alone")]
         assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
-    with pytest.raises(UsageError, match=r"no finished crawl_files; run jobs/extract.py first"):
+    with pytest.raises(UsageError, match=r"no finished crawl_files; run the stage extract first"):
         curate(recipe(None), str(work / "empty"), ["ingest"])
 
 
@@ -187,11 +187,14 @@ def test_a_crawl_without_a_pair_ends_with_a_line(work):
         run(work)
 
 
+def with_options(bucket):
+    """A bucket's URL and its options; the session's workers have not the environment of the test."""
+    host = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+    return bucket.replace("//", "//testing:testing@"), f"?scheme=http&endpoint_override={host}&region=us-east-1"
+
+
 def test_from_a_store(work, bucket):
-    options = (
-        f"?scheme=http&endpoint_override={os.environ['AWS_ENDPOINT_URL'].removeprefix('http://')}&region=us-east-1"
-    )
-    bucket = bucket.replace("//", "//testing:testing@")  # The session's workers have not the environment of the test.
+    bucket, options = with_options(bucket)
     filesystem, inner = open_filesystem(f"{bucket}/crawl{options}")
     pafs.copy_files(str(work / "crawl"), inner, destination_filesystem=filesystem)
     assert stage(run(work, inputs=[f"{bucket}/crawl{options}"], output="stored"))["out"] == 15
@@ -200,3 +203,39 @@ def test_from_a_store(work, bucket):
     found = stage(run(work, f"extract.prefix={bucket}/", inputs=[str(work / "warc.paths")], output="listed"))
     assert found["out"] == 3
     assert [line["file"] for line in found["damaged_files"]] == [f"{bucket}/crawl/9.warc.gz{options}"]
+
+
+def test_a_file_that_was_not_given_is_asked_for_again_by_the_next_run(work, bucket):
+    bucket, options = with_options(bucket)
+    filesystem, inner = open_filesystem(f"{bucket}/crawl{options}")
+    pafs.copy_files(str(work / "crawl"), inner, destination_filesystem=filesystem)
+    late = f"{inner}/4.warc.gz"
+    filesystem.delete_file(late)
+    (work / "warc.paths").write_text("".join(f"crawl/{n}.warc.gz{options}\n" for n in range(5)))
+
+    def again():
+        return run(
+            work,
+            f"extract.prefix={bucket}/",
+            inputs=[str(work / "warc.paths")],
+            stages=["extract", "ingest"],
+        )
+
+    def written():
+        folder = work / "output"
+        return {
+            file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file() and ".lock" not in file.name
+        }
+
+    first = again()
+    assert (stage(first)["files_not_given"], stage(first)["damaged"], stage(first)["out"]) == (1, 1, 12)
+    before = written()
+    second = again()
+    assert [line["skipped"] for line in second["stages"]] == [True, True]
+    assert [line["file"] for line in stage(second)["damaged_files"]] == [f"{bucket}/crawl/4.warc.gz{options}"]
+    assert written() == before
+    pafs.copy_files(str(work / "crawl" / "4.warc.gz"), late, destination_filesystem=filesystem)
+    third = again()
+    assert [line["skipped"] for line in third["stages"]] == [False, False]
+    assert (stage(third)["files_read_before"], stage(third)["files_not_given"], stage(third)["damaged"]) == (4, 0, 0)
+    assert texts(work) == texts(work, table="pairs") == ALL

@@ -1,12 +1,11 @@
-import re
-
 import ada_url
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.extract.urls import PLAIN, absolute_urls
+from pipeline.extract.plain import ODD, WHOLE, plain_urls
+from pipeline.extract.urls import absolute_urls
 
 BASE = "https://www.example.org/blog/post/page.html"
 
@@ -69,17 +68,42 @@ PIECES = st.sampled_from(
 @example("https://a.org/%2E%2e/b")
 @example("https://a.org/a'b?c'd")
 def test_what_is_taken_for_plain_is_what_the_parser_makes_of_it(url):
-    if re.fullmatch(PLAIN[1:-1], url):
-        assert ada_url.normalize_url(url) == url
+    found, kinds = plain_urls(pa.array([url]), pa.array([BASE]).dictionary_encode())
+    if kinds[0] == WHOLE:
+        assert found[0].as_py() == url == ada_url.normalize_url(url)
+    elif kinds[0] != ODD:
+        assert found[0].as_py() == ada_url.join_url(BASE, url)
+
+
+# What stands behind the host of a base decides what its links are behind: a port, a name that goes on, another path.
+BASES = ["http://a.org", "http://a.org/x/?q/r", "http://a.org?q", "http://a.org:8080", "http://a.orgX", "http://a.org@b.org",
+         "http://a.org_b", "http://a.org/x//y", "http://a.org/./x", "http://a.org/x/.y", "http://a.org/#x", "HTTP://a.org/",
+         "http://a.org/x y/z", "http://a.org/%2e/x", "http://a.org/x/%2E./y"]  # fmt: skip
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.lists(PIECES, max_size=9).map("".join), st.sampled_from([BASE, "http://a.org", "http://a.org/x/?q/r"]))
+@given(st.lists(PIECES, max_size=9).map("".join), st.sampled_from([BASE, *BASES]) | st.lists(PIECES, max_size=5).map(
+    lambda pieces: "http://a.org" + "".join(pieces)))  # fmt: skip
 def test_a_column_gives_what_the_parser_gives(url, base):
     found, _ = one(url, base)
+    if not ada_url.check_url(base):
+        return
     try:
         expected = ada_url.join_url(base, url)
     except ValueError:
         expected = "bad_url"
     if found not in ("no_url",) and not found.endswith(("_url", "_scheme")):
         assert found == expected.partition("#")[0]
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_base_of_any_form_is_where_the_parser_has_it(base):
+    for url in ("a.jpg", "/a.jpg", "//b.org/a.jpg", "?q=1"):
+        assert one(url, base) == (ada_url.join_url(base, url).partition("#")[0], True)
+
+
+def test_links_of_many_pages_are_each_behind_their_own():
+    bases = [BASE, "http://a.org", "http://a.org/x?y", "http://a.org:8080"] * 3
+    sources = ["a.jpg", "/a.jpg", "http://c.org/a.jpg"] * 4
+    urls, _, _ = absolute_urls(pa.array(sources), pa.array(bases))
+    assert urls.to_pylist() == [ada_url.join_url(*pair) for pair in zip(bases, sources, strict=True)]

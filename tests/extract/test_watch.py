@@ -11,16 +11,16 @@ from pipeline.extract.found import Found
 from pipeline.extract.options import Extract
 from pipeline.extract.repeats import Repeats
 from pipeline.extract.watch import extract_watched
-from tests.extract.files import packed, page
+from tests.extract.files import image, metadata, packed, page
 
 # A page that takes the parser half a minute: its time grows with the square of the number of attributes.
 SLOW = page("<img " + " ".join(f"a{n}=1" for n in range(100_000)) + " src=slow.jpg alt=slow>")
 GOOD = [page(f"<img src={n}.jpg alt='image {n}'>", url=f"https://a.example.org/{n}/") for n in range(4)]
 
 
-def read(path, **options):
+def read(path, kind="warc", **options):
     found, repeats, texts = Found(), Repeats(), []
-    for rows, counted in extract_watched(str(path), "warc", Extract(**options)):
+    for rows, counted in extract_watched(str(path), kind, Extract(**options)):
         texts += repeats.fresh(rows, counted).column("text").to_pylist()
         found.add(counted)
     assert found.links == len(texts) + found.dropped.total()
@@ -59,6 +59,25 @@ def test_a_page_that_ends_the_process_is_passed_by_and_counted(tmp_path, monkeyp
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "a.warc").write_bytes(b"".join(GOOD))
     texts, found = read(tmp_path / "a.warc")
+    assert texts == ["image 0", "image 2", "image 3"]
+    assert found.pages == {"read": 3, "crashed": 1}
+
+
+def test_metadata_that_ends_the_process_costs_its_page_alone(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if sys.argv[0] == '-m':\n"
+        "    import os, signal\n"
+        "    import pipeline.extract.wat as wat\n"
+        "    def page(record, content, *more, old=wat._page):\n"
+        "        if b'/1/' in content: os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "        return old(record, content, *more)\n"
+        "    wat._page = page\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    pages = [metadata([image(f"{n}.jpg", f"image {n}")], url=f"https://a.example.org/{n}/") for n in range(4)]
+    (tmp_path / "a.wat.gz").write_bytes(packed(*pages))
+    texts, found = read(tmp_path / "a.wat.gz", "wat")
     assert texts == ["image 0", "image 2", "image 3"]
     assert found.pages == {"read": 3, "crashed": 1}
 

@@ -25,9 +25,10 @@ def test_distribution():
     figures = distribution(
         counts([5, 9, 0], [7, 0]), counts([4, 8, 0], [7, 0]), counts([2, 3, 0], [1, 0]), LISTS, {"en": 3.0, "zh": 1.0}
     )
-    assert figures["ranks"] == [1, 2, 3]
-    assert figures["pool"] == [9, 7, 5]
-    assert figures["curated"] == [3, 2, 1]
+    assert (figures["list"], figures["ranks"], figures["matched"], figures["head"]) == ("en", [1, 2], 2, 2)
+    assert figures["pool"] == [9, 5]
+    assert figures["deduped"] == [8, 4]
+    assert figures["curated"] == [3, 2]
     assert figures["heads"] == [
         {"entry": "dog $", "pool": 9, "deduped": 8, "curated": 3},
         {"entry": "cat", "pool": 5, "deduped": 4, "curated": 2},

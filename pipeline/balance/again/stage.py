@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline import tables
+from pipeline.balance.counts import ListCounts
 from pipeline.balance.draw import Draw
 from pipeline.balance.pool import Pool
 from pipeline.balance.spark import ABOVE_FIRST, KEPT, count_entries
@@ -45,15 +46,17 @@ def run(run: Run) -> Outcome:
     t = find_thresholds(spark, pool, counts, recipe.rebalance)
     limits, notes_of_domain = find_limits(run, counts, t, recipe.rebalance)
     probability = probabilities(counts, limits)
-    tables.write_arrow(entry_counts_table(run, counts, probability), run.output, "final_entry_counts")
-    tables.write_arrow(thresholds_table(counts, t), run.output, "final_thresholds")
     found = draw(run, pool, Draw("sample", counts.starts, probability), "final")
+    drawn = ListCounts.of_totals(run.list_sizes, found)
+    tables.write_arrow(entry_counts_table(run, counts, probability, drawn), run.output, "final_entry_counts")
+    tables.write_arrow(thresholds_table(counts, t, drawn), run.output, "final_thresholds")
     kept, short = found.lines[KEPT, None], found.lines[ABOVE_FIRST, None]
     survived = account(found).rows_in
     notes = {
         "t": t,
         "first_t": run.notes("balance")["t"],
         "tail_share": {name: tail_share(counts.of_list(name), t[name]) for name in counts.sizes},
+        "kept": drawn.pairs,
         "survivors_of_the_pool": {name: round(pairs) for name, pairs in counts.pairs.items()},
         "pairs_above_first": short,
         **notes_of_domain,
@@ -83,7 +86,6 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
 STAGE = Stage(
     name="rebalance",
     title="Balancing again",
-    job="rebalance",
     tables={
         "final": "the pairs of balancing again over what passed",
         "final_entry_counts": "the entries with the estimated counts of that",

@@ -38,4 +38,4 @@ def _compare(part: dict[str, Any], folder: str, made: str, wordnet: str | None) 
 
 
 def _no_session():
-    raise UsageError("a list that is counted in text cannot be checked; give its recipe to jobs/build_metadata.py")
+    raise UsageError("a list that is counted in text cannot be checked; build it again by its recipe")

@@ -26,7 +26,7 @@ def package(source: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UsageError(f"{source}: needs the package {name}: make metadata, or pip install '.[metadata]'") from None
+        raise UsageError(f"{source}: needs the package {name}: pip install 'metaclip-pipeline[metadata]'") from None
 
 
 def package_version(source: str) -> str:

@@ -78,7 +78,7 @@ def segmenter(language: str, kind: str = "auto") -> Cut:
         extra = "segment" if make else "icu"
         raise UsageError(
             f"text.segment: words in {language} need the package {_PACKAGES.get(package, package)}: "
-            f"pip install '.[{extra}]'{hint}"
+            f"pip install 'metaclip-pipeline[{extra}]'{hint}"
         ) from None
 
 

@@ -1,0 +1,141 @@
+"""The figures of balancing: matches by rank, cumulative matches (MetaCLIP's figure 2), probability, other t."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.balance.counts import flat_ids
+from pipeline.balance.size import grid_thresholds, log_grid
+from pipeline.balance.thresholds import keep_probability, leader, tail_share
+from pipeline.report.page.source import Entries, Output, list_array
+
+POINTS, CUMULATIVE_POINTS, LISTS = 90, 120, 40
+GRID, BINS, SEEN = 24, 48, 30
+ALL = ""  # the name of all lists together
+
+
+def figures(output: Output) -> dict[str, Any]:
+    """What the section draws: curves of the leading list, of all together, of the ``LISTS`` with most matches."""
+    entries, matches = output.entries, output.matches
+    t = {row["entry_list"]: row["t"] for row in threshold_rows(output)}
+    largest = sorted(entries.sizes, key=lambda name: -entries.count[entries.slice(name)].sum())[:LISTS]
+    first = leader(entries.counts())
+    lists = {first: entries.slice(first)} | ({ALL: slice(None)} if len(entries.sizes) > 1 else {})
+    lists |= {name: entries.slice(name) for name in largest}
+    return {
+        "t": t,
+        "lists": [
+            {"list": name, "t": t.get(name), **curves(matches[at], entries.count[at], entries.kept[at])}
+            | probabilities(entries.count[at], entries.probability[at])
+            for name, at in lists.items()
+        ],
+        "what_if": what_if(output, t.get(first)),
+    }
+
+
+def threshold_rows(output: Output) -> list[dict[str, Any]]:
+    """The table ``thresholds``, a row a list."""
+    return output.sample("thresholds", output.files("thresholds").schema().names).to_pylist()
+
+
+def curves(matches: np.ndarray, count: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
+    """Matches by rank of entry, each side sorted by itself; and their running sum from the tail to the head."""
+    matched = int((matches > 0).sum())
+    if not matched:
+        return {"ranks": [], "pool": [], "deduped": [], "kept": [], "entries": [], "cumulative": []}
+    ranks = np.unique(np.round(np.geomspace(1, matched, POINTS)).astype(int))
+    sides = {"pool": matches, "deduped": count, "kept": kept}
+    by_rank = {name: np.sort(side)[::-1][ranks - 1].tolist() for name, side in sides.items()}
+    order = np.argsort(count, kind="stable")
+    order = order[len(order) - int((count > 0).sum()) :]
+    at = np.unique(np.round(np.linspace(0, len(order), CUMULATIVE_POINTS)).astype(int))
+    sums = [np.concatenate([[0], np.cumsum(side[order])])[at].tolist() for side in (count, kept)]
+    return {"ranks": ranks.tolist(), **by_rank, "entries": at.tolist(), "cumulative": sums}
+
+
+def probabilities(count: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
+    """The probability of entries against their count: entries at ranks evenly spaced in ratio."""
+    order = np.argsort(-count, kind="stable")[: int((count > 0).sum())]
+    if not len(order):
+        return {"probability": []}
+    at = order[np.unique(np.round(np.geomspace(1, len(order), POINTS)).astype(int)) - 1]
+    return {"probability": [[int(c), round(float(p), 6)] for c, p in zip(count[at], probability[at], strict=True)]}
+
+
+def what_if(output: Output, used: float | None) -> dict[str, Any] | None:
+    """What other thresholds of the leading list would give, the others following its tail share; ``used`` among them.
+
+    Sizes are sums of keep probabilities over a sample, the whole pool where that is smaller; so are the counts behind
+    the leading list's curve.
+    """
+    entries, sample = output.entries, output.matched
+    sample = sample.filter(pa.array(~np.isin(sample["pair_id"].to_numpy(), output.removed)))
+    counts = entries.counts()
+    first = leader(counts)
+    most = int(counts.of_list(first).max(initial=0)) + 1
+    if not sample.num_rows or most < 2:
+        return None
+    ids, offsets = flat_ids(sample["entry_list"].combine_chunks(), list_array(sample), entries.starts)
+    ts = np.unique(np.append(log_grid(1, most, GRID), used or 1.0))
+    limits = grid_thresholds(counts, ts)
+    pairs = sum(row["pairs"] for row in threshold_rows(output))
+    scale, share = pairs / sample.num_rows, 1.0 / np.maximum(entries.count, 1)
+    lists, matches = entries.list_numbers[ids], np.arange(len(ids))
+    ours = np.flatnonzero(lists == list(entries.sizes).index(first))
+    of_match = np.repeat(np.arange(sample.num_rows), np.diff(offsets))[ours]
+    curve = Curve(counts.of_list(first), ids[ours] - entries.starts[first], whole=sample.num_rows >= pairs)
+    lines = []
+    for t, row in zip(ts, limits, strict=True):
+        kept = keep_probability(np.minimum(1.0, row[lists] * share[ids]), matches, offsets)
+        lines.append(
+            {
+                "t": float(t),
+                "size": round(float(kept.sum()) * scale),
+                "tail_share": round(tail_share(counts.of_list(first), float(t)), 5),
+                "entries_at_cap": int((entries.count > np.repeat(row, list(entries.sizes.values()))).sum()),
+                "curve": curve.expected(kept[of_match]),
+            }
+        )
+    return {"list": first, "pairs": pairs, "sampled": sample.num_rows, "ranks": curve.ranks.tolist(),
+            "lines": lines}  # fmt: skip
+
+
+class Curve:
+    """What is expected to be kept of a list's entries, by rank, from the keep probabilities of a sample's matches.
+
+    An entry keeps the mean of its matches where the sample has ``SEEN`` of them (or is the ``whole`` pool), else the
+    mean of all matches with entries of about its count.
+    """
+
+    def __init__(self, count: np.ndarray, ids: np.ndarray, whole: bool):
+        """``count``: of the list's entries; ``ids``: the entry of each match of the sample."""
+        self.count, self.ids = count, ids
+        edges = np.geomspace(1, count.max() + 1, BINS)
+        self.bins = np.clip(np.searchsorted(edges, count, side="right") - 1, 0, BINS - 1)
+        self.seen = np.bincount(ids, minlength=len(count))
+        self.in_bin = np.bincount(self.bins[ids], minlength=BINS)
+        self.own = self.seen >= (1 if whole else SEEN)
+        self.ranks = np.unique(np.round(np.geomspace(1, max(1, int((count > 0).sum())), POINTS)).astype(int))
+
+    def expected(self, kept: np.ndarray) -> list[float]:
+        """The curve; ``kept``: the keep probability of each match."""
+        of_entry = np.bincount(self.ids, kept, minlength=len(self.count)) / np.maximum(self.seen, 1)
+        there = np.flatnonzero(self.in_bin)
+        means = np.bincount(self.bins[self.ids], kept, minlength=BINS)[there] / self.in_bin[there]
+        of_bin = np.interp(np.arange(BINS), there, means) if len(there) else np.ones(BINS)
+        found = self.count * np.where(self.own, of_entry, of_bin[self.bins])
+        return np.round(np.sort(found)[::-1][self.ranks - 1], 1).tolist()
+
+
+def moved(entries: Entries, most: int = 15) -> dict[str, list[int]]:
+    """The entries (flat) whose share of all matches grew and shrank most from the pool to what is kept."""
+    before, after = entries.count.sum(), entries.kept.sum()
+    if not before or not after:
+        return {"gained": [], "lost": []}
+    change = entries.kept / after - entries.count / before
+    order = np.argsort(change, kind="stable")
+    return {
+        "gained": [int(at) for at in order[::-1][:most] if change[at] > 0],
+        "lost": [int(at) for at in order[:most] if change[at] < 0],
+    }

@@ -1,0 +1,107 @@
+"""Images of the finished shards: a random hundred as thumbnails, sizes and aspect; where images are from."""
+
+import base64
+import io
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.images.decode import SHARD_FORMATS, opened, upright
+from pipeline.report.page.samples import clipped, host
+from pipeline.report.page.source import Output
+
+SHOWN, OF_ENTRIES, SIDE, QUALITY, HOSTS = 100, 120, 96, 60, 15
+URLS = 20_000
+SIZES = [0, 64, 128, 200, 256, 384, 512, 768, 1024, 2048, 4096]
+ASPECTS = [1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, 10.0]
+
+
+def shards_folder(output: Output) -> str | None:
+    """The folder of the shards, or None where there are none with images."""
+    given = (output.recipe.get("shards") or {}).get("folder")
+    if "shards" not in output.tables:
+        return None
+    folder = given or storage.join(output.folder, "shards")
+    return folder if storage.exists(storage.join(folder, "manifest.json")) else None
+
+
+class Shard:
+    """The first shard of a folder that has samples: its index, and the images in it by row."""
+
+    def __init__(self, folder: str):
+        """Opens the first tar with an index; ``index`` is empty where there is none."""
+        self.index, self.tar = pa.table({"pair_id": pa.array([], pa.int64())}), None
+        for name in sorted(storage.names(folder)):
+            if not name.endswith(".parquet"):
+                continue
+            filesystem, inner = storage.open_filesystem(storage.join(folder, name))
+            with filesystem.open_input_file(inner) as file:
+                index = pq.read_table(file)
+            if index.num_rows and {"image_offset", "pair_id", "width"} <= set(index.column_names):
+                filesystem, inner = storage.open_filesystem(storage.join(folder, name[: -len(".parquet")] + ".tar"))
+                self.index, self.tar = index, filesystem.open_input_file(inner)
+                return
+
+    def thumbnail(self, row: int) -> str | None:
+        """An image as WebP of at most ``SIDE`` pixels, base64; None where it cannot be read."""
+        at, size = self.index["image_offset"][row].as_py(), self.index["image_size"][row].as_py()
+        self.tar.seek(at)
+        return webp(self.tar.read(size))
+
+    def text(self, row: int) -> str:
+        """The text of a sample."""
+        self.tar.seek(self.index["txt_offset"][row].as_py())
+        return self.tar.read(self.index["txt_size"][row].as_py()).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Closes the tar."""
+        if self.tar is not None:
+            self.tar.close()
+
+
+def webp(content: bytes) -> str | None:
+    """A thumbnail of an image's bytes."""
+    try:
+        with opened(content, formats=SHARD_FORMATS) as image:
+            image.draft("RGB", (SIDE, SIDE))
+            shown = upright(image)
+            shown.thumbnail((SIDE, SIDE))
+            out = io.BytesIO()
+            shown.save(out, "WEBP", quality=QUALITY, method=2)
+    except Exception:  # Whatever is wrong with an image, the page does without it.
+        return None
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def figures(output: Output, shard: Shard | None) -> dict[str, Any] | None:
+    """Statuses and hosts of images, and of a shard sizes, aspect and thumbnails."""
+    fetched = next((found for found in output.records if found["stage"] == "images"), None)
+    found: dict[str, Any] = {"hosts": hosts(output)}
+    if fetched is not None:
+        found["statuses"] = {"success": fetched["rows_out"], **fetched["dropped"]}
+        found["failures_by_host"] = fetched["notes"].get("failures_by_host", [])
+    if shard is not None and shard.index.num_rows:
+        width, height = (shard.index[name].to_numpy() for name in ("width", "height"))
+        short, long = np.minimum(width, height), np.maximum(width, height)
+        found["sizes"] = {"from": SIZES, "images": in_bins(short, SIZES)}
+        found["aspects"] = {"from": ASPECTS, "images": in_bins(long / np.maximum(short, 1), ASPECTS)}
+        found["sampled"] = shard.index.num_rows
+        rows = range(min(SHOWN, shard.index.num_rows))
+        shown = [(shard.thumbnail(row), clipped(shard.text(row))) for row in rows]
+        found["thumbnails"] = [{"webp": image, "text": text} for image, text in shown if image]
+    return found
+
+
+def in_bins(values: np.ndarray, edges: list[float]) -> list[int]:
+    """How many values lie from each edge on, up to the next; the last has no end."""
+    at = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 1)
+    return np.bincount(at, minlength=len(edges)).tolist()
+
+
+def hosts(output: Output) -> list[list[Any]]:
+    """The hosts of most pairs that are left, in the sample."""
+    return [list(one) for one in Counter(map(host, output.left["url"][:URLS].to_pylist())).most_common(HOSTS)]

@@ -1,0 +1,83 @@
+"""What a report says of how the output was made: recipe, versions, stages with their rows and seconds."""
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import yaml
+
+from pipeline.recipe import load_recipe
+from pipeline.recipe_file import to_yaml
+from pipeline.report.page.source import Output
+
+PACKAGES = ("metaclip-pipeline", "pyspark", "pyarrow", "numpy", "pillow", "img2dataset")
+
+
+def stages(output: Output) -> list[dict[str, Any]]:
+    """Every finished stage: rows in and out, what was dropped by reason, seconds."""
+    return [
+        {
+            "stage": found["stage"],
+            "in": found["rows_in"],
+            "out": found["rows_out"],
+            "dropped": sorted(found["dropped"].items(), key=lambda reason: -reason[1]),
+            "seconds": round(found.get("seconds", 0), 1),
+        }
+        for found in output.records
+    ]
+
+
+def filters(output: Output) -> list[dict[str, Any]]:
+    """What the filter and the shards counted besides reasons: evaluation sets, refused images, values by name."""
+    shown = []
+    for stage in ("ingest", "filter", "rebalance", "shards"):
+        for key, value in output.notes(stage).items():
+            if key.startswith(("evaluation", "refused", "pairs_above", "values_lost")) and value:
+                lines = list(value.items()) if isinstance(value, dict) else [("", value)]
+                shown.append({"stage": stage, "what": key, "lines": [[str(name), str(rows)] for name, rows in lines]})
+    return shown
+
+
+def recipe(output: Output) -> dict[str, Any]:
+    """The recipe key by key, beside the bundled recipe of that name, or else ``metaclip-400m``."""
+    name = str(output.recipe.get("name", "?"))
+    try:
+        other, of = load_recipe(name), f"the bundled recipe {name}"
+    except Exception:  # No bundled one has the name, or it needs what is not there.
+        other, of = load_recipe("metaclip-400m"), "the bundled recipe metaclip-400m"
+    bundled = dict(flat(yaml.safe_load(to_yaml(other))))
+    own = dict(flat(output.recipe))
+    lines = [
+        {"key": key, "value": shown(own[key]) if key in own else None,
+         "bundled": shown(bundled[key]) if key in bundled else None}
+        for key in dict.fromkeys([*own, *bundled])
+        if key not in ("credit", "input.paths")
+    ]  # fmt: skip
+    return {"lines": lines, "of": of, "credit": str(output.recipe.get("credit") or "")}
+
+
+def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested keys as dotted ones."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from flat(inner, f"{key}.{name}".lstrip("."))
+    else:
+        yield key, value
+
+
+def shown(value: Any) -> str:
+    """A value of a recipe as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).strip()
+    return text.removesuffix("...").strip()
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of what mattered."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,64 @@
+"""Sample pairs of entries: texts, and images where they are at hand, chosen so that many entries have some."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.balance.counts import flat_ids
+from pipeline.report.page.source import Entries, list_array
+
+PAIRS, EACH, LONGEST = 2500, 3, 200
+
+
+def choose(table: pa.Table, entries: Entries, important: np.ndarray, first: np.ndarray) -> list[dict[str, Any]]:
+    """Up to ``PAIRS`` sample pairs of a table: text, host, list, entries (flat).
+
+    ``important``: entries (flat) that come first, each with up to ``EACH`` pairs; then entries as they come. ``first``:
+    rows that are looked at before the others, as their images are there.
+    """
+    ids, offsets = flat_ids(table["entry_list"].combine_chunks(), list_array(table), entries.starts)
+    rows = np.repeat(np.arange(table.num_rows), np.diff(offsets))
+    rank = np.zeros(table.num_rows, np.int64)
+    rank[first] = -1
+    has = np.zeros(len(entries.count), np.int64)
+    weight = np.ones(len(entries.count), np.int64)
+    weight[important] = 0
+    order = np.lexsort((rows, rank[rows], weight[ids]))
+    chosen: dict[int, None] = {}
+    for at in order.tolist():
+        entry, row = ids[at], int(rows[at])
+        if has[entry] >= EACH:
+            continue
+        has[entry] += 1
+        if row not in chosen:
+            chosen[row] = None
+            if len(chosen) == PAIRS:
+                break
+    picked = table.take(pa.array(list(chosen), pa.int64()))
+    texts, urls = picked["text"].to_pylist(), picked["url"].to_pylist()
+    return [
+        {
+            "row": row,
+            "text": clipped(text),
+            "host": host(url),
+            "list": name,
+            "entries": ids[offsets[row] : offsets[row + 1]].tolist(),
+        }
+        for row, text, url, name in zip(chosen, texts, urls, picked["entry_list"].to_pylist(), strict=True)
+    ]
+
+
+def clipped(text: str) -> str:
+    """A text as the page shows it: its first ``LONGEST`` characters."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def host(url: str | None) -> str:
+    """The host of a URL, or its scheme where it has none; empty where it is no URL."""
+    try:
+        parts = urlsplit(url or "")
+        return (parts.hostname or (parts.scheme and f"{parts.scheme}:") or "")[:100]
+    except ValueError:
+        return ""

@@ -1,0 +1,200 @@
+"""A finished output as a report reads it: records, entries, and samples of its tables that fit in memory.
+
+Tables are in the order of pair_id, which is a hash, so the first rows of a table are a random sample of it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import record, storage
+from pipeline.balance.counts import COUNTS, ListCounts, flat_ids
+from pipeline.buckets.files import Files, read_file
+from pipeline.errors import UsageError
+from pipeline.recipe import Recipe
+from pipeline.recipe_file import parse
+from pipeline.record import Record
+
+SAMPLE = 100_000
+PAIRS_TABLES = ("final", "filtered", "curated")  # the last one made comes first
+MATCH_COLUMNS = ["pair_id", "text", "url", "language", "entry_list", "entries", "width", "height"]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Every entry of every list, flat, lists one after the other: names, counts of the pool, probabilities, kept."""
+
+    sizes: dict[str, int]
+    names: pa.Array
+    count: np.ndarray
+    probability: np.ndarray
+    kept: np.ndarray
+
+    @cached_property
+    def starts(self) -> dict[str, int]:
+        """The flat index at which each list starts."""
+        ends = np.cumsum([0, *self.sizes.values()])
+        return {name: int(start) for name, start in zip(self.sizes, ends, strict=False)}
+
+    @cached_property
+    def list_numbers(self) -> np.ndarray:
+        """The number of each entry's list."""
+        return np.repeat(np.arange(len(self.sizes)), list(self.sizes.values()))
+
+    def slice(self, name: str) -> slice:
+        """The entries of a list."""
+        return slice(self.starts[name], self.starts[name] + self.sizes[name])
+
+    def counts(self) -> ListCounts:
+        """The pool's counts, as balancing has them."""
+        found = ListCounts(self.sizes)
+        found.counts = self.count
+        return found
+
+
+@dataclass(frozen=True)
+class Output:
+    """The folder of a finished output, its recipe as plain values, and the records of its stages in order.
+
+    ``tables``: those of its stages; others may lie there, of what the recipe had before.
+    """
+
+    folder: str
+    recipe: dict[str, Any]
+    records: list[dict[str, Any]]
+    tables: frozenset[str]
+
+    @classmethod
+    def open(cls, folder: str, stages: dict[str, Iterable[str]]) -> "Output":
+        """The output in a folder; ``stages``: the tables of each stage, in order. Raises ``UsageError`` without one."""
+        recipe = storage.join(folder, "recipe.yaml")
+        if not storage.exists(recipe):
+            raise UsageError(f"{folder}: no output of this project (recipe.yaml is missing)")
+        content = parse(storage.read_bytes(recipe).decode("utf-8", "replace"), recipe)
+        read = (storage.read_json(storage.join(folder, record.FOLDER, f"{stage}.json")) for stage in stages)
+        records = [
+            found for found in read if isinstance(found, dict) and {"stage", "rows_in", "rows_out"} <= set(found)
+        ]
+        tables = frozenset(table for found in records for table in stages.get(found["stage"], ()))
+        return cls(folder, content if isinstance(content, dict) else {}, records, tables)
+
+    @classmethod
+    def of(cls, folder: str, recipe: Recipe, records: list[Record], tables: Iterable[str]) -> "Output":
+        """The output of a run that is at its end."""
+        return cls(folder, recipe.model_dump(), [asdict(found) for found in records], frozenset(tables))
+
+    def has(self, table: str, columns: set[str] = frozenset()) -> bool:
+        """Whether a table is there, with those columns."""
+        path = storage.join(self.folder, table)
+        found = Files.of(path) if table in self.tables and storage.exists(path) else None
+        return bool(found and found.paths) and columns <= set(found.schema().names)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the tables of balancing are there, as this version writes them or one before."""
+        pairs = self.pairs_table
+        tables = {"entry_counts": {"entry_list", "entry", "count", "probability"}, "matched": set(MATCH_COLUMNS)}
+        tables |= {"thresholds": {"entry_list", "t", "pairs"}} | ({pairs: set(MATCH_COLUMNS)} if pairs else {})
+        return pairs is not None and all(self.has(table, columns) for table, columns in tables.items())
+
+    def files(self, table: str) -> Files:
+        """The files of a table."""
+        return Files.of(storage.join(self.folder, table))
+
+    def notes(self, stage: str) -> dict[str, Any]:
+        """What a stage noted; empty where it did not run."""
+        return next((found["notes"] for found in self.records if found["stage"] == stage), {})
+
+    @property
+    def pairs_table(self) -> str | None:
+        """The table of the pairs that are left at the end."""
+        return next((table for table in PAIRS_TABLES if self.has(table)), None)
+
+    def rows(self, table: str) -> int:
+        """The rows of a table, from its footers."""
+        return sum(_metadata(path).num_rows for path in self.files(table).paths)
+
+    def sample(self, table: str, columns: list[str], most: int = SAMPLE) -> pa.Table:
+        """A random sample of a table of pairs: its first rows, those columns that it has."""
+        files = self.files(table)
+        schema = files.schema()
+        columns = [name for name in columns if name in schema.names]
+        held, rows = [], 0
+        for path in files.paths:
+            for batch in read_file(path, columns):
+                held.append(batch)
+                rows += batch.num_rows
+                if rows >= most:
+                    return pa.Table.from_batches(held)[:most].combine_chunks()
+        empty = pa.schema([schema.field(name) for name in columns])
+        return pa.Table.from_batches(held, empty).combine_chunks()
+
+    @cached_property
+    def left(self) -> pa.Table:
+        """A sample of the pairs that are left at the end."""
+        return self.sample(self.pairs_table, MATCH_COLUMNS)
+
+    @cached_property
+    def matched(self) -> pa.Table:
+        """A sample of the pairs that matched."""
+        return self.sample("matched", MATCH_COLUMNS)
+
+    @cached_property
+    def removed(self) -> np.ndarray:
+        """The pair_ids of removed near-duplicates among the sample ``matched``, ascending."""
+        ids = self.matched["pair_id"].to_numpy()
+        if not self.has("clusters") or not len(ids):
+            return np.zeros(0, np.int64)
+        batches = self.files("clusters").read_ids(int(ids[0]), int(ids[-1]) + 1, ["pair_id", "kept"])
+        gone = (batch.filter(pc.invert(batch.column("kept"))) for batch in batches)
+        found = [batch.column("pair_id").to_numpy() for batch in gone]
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
+
+    @cached_property
+    def entries(self) -> Entries:
+        """The entries; what is kept of each is estimated from the sample where the table does not say it."""
+        paths = self.files("entry_counts").paths
+        read = [pq.read_table(_opened(path), read_dictionary=["entry_list"]) for path in paths]
+        table = pa.concat_tables(read).unify_dictionaries().combine_chunks()
+        lists = table["entry_list"].combine_chunks()
+        numbers = np.bincount(lists.indices.to_numpy(), minlength=len(lists.dictionary))
+        sizes = dict(zip(lists.dictionary.to_pylist(), map(int, numbers), strict=True))
+        names, count = table["entry"].combine_chunks(), table["count"].to_numpy()
+        entries = Entries(sizes, names, count, table["probability"].to_numpy(), np.zeros(len(count), np.int64))
+        if "kept" in table.column_names:
+            kept = table["kept"].to_numpy()
+        else:
+            ids, _ = flat_ids(self.left["entry_list"].combine_chunks(), list_array(self.left), entries.starts)
+            scale = self.rows(self.pairs_table) / max(1, self.left.num_rows)
+            kept = np.round(np.bincount(ids, minlength=len(count)) * scale).astype(np.int64)
+        return Entries(sizes, names, count, entries.probability, kept)
+
+    @cached_property
+    def matches(self) -> np.ndarray:
+        """The matches of each entry before duplicates were removed, flat."""
+        folder = storage.join(self.folder, "matched", COUNTS)
+        if not storage.exists(folder):
+            return self.entries.count
+        counted = pa.concat_tables(pq.read_table(_opened(path)) for path in Files.of(folder).paths)
+        return ListCounts.of(self.entries.sizes, counted).counts
+
+
+def list_array(table: pa.Table) -> pa.ListArray:
+    """The column ``entries`` as one array."""
+    return table["entries"].combine_chunks()
+
+
+def _opened(path: str):
+    filesystem, inner = storage.open_filesystem(path)
+    return filesystem.open_input_file(inner)
+
+
+def _metadata(path: str) -> pq.FileMetaData:
+    with _opened(path) as file:
+        return pq.read_metadata(file)
