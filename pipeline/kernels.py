@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 TEXTS = ["a photo of a dog", "a photo of a dog .", "Ein Hund, zwei Hunde"]
 WIDE = pa.array(TEXTS, pa.large_string())
@@ -70,9 +71,16 @@ def links() -> None:
         repeats.fresh(rows, found)
 
 
+def images() -> None:
+    """Resizing for the trainer."""
+    from pipeline.train.resize import resize_crop
+
+    resize_crop(Image.new("RGB", (2, 2)), (0, 0, 2, 2), 2, 2)
+
+
 def compile_kernels() -> None:
     """Compiles all, the parts at the same time where there are cores for it."""
-    parts = (match, ids_and_texts, counts, links)
+    parts = (match, ids_and_texts, counts, links, images)
     with ProcessPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
         for done in [pool.submit(part) for part in parts]:
             done.result()

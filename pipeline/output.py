@@ -11,8 +11,9 @@ from typing import Any
 from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
 from pipeline.fitting import Fit, load_finished
+from pipeline.overlap import lies_in
 from pipeline.recipe import Recipe
-from pipeline.recipe_file import parse, to_yaml
+from pipeline.recipe_file import found_path, parse, to_yaml
 from pipeline.record import MANIFEST, Record
 from pipeline.report.card.contents import Contents
 from pipeline.report.card.croissant import croissant
@@ -25,8 +26,9 @@ from pipeline.stage import Stage
 from pipeline.stages import STAGES, named, stages_from
 
 RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
+WHAT_IF = {"what-if.json", "what-if.png"}
 CROISSANT = "croissant.json"
-OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, *REPORT, MANIFEST, "what-if.json", "what-if.png",
+OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, *REPORT, MANIFEST, *WHAT_IF,
         record.FOLDER, tables.STAGING, *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
 
 
@@ -36,8 +38,12 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
         here = storage.names(output)
     except OSError:
         raise UsageError(f"--output {output}: not a folder") from None
-    if foreign := [name for name in here if name not in OURS and not name.startswith(".")]:
+    ours = OURS if {RECIPE, record.FOLDER} & set(here) else WHAT_IF  # Folders of these names may be anyone's.
+    if foreign := [name for name in here if name not in ours and not name.startswith(".")]:
         raise UsageError(f"--output {output}: holds {foreign[0]!r}, which is not of this project; give an empty folder")
+    inputs = [path for path in recipe.input.paths if lies_in(found_path(path), output)]
+    if inputs and here:
+        raise UsageError(f"--output {output}: holds {inputs[0]}, which input.paths names; give a folder apart from it")
     if RECIPE in here and not force:
         text = storage.read_bytes(storage.join(output, RECIPE)).decode("utf-8", "replace")
         found = parse(text, f"--output {output}: {RECIPE}", texts=True)

@@ -74,7 +74,7 @@ for extra in $(echo "$extras" | tr , ' '); do
     echo "Installing packages" >&2
     : >"$log" || fail "$venv cannot be written: make the folder writable"
     # What the kernels need comes first: they are compiled while pip is busy with the rest. pip says then what is wrong.
-    if pip_install datasketch fsspec numba numpy orjson pyahocorasick pyarrow pydantic pyyaml zstandard; then
+    if pip_install datasketch fsspec numba numpy orjson pillow pyahocorasick pyarrow pydantic pyyaml zstandard; then
       "$venv/bin/python" -m pipeline.kernels >/dev/null 2>&1 &
     fi
     install -e ".[$extras]"

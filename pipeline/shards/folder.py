@@ -1,14 +1,10 @@
 """The folder that shards are written to: whose it is, what may be cleared there, and whether a set is finished."""
 
-import os
 import re
-from pathlib import Path
-
-import pyarrow.fs as pafs
-from fsspec.implementations.local import LocalFileSystem
 
 from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.overlap import lies_in, overlap
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path
 from pipeline.tars.stage import list_tars
@@ -55,39 +51,6 @@ def check_apart(recipe: Recipe, output: str, source: str) -> None:
     if overlapped:
         option, place = overlapped[0]
         raise UsageError(f"shards.folder: {given}: overlaps {option} {place}; give a folder apart from it")
-
-
-def overlap(first: str, second: str) -> bool:
-    """Whether two paths or URLs are one place, or one lies in the other."""
-    return lies_in(first, second) or lies_in(second, first)
-
-
-def lies_in(place: str, folder: str) -> bool:
-    """Whether a path or URL is, or lies in, that of a folder."""
-    (one, path), (other, folder_path) = _place(place), _place(folder)
-    if one is other is None:
-        if _holds(folder_path, path):
-            return True
-    elif one is None or other is None or one.type_name != other.type_name:
-        return False  # Options of a store, as its region, do not make another of it.
-    parts, of_folder = (tuple(part for part in p.split("/") if part not in ("", ".")) for p in (path, folder_path))
-    return parts[: len(of_folder)] == of_folder
-
-
-def _place(path: str) -> tuple[pafs.FileSystem | None, str]:
-    """The store and the path in it; None and the real path for this machine's files, by whatever scheme."""
-    filesystem, inner = storage.open_filesystem(path)
-    handler = getattr(filesystem, "handler", None)
-    if isinstance(filesystem, pafs.LocalFileSystem) or isinstance(getattr(handler, "fs", None), LocalFileSystem):
-        return None, os.path.realpath(inner)
-    return filesystem, inner
-
-
-def _holds(folder: str, path: str) -> bool:
-    """Whether a path is or lies in a folder that is there, by what the system says is the same file."""
-    return os.path.exists(folder) and any(
-        os.path.exists(above) and os.path.samefile(above, folder) for above in (Path(path), *Path(path).parents)
-    )
 
 
 def _manifest(folder: str) -> dict:

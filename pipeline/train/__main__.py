@@ -1,6 +1,5 @@
 """``metaclip-pipeline train``, ``python -m pipeline.train``: trains a model on shards, or goes on."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -52,32 +51,43 @@ def main(
     force: Annotated[
         bool, typer.Option("--force", help="Start anew where there is a run.", rich_help_panel=HOW)
     ] = False,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes",
+            help="Go on with another optimizer setting, precision, crop or the like.",
+            rich_help_panel=HOW,
+        ),
+    ] = False,
     tokenizer_only: Annotated[
         bool, typer.Option("--tokenizer-only", help="Train the tokenizer alone.", rich_help_panel=HOW)
     ] = False,
-) -> None:
+) -> int | None:
     """Trains."""
     from pipeline.train.recipe import load_train_recipe
 
     found = load_train_recipe(recipe, set, shards)  # before torch, which takes seconds to import
     from pipeline.train.distributed import destroy_process_group, init_process_group
-    from pipeline.train.loop import open_shards, train
-    from pipeline.train.tokenizer import prepare_tokenizer
+    from pipeline.train.loop import train
+    from pipeline.train.start import prepare
 
     folder = output or Path("output/train") / found.name
     group = init_process_group()
     try:
-        if force and group.is_main:
-            shutil.rmtree(folder, ignore_errors=True)
-        group.barrier()
         if tokenizer_only:
-            shards = open_shards(found, folder)
-            made = prepare_tokenizer(found.tokenizer, shards, folder / "tokenizer", None, group)
-            say(f"Tokenizer of {len(made):,} tokens: {folder / 'tokenizer'}")
-            return
-        last = train(found, folder, group, init_from, log_samples, stop_after)
+            start = prepare(found, folder, group, None, force)
+            if start.saved is None:
+                start.write(group, tokenizer_only=True)
+            say(f"Tokenizer of {len(start.tokenizer):,} tokens: {folder / 'tokenizer'}")
+            return None
+        last = train(found, folder, group, init_from, log_samples, stop_after, force, allow_changes)
+        if "stopped" in last:
+            if group.is_main:
+                say(f"Stopped after step {last['step']:,}, with a checkpoint; the same command goes on")
+            return 128 + last["stopped"]
         if group.is_main and "loss" in last:
             say(f"Step {last['step']:,}: loss {last['loss']:.4f}, {last['samples_per_second']:,.0f} samples/s")
+        return None
     finally:
         destroy_process_group()
 

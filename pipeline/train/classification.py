@@ -4,36 +4,36 @@ Data sets are folders in CLIP_benchmark's webdataset layout (``classnames.txt``,
 ``test/``, and ``zeroshot_classification_templates.txt``), or folders with a folder of images for each class.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import webdataset
-from PIL import Image
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pipeline.errors import UsageError
 from pipeline.tars.index import IMAGE_ENDINGS
-from pipeline.train.encoder import Encoder
-from pipeline.train.images import decode
-from pipeline.train.loader import BROKEN
-from pipeline.train.retrieval import mean_with_interval
+from pipeline.train.distributed import ProcessGroup
+from pipeline.train.encoder import Encoder, Preprocessor, finite
+from pipeline.train.loader import default_workers, worker_errors
+from pipeline.train.reading import read_images
+from pipeline.train.retrieval import NAMED, mean_with_interval
 
 TEMPLATES = ["a photo of a {c}."]
-CHUNK = 512
+CHUNK = 64
 
 
 @dataclass
 class ClassificationDataset:
-    """Names of classes, templates with ``{c}`` for a name, and the (image, class) pairs.
-
-    An image that cannot be read is None.
-    """
+    """Names of classes, templates with ``{c}`` for a name, and the samples: an image's bytes, class and name."""
 
     classes: list[str]
     templates: list[str]
-    samples: Iterator[tuple[Image.Image | None, int]]
+    samples: Iterable[tuple[bytes, int, str]]
 
 
 def open_dataset(folder: Path) -> ClassificationDataset:
@@ -46,43 +46,75 @@ def open_dataset(folder: Path) -> ClassificationDataset:
     names = _lines(folder / "classnames.txt")
     tars = sorted([*folder.glob("test/*.tar"), *folder.glob("*.tar")])
     if names and tars:
-        return ClassificationDataset(names, templates, _read_tars([str(tar) for tar in tars], len(names)))
+        return ClassificationDataset(names, templates, TarSamples([str(tar) for tar in tars], len(names)))
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
         raise UsageError(f"--classification {folder}: neither classnames.txt with tars nor a folder for each class")
     names = names or [path.name.replace("_", " ") for path in folders]
     if len(names) != len(folders):
         raise UsageError(f"--classification {folder}: {len(names)} class names and {len(folders)} folders")
-    return ClassificationDataset(names, templates, _read_folders(folders))
+    return ClassificationDataset(names, templates, FolderSamples(folders))
 
 
 def _lines(file: Path) -> list[str]:
     return [line for line in file.read_text("utf-8").splitlines() if line.strip()] if file.is_file() else []
 
 
-def _read_tars(tars: list[str], classes: int) -> Iterator[tuple[Image.Image | None, int]]:
-    for sample in webdataset.WebDataset(tars, shardshuffle=False, empty_check=False):
-        image = next((sample[kind] for kind in IMAGE_ENDINGS if kind in sample), None)
-        if image is None or "cls" not in sample:
-            raise UsageError(f"{sample['__url__']}: {sample['__key__']} has no image or no .cls")
-        number = int(sample["cls"])
-        if not 0 <= number < classes:
-            raise UsageError(f"{sample['__url__']}: {sample['__key__']} is of class {number}; there are {classes}")
-        yield _decode_or_none(image), number
+@dataclass
+class TarSamples:
+    """Of tars in CLIP_benchmark's layout."""
+
+    tars: list[str]
+    classes: int
+
+    def __iter__(self) -> Iterator[tuple[bytes, int, str]]:
+        for sample in webdataset.WebDataset(self.tars, shardshuffle=False, empty_check=False):
+            image = next((sample[kind] for kind in IMAGE_ENDINGS if kind in sample), None)
+            if image is None or "cls" not in sample:
+                raise UsageError(f"{sample['__url__']}: {sample['__key__']} has no image or no .cls")
+            number = int(sample["cls"])
+            if not 0 <= number < self.classes:
+                where = f"{sample['__url__']}: {sample['__key__']}"
+                raise UsageError(f"{where} is of class {number}; there are {self.classes}")
+            yield image, number, f"{sample['__url__']}: {sample['__key__']}"
 
 
-def _read_folders(folders: list[Path]) -> Iterator[tuple[Image.Image | None, int]]:
-    for number, folder in enumerate(folders):
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower().lstrip(".") in IMAGE_ENDINGS:
-                yield _decode_or_none(file.read_bytes()), number
+@dataclass
+class FolderSamples:
+    """Of a folder of images for each class."""
+
+    folders: list[Path]
+
+    def __iter__(self) -> Iterator[tuple[bytes, int, str]]:
+        for number, folder in enumerate(self.folders):
+            for file in sorted(folder.rglob("*")):
+                if file.suffix.lower().lstrip(".") in IMAGE_ENDINGS:
+                    yield file.read_bytes(), number, str(file)
 
 
-def _decode_or_none(content: bytes) -> Image.Image | None:
-    try:
-        return decode(content)
-    except BROKEN:
-        return None
+@dataclass
+class ChunkDataset(IterableDataset):
+    """Chunks of samples as a model's input: each worker of each process reads all, and decodes its share."""
+
+    samples: Iterable[tuple[bytes, int, str]]
+    inputs: Preprocessor
+    rank: int
+    world_size: int
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor | None, list[int], list[str], list[str]]]:
+        worker = get_worker_info()
+        number, count = (worker.id, worker.num_workers) if worker else (0, 1)
+        first = self.rank * count + number
+        samples = iter(self.samples)
+        for turn in itertools.count():
+            chunk = list(itertools.islice(samples, CHUNK))
+            if not chunk:
+                return
+            if turn % (count * self.world_size) == first:
+                readable, pixels = read_images([content for content, _, _ in chunk], self.inputs)
+                names = [chunk[place][2] for place in readable]
+                bad = [name for place, (_, _, name) in enumerate(chunk) if place not in readable]
+                yield pixels, [chunk[place][1] for place in readable], names, bad
 
 
 def class_embeddings(encoder: Encoder, classes: list[str], templates: list[str]) -> np.ndarray:
@@ -92,36 +124,31 @@ def class_embeddings(encoder: Encoder, classes: list[str], templates: list[str])
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def classify(encoder: Encoder, data: ClassificationDataset, advance) -> dict[str, Any]:
+def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup, advance) -> dict[str, Any]:
     """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives."""
     vectors = class_embeddings(encoder, data.classes, data.templates)
-    ranks, truth, pending, unreadable = [], [], [], 0
-
-    def flush() -> None:
-        images, numbers = zip(*pending, strict=True)
-        similar = encoder.encode_images(list(images)) @ vectors.T
-        own = similar[np.arange(len(numbers)), list(numbers)]
-        ranks.extend((similar >= own[:, None]).sum(1) - 1)
-        truth.extend(numbers)
-        advance(len(pending))
-        pending.clear()
-
-    for sample in data.samples:
-        if sample[0] is None:
-            unreadable += 1
-            continue
-        pending.append(sample)
-        if len(pending) == CHUNK:
-            flush()
-    if pending:
-        flush()
+    ranks, truth, unreadable = [], [], []
+    dataset = ChunkDataset(data.samples, encoder.inputs, group.rank, group.world_size)
+    loader = DataLoader(dataset, None, num_workers=default_workers(group), collate_fn=lambda chunk: chunk)
+    with worker_errors():
+        for pixels, numbers, names, bad in loader:
+            unreadable += bad
+            if pixels is not None:
+                similar = finite(encoder.encode_pixels(pixels), names) @ vectors.T
+                own = similar[np.arange(len(numbers)), numbers]
+                ranks.extend((similar >= own[:, None]).sum(1) - 1)
+                truth.extend(numbers)
+            advance(len(numbers) + len(bad))
+    shares = group.gather((ranks, truth, unreadable))
+    ranks, truth, unreadable = ([value for share in shares for value in share[part]] for part in range(3))
     if not ranks:
         raise UsageError("--classification: the data set has no images that can be read")
     rank, number = np.array(ranks), np.array(truth)
     of_class = [float((rank[number == c] < 1).mean()) for c in np.unique(number)]
     return {
         "images": len(rank),
-        "unreadable": unreadable,
+        "unreadable": len(unreadable),
+        "unreadable_samples": unreadable[:NAMED],
         "classes": len(data.classes),
         "templates": len(data.templates),
         "top_1": mean_with_interval(rank < 1),

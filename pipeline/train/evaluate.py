@@ -1,6 +1,7 @@
 """``python -m pipeline.train.evaluate``: what a model learned, by retrieval and zero-shot classification."""
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,33 +54,42 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Evaluates."""
+    from pipeline.train.distributed import processes
     from pipeline.train.encoder import Encoder
+    from pipeline.train.outputs import check_file, write_file
 
     if not shards and not classification:
         raise UsageError("--shards, --classification: give at least one of them")
-    encoder = Encoder(model, device)
-    found: dict[str, Any] = {"model": str(model)}
-    if shards:
-        found["retrieval"] = _retrieve(encoder, shards)
-    if classification:
-        found["classification"] = {folder.name: _classify(encoder, folder) for folder in classification}
     file = output or model.parent / "evaluation.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    say(f"Written: {file}")
+    check_file("--output", file, [model, *(shards or [])], lambda head: head.lstrip().startswith(b'{\n  "model":'))
+    vectors = file.with_name(f".{file.name}.vectors")
+    with processes() as group:
+        encoder = Encoder(model, device or group.device)
+        found: dict[str, Any] = {"model": str(model)}
+        if shards:
+            found["retrieval"] = _retrieve(encoder, shards, vectors, group)
+        if classification:
+            found["classification"] = {folder.name: _classify(encoder, folder, group) for folder in classification}
+        if group.is_main:
+            write_file(file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+            shutil.rmtree(vectors, ignore_errors=True)
+            say(f"Written: {file}")
 
 
-def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
+def _retrieve(encoder, shards: list[str], vectors: Path, group) -> dict[str, Any] | None:
     from pipeline.train.retrieval import RECALL_AT, embed_pairs, retrieval
     from pipeline.train.shards import ShardSet
 
-    with tempfile.TemporaryDirectory() as cache, Progress(console=console, transient=True) as progress:
+    with tempfile.TemporaryDirectory() as cache, _progress(group) as progress:
         samples = ShardSet(shards, Path(cache))
         task = progress.add_task("Reading images and texts", total=int(samples.counts.sum()))
-        pairs = embed_pairs(encoder, samples, lambda done: progress.advance(task, done))
+        pairs = embed_pairs(encoder, samples, vectors, group, lambda done: progress.advance(task, done))
+    if not group.is_main:
+        return None
     found = retrieval(pairs)
     if pairs.unreadable:
-        say(f"{pairs.unreadable:,} samples are left out: their images cannot be read")
+        left_out = len(pairs.unreadable)
+        say(f"{left_out:,} samples are left out: their images cannot be read, the first is {pairs.unreadable[0]}")
     table = Table(title="retrieval: recall in %, and recall@1 over chance", header_style="bold", padding=(0, 0, 0, 1))
     table.add_column("")
     headings = [f"{way}@{k}" for way in ("t→i", "i→t") for k in RECALL_AT]
@@ -94,20 +104,27 @@ def _retrieve(encoder, shards: list[str]) -> dict[str, Any]:
     return found
 
 
-def _classify(encoder, folder: Path) -> dict[str, Any]:
+def _classify(encoder, folder: Path, group) -> dict[str, Any] | None:
     from pipeline.train.classification import classify, open_dataset
 
-    with Progress(console=console, transient=True) as progress:
+    with _progress(group) as progress:
         task = progress.add_task(f"Classifying {folder.name}", total=None)
-        found = classify(encoder, open_dataset(folder), lambda done: progress.advance(task, done))
+        found = classify(encoder, open_dataset(folder), group, lambda done: progress.advance(task, done))
+    if not group.is_main:
+        return None
     top = found["top_1"]
     say(
         f"{folder.name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "
         f"top-5 {found['top_5']['value']:.1%}, mean class recall {found['mean_class_recall']:.1%}, "
         f"chance {found['chance']:.1%}, {found['images']:,} images of {found['classes']:,} classes, "
         f"{found['unreadable']:,} unreadable"
+        + (f", the first is {found['unreadable_samples'][0]}" if found["unreadable"] else "")
     )
     return found
+
+
+def _progress(group) -> Progress:
+    return Progress(console=console, transient=True, disable=not group.is_main)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AlignProcessor, CLIPProcessor
 
+from pipeline.errors import UsageError
 from pipeline.train.models import Towers, build_processor
 
 PROCESSORS = {"clip": CLIPProcessor, "metaclip2": CLIPProcessor, "align": AlignProcessor}
@@ -25,3 +26,12 @@ def export(towers: Towers, tokenizer, kind: str, image_size: int, facts: dict[st
     (part / "training.json").write_text(json.dumps({"logit_bias": bias} | facts, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
+
+
+def given_bias(folder: str, option: str = "--init-from") -> float | None:
+    """The bias of the logits that an exported model was trained with by SigLIP's loss."""
+    file = Path(folder) / "training.json"
+    try:
+        return json.loads(file.read_bytes()).get("logit_bias") if file.is_file() else None
+    except (ValueError, AttributeError):
+        raise UsageError(f"{option} {folder}: training.json is not JSON") from None

@@ -16,19 +16,24 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
-def shard_parameters(towers: nn.Module) -> None:
-    """Shards each layer of the towers by itself, then the rest, in place."""
+def shard_parameters(towers: nn.Module, precision: str) -> None:
+    """Shards each layer of the towers by itself, then the rest, in place.
+
+    With ``precision`` bfloat16, layers are gathered in that, and their gradients added up in float32.
+    """
+    half = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if precision == "bfloat16" else {}
+    policy = MixedPrecisionPolicy(**half)
     layers = set(towers.model._no_split_modules)
     for module in list(towers.model.modules()):
         if type(module).__name__ in layers and any(p.requires_grad for p in module.parameters()):
-            fully_shard(module)
-    fully_shard(towers, ignored_params={p for p in towers.parameters() if p.ndim == 0})
+            fully_shard(module, mp_policy=policy)
+    fully_shard(towers, mp_policy=policy, ignored_params={p for p in towers.parameters() if p.ndim == 0})
 
 
 def average_scalars(towers: nn.Module) -> None:

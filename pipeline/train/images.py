@@ -1,4 +1,4 @@
-"""Images as arrays: decoded with Pillow, cropped for training or for evaluation.
+"""Images as arrays: decoded with Pillow, cropped and resized for training or for evaluation.
 
 The evaluation's transform gives the pixels of the image processor that is exported with the model.
 """
@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.images.decode import SHARD_FORMATS, opened, upright
+from pipeline.train.resize import resize_crop
 
 CROPS, ASPECT = 10, (3 / 4, 4 / 3)
 CROP_DRAWS = 4 * CROPS  # random numbers that a training crop may need
@@ -20,11 +21,16 @@ def decode(content: bytes, draft: int | None = None) -> Image.Image:
     ``draft``: a JPEG may be decoded at a smaller scale, of sides no shorter than this. Raises one of
     ``loader.BROKEN`` where it cannot be decoded, or has more pixels than ``images.decode.MOST_PIXELS``.
     """
-    image = opened(content, formats=SHARD_FORMATS)
-    if draft is not None and image.format == "JPEG":
-        image.draft("RGB", (draft, draft))
-    shown = upright(image)
-    return shown if shown.mode == "RGB" else shown.convert("RGB")
+    try:
+        image = opened(content, formats=SHARD_FORMATS)
+        if draft is not None and image.format == "JPEG":
+            image.draft("RGB", (draft, draft))
+        shown = upright(image)
+        return shown if shown.mode == "RGB" else shown.convert("RGB")
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise more kinds on bad bytes.
+        raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def draft_side(size: int, scale: tuple[float, float]) -> int:
@@ -52,23 +58,17 @@ def crop_box(width: int, height: int, scale: tuple[float, float], draws: np.ndar
 
 def train_transform(image: Image.Image, size: int, scale: tuple[float, float], draws: np.ndarray) -> np.ndarray:
     """A random crop, resized to ``size`` by ``size``: uint8 of shape (3, size, size)."""
-    box = crop_box(image.width, image.height, scale, draws)
-    return _channels_first(image.resize((size, size), Image.Resampling.BICUBIC, box))
+    return resize_crop(image, crop_box(image.width, image.height, scale, draws), size, size)
 
 
 def eval_transform(image: Image.Image, size: int, square: bool = False) -> np.ndarray:
     """The shorter side resized to ``size`` and the middle cut out, or all of it made ``square``: (3, size, size)."""
-    if square:
-        return _channels_first(image.resize((size, size), Image.Resampling.BICUBIC))
     width, height = image.size
+    if square:
+        return resize_crop(image, (0, 0, width, height), size, size)
     # The longer side is rounded down, as the image processor does it.
-    if width <= height:
-        image = image.resize((size, int(size * height / width)), Image.Resampling.BICUBIC)
-    else:
-        image = image.resize((int(size * width / height), size), Image.Resampling.BICUBIC)
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return _channels_first(image.crop((left, top, left + size, top + size)))
-
-
-def _channels_first(image: Image.Image) -> np.ndarray:
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    shorter = min(width, height)
+    wide, high = size * width // shorter, size * height // shorter
+    left, top = (wide - size) // 2, (high - size) // 2
+    whole = resize_crop(image, (0, 0, width, height), wide, high)
+    return np.ascontiguousarray(whole[:, top : top + size, left : left + size])

@@ -4,19 +4,22 @@ A chunk's content depends on the seed and its positions in the stream alone, so 
 changes nothing. A broken sample is counted and another takes its slot.
 """
 
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
+from pipeline.train.cores import usable_cores
+from pipeline.train.distributed import ProcessGroup
 from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
-from pipeline.train.sampler import Sampler, uniforms
+from pipeline.train.sampler import Sampler, WindowStart, uniforms
 from pipeline.train.shards import ShardSet
+from pipeline.train.stopping import ignore_signals
 from pipeline.train.tokenizer import tokenize
 
 CHUNK = 128  # samples that a worker makes at a time
@@ -32,7 +35,8 @@ class Batch:
     images: torch.Tensor  # uint8, n x 3 x h x w
     ids: torch.Tensor  # int32, n x tokens, padded
     keys: list[str]
-    broken: Counter  # by what was wrong
+    broken: list[tuple[str, str, str]]  # tar, key and what was wrong
+    mark: WindowStart | None = None  # the sampler's, of the first sample
 
 
 class ShardDataset(Dataset):
@@ -50,30 +54,39 @@ class ShardDataset(Dataset):
         """What samples are read, in what order, and how images and texts are made input."""
         self.shards, self.sampler, self.tokenizer = shards, sampler, tokenizer
         self.size, self.crop, self.draft = size, crop, draft
+        # A batch may lie in two windows.
+        shards.most_rows = max(shards.most_rows, 2 * sampler.window_size)
 
     def __getitem__(self, positions: tuple[int, int]) -> Batch:
         start, end = positions
         draws = uniforms(self.sampler.seed, CROP, np.arange(start, end), CROP_DRAWS)
         images = np.empty((end - start, 3, self.size, self.size), np.uint8)
-        keys, texts, broken = [], [], Counter()
+        keys, texts, broken = [], [], []
         for slot, (shard, row) in enumerate(self.sampler.samples(start, end)):
             key, image, text = self._load(shard, row, start + slot, draws[slot], broken)
             images[slot] = image
             keys.append(key)
             texts.append(text)
         # Tensors come from a worker in shared memory.
-        return Batch(torch.from_numpy(images), torch.from_numpy(tokenize(self.tokenizer, texts)), keys, broken)
+        ids = torch.from_numpy(tokenize(self.tokenizer, texts))
+        return Batch(torch.from_numpy(images), ids, keys, broken, self.sampler.window_start(start))
 
-    def _load(self, shard, row, position: int, draws: np.ndarray, broken: Counter) -> tuple[str, np.ndarray, str]:
-        for attempt in range(ATTEMPTS):
+    def _load(self, shard, row, position: int, draws: np.ndarray, broken: list) -> tuple[str, np.ndarray, str]:
+        others = islice(self.sampler.replacements(position), ATTEMPTS)
+        while True:
+            key = f"row {row}"
             try:
                 key, content, text = self.shards.sample(shard, row)
                 image = decode(content, draft_side(self.size, self.crop) if self.draft else None)
                 return key, train_transform(image, self.size, self.crop, draws), text
             except BROKEN as error:
-                broken[type(error).__name__] += 1
-                shard, row = self.sampler.replacement(position, attempt)
-        raise PipelineError(f"data.shards: {self.shards.tars[shard]}: {ATTEMPTS} samples on end cannot be read")
+                broken.append((self.shards.tars[shard], key, f"{type(error).__name__}: {error}"))
+            if (other := next(others, None)) is None:
+                raise PipelineError(
+                    f"data.shards: {self.shards.tars[shard]}: {key} cannot be read, nor any that may take "
+                    f"its slot; a batch of {self.sampler.batch:,} needs more samples that can"
+                )
+            shard, row = other
 
 
 class KeepByProbability:
@@ -101,25 +114,56 @@ def chunk_ranges(step: int, steps: int, batch: int, rank: int, world_size: int) 
 
 
 def batches(
-    dataset: Dataset, step: int, steps: int, batch: int, rank: int, world_size: int, workers: int
+    dataset: Dataset,
+    step: int,
+    steps: int,
+    batch: int,
+    rank: int,
+    world_size: int,
+    workers: int,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
-    """The process's share of each batch from a step on, its texts padded to the longest."""
+    """The process's share of each batch from a step on, its texts padded to the longest; in pinned memory for a GPU."""
     loader = DataLoader(
         dataset,
         batch_size=None,
         sampler=None if isinstance(dataset, IterableDataset) else ChunkSampler(step, steps, batch, rank, world_size),
-        num_workers=workers,
+        num_workers=min(workers, getattr(dataset, "most_workers", workers)),
         prefetch_factor=4 if workers else None,
         collate_fn=_no_collate,
+        worker_init_fn=ignore_signals,
+        generator=torch.Generator(),  # Torch's own is the step's.
     )
     chunks: list[Batch] = []
     missing = batch // world_size
-    for chunk in loader:
-        chunks.append(chunk)
-        missing -= len(chunk.keys)
-        if missing == 0:
-            yield collate(chunks, dataset.tokenizer.pad_token_id)
-            chunks, missing = [], batch // world_size
+    with worker_errors():
+        for chunk in loader:
+            chunks.append(chunk)
+            missing -= len(chunk.keys)
+            if missing == 0:
+                yield collate(chunks, dataset.tokenizer.pad_token_id, pinned)
+                chunks, missing = [], batch // world_size
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Makes what ``DataLoader`` says of a worker's error, with its traceback, the error itself."""
+    try:
+        yield
+    except PipelineError as error:
+        said = str(error).strip().splitlines()
+        if said and said[0].startswith("Caught "):
+            raise type(error)(said[-1].partition(": ")[2]) from None
+        raise
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise PipelineError(f"{str(error).splitlines()[0]}; killed, perhaps for its memory: data.workers") from None
+        raise
+
+
+def default_workers(group: ProcessGroup) -> int:
+    """A process's workers where nothing says how many: its share of the machine's cores."""
+    return max(1, usable_cores() // group.local_world_size)
 
 
 class ChunkSampler:
@@ -136,20 +180,21 @@ def _no_collate(chunk: Batch) -> Batch:
     return chunk
 
 
-def collate(chunks: list[Batch], pad: int) -> Batch:
+def collate(chunks: list[Batch], pad: int, pinned: bool = False) -> Batch:
     """Chunks as one batch, texts padded to the longest of all."""
-    longest = max(chunk.ids.shape[1] for chunk in chunks)
+    count, longest = sum(len(chunk.keys) for chunk in chunks), max(chunk.ids.shape[1] for chunk in chunks)
+    images = torch.empty((count, *chunks[0].images.shape[1:]), dtype=torch.uint8, pin_memory=pinned)
+    ids = torch.full((count, longest), pad, dtype=torch.int32, pin_memory=pinned)
+    start = 0
+    for chunk in chunks:
+        end = start + len(chunk.keys)
+        images[start:end] = chunk.images
+        ids[start:end, : chunk.ids.shape[1]] = chunk.ids
+        start = end
     return Batch(
-        torch.cat([chunk.images for chunk in chunks]),
-        torch.cat([F.pad(chunk.ids, (0, longest - chunk.ids.shape[1]), value=pad) for chunk in chunks]),
+        images,
+        ids,
         [key for chunk in chunks for key in chunk.keys],
-        sum((chunk.broken for chunk in chunks), Counter()),
+        [sample for chunk in chunks for sample in chunk.broken],
+        chunks[0].mark,
     )
-
-
-def to_device(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and token ids on a device."""
-    images, ids = batch.images, batch.ids
-    if device.type == "cuda":
-        images, ids = images.pin_memory(), ids.pin_memory()
-    return images.to(device, non_blocking=True), ids.to(device, non_blocking=True)

@@ -1,33 +1,42 @@
 """A training run from its recipe to the exported model: the main path of the trainer."""
 
-import math
-import os
-from functools import partial
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch._dynamo.exc import TorchDynamoException
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError
 from pipeline.progress import console, say
 from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.export import export
+from pipeline.train.flops import flop_counter
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, full_state
-from pipeline.train.loader import KeepByProbability, ShardDataset, batches, to_device
+from pipeline.train.loader import KeepByProbability, ShardDataset, batches, default_workers
+from pipeline.train.memory import fitting_micro_batch
 from pipeline.train.metrics import MetricsLogger, plot_loss
 from pipeline.train.models import Towers, num_patches
 from pipeline.train.optimizer import learning_rate
-from pipeline.train.recipe import TrainRecipe, save_recipe
+from pipeline.train.prefetch import Prefetcher
+from pipeline.train.recipe import TrainRecipe
 from pipeline.train.sampler import Sampler
-from pipeline.train.shards import ShardSet, check_unbalanced
+from pipeline.train.start import Start, prepare
 from pipeline.train.state import TrainState, full_towers, initial_state
 from pipeline.train.step import forward_backward, make_inputs, seed_step
-from pipeline.train.stream import ShardStream, StreamDataset, is_stream
+from pipeline.train.stopping import StopSignal
+from pipeline.train.stream import ShardStream, StreamDataset
 from pipeline.train.throughput import ProgressLog, Throughput
-from pipeline.train.tokenizer import prepare_tokenizer
+from pipeline.train.unchecked import UncheckedSteps
+
+COMPILED_ON = ("cuda",)
+
+FEW = 10_000  # samples, of which the share that is broken says little
 
 
 def train(
@@ -37,58 +46,52 @@ def train(
     init_from: str | None = None,
     log_samples: bool = False,
     stop_after: int | None = None,
+    force: bool = False,
+    allow_changes: bool = False,
 ) -> dict[str, Any]:
     """Trains a model into ``folder`` and returns the last record; goes on where a run in the folder stopped.
 
     ``init_from``: the folder of an exported model to start from. ``stop_after``: ends after so many steps of this call,
-    with a checkpoint. Raises ``UsageError`` before the first step where recipe, shards or folder do not fit.
+    with a checkpoint. ``force``: starts anew where there is a run. ``allow_changes``: goes on with another learning
+    rate and the like. Raises ``UsageError`` before anything in the folder changes where recipe, shards or folder do
+    not fit.
     """
-    _check(recipe, folder, group)
-    shards = open_shards(recipe, folder)
-    if recipe.data.online_balancing:
-        check_unbalanced(shards.tars)
-    tokenizer = prepare_tokenizer(recipe.tokenizer, shards, folder / "tokenizer", init_from, group)
-    state = initial_state(recipe, tokenizer, folder, group, init_from)
-    if state.step >= recipe.steps:
+    start = prepare(recipe, folder, group, init_from, force, allow_changes)
+    recipe = start.recipe
+    state = group.together(lambda: initial_state(start, group))
+    if state.step >= recipe.steps and (folder / "model").is_dir():
         say(f"Nothing to do: {folder} has {state.step:,} steps; --set steps=N trains on, --force starts anew")
         return {"step": state.step}
-    if isinstance(shards, ShardStream):
-        dataset = StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
-    else:
-        keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
-        sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep)
-        dataset = ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
+    fitting = fitting_micro_batch(state.towers, recipe, start.tokenizer.model_max_length, group)
+    recipe = recipe.model_copy(update={"micro_batch": fitting})
+    start.write(group)
+    if start.saved and group.is_main:
+        say(f"Going on after step {state.step:,} in {folder}")
     end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
-    metrics = MetricsLogger(folder, state.step, recipe.model_dump(), log_samples) if group.is_main else None
+    metrics = (
+        MetricsLogger(folder, state.step, recipe.model_dump(), log_samples, start.record.id) if group.is_main else None
+    )
     try:
-        last = _train_steps(recipe, state, dataset, end, group, metrics, folder, log_samples)
+        last = _train_steps(recipe, state, _dataset(start, state, group), end, group, metrics, folder, log_samples)
     finally:
         if metrics is not None:
             metrics.close()
-    if group.is_main and end == recipe.steps:
-        facts = {"recipe": recipe.model_dump(), "steps": end, "samples": end * recipe.batch, "broken": state.broken}
-        towers = full_towers(recipe, tokenizer, folder)
-        export(towers, tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
+    if group.is_main and state.step >= recipe.steps:
+        seen = state.step * recipe.batch
+        facts = {"recipe": recipe.model_dump(), "steps": state.step, "samples": seen, "broken": state.broken}
+        export(full_towers(start), start.tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
         plot_loss(folder, recipe.name)
         say(f"Model: {folder / 'model'}")
     return last
 
 
-def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | ShardStream:
-    """The shards of a recipe, to be read in any order, or streamed where one of them cannot be."""
-    if any(map(is_stream, recipe.data.shards)):
-        return ShardStream(recipe.data.shards)
-    return ShardSet(recipe.data.shards, folder / "indexes")
-
-
-def _check(recipe: TrainRecipe, folder: Path, group: ProcessGroup) -> None:
-    if recipe.batch % group.world_size:
-        raise UsageError(f"batch: found {recipe.batch}; a multiple of the {group.world_size} processes is allowed")
-    if recipe.precision == "bfloat16" and group.device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise UsageError("precision: found bfloat16; this GPU has none, allowed: float32")
-    folder.mkdir(parents=True, exist_ok=True)
-    if group.is_main:
-        save_recipe(recipe, folder / "recipe.yaml")
+def _dataset(start: Start, state: TrainState, group: ProcessGroup) -> ShardDataset | StreamDataset:
+    recipe, shards, tokenizer = start.recipe, start.shards, start.tokenizer
+    if isinstance(shards, ShardStream):
+        return StreamDataset(shards, recipe, tokenizer, state.step, group.rank, group.world_size)
+    keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
+    sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark, recipe.batch)
+    return ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
 
 
 def _train_steps(
@@ -108,70 +111,90 @@ def _train_steps(
     local, pad = recipe.batch // group.world_size, dataset.tokenizer.pad_token_id
     workers = recipe.data.workers
     if workers is None:
-        workers = max(1, (os.cpu_count() or 2) // group.local_world_size)
-    loader = batches(dataset, state.step, end, recipe.batch, group.rank, group.world_size, workers)
+        workers = default_workers(group)
+    pinned = group.device.type == "cuda"
+    batches_of = batches(dataset, state.step, end, recipe.batch, group.rank, group.world_size, workers, pinned)
     trainable = [p for p in towers.parameters() if p.requires_grad]
-    throughput, progress_log, record = Throughput(group.device, recipe.batch), ProgressLog(recipe.steps), {}
-    with _progress(group.is_main) as progress:
+    throughput = Throughput(group.device, recipe.batch, local, flop_counter(towers.model.config, recipe))
+    progress_log, record, unchecked = ProgressLog(recipe.steps), {}, UncheckedSteps()
+    loading = closing(Prefetcher(batches_of, group.device))
+    with StopSignal() as stop, _progress(group.is_main) as progress, loading as loader:
         task = progress.add_task(recipe.name, total=recipe.steps, completed=state.step, status="")
         while state.step < end:
             step = state.step
             batch = throughput.next_batch(loader)
-            images, ids = to_device(batch, group.device)
             first = step * recipe.batch + group.rank * local
-            inputs = make_inputs(towers, images, ids, pad, recipe.seed, first, num_patches(recipe, towers.model))
+            patches = num_patches(recipe, towers.model)
+            inputs = make_inputs(towers, batch.images, batch.ids, pad, recipe.seed, first, patches)
             seed_step(recipe.seed, step, group.rank)
             lr = learning_rate(step, recipe.steps, recipe.optimizer)
             for param_group in state.optimizer.param_groups:
                 param_group["lr"] = lr
             state.optimizer.zero_grad(set_to_none=True)
-            loss = throughput.count_flops(partial(forward_backward, module, inputs, recipe))
+            loss = _compiled(lambda inputs=inputs: forward_backward(module, inputs, recipe))
             if sharded:
                 average_scalars(towers)
             norm = clip_grad_norm(trainable, recipe.optimizer.clip_norm or float("inf"))
-            loss, broken = group.mean_and_sum(loss, sum(batch.broken.values()))
-            finite = math.isfinite(loss) and bool(torch.isfinite(norm))
-            keys = group.gather_keys(batch.keys) if log_samples or not finite else []
-            if not finite:
-                raise _not_finite(step, loss, norm, keys, folder, group.is_main)
             state.optimizer.step()
             towers.clamp_scale()
             state.step += 1
-            state.broken += broken
-            _check_broken(state, recipe)
-            if metrics is not None:
-                metrics.log_samples(state.step, keys)
-                if state.step % recipe.log.every == 0 or state.step == end:
-                    record = {
-                        "loss": loss,
-                        "samples": state.step * recipe.batch,
-                        "lr": lr,
-                        "logit_scale": float(towers.scale().detach()),
-                        "gradient_norm": float(norm),
-                        "broken": state.broken,
-                        **throughput.figures(),
-                    }
-                    metrics.log(state.step, record)
-                    progress_log.update(progress, task, state.step, record)
+            state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
+            unchecked.add(state.step, loss, norm, batch.keys, batch.broken)
+            if log_samples:
+                keys = group.gather_keys(batch.keys)
+                if metrics is not None:
+                    metrics.log_samples(state.step, keys)
+            stops = group.any(stop.number is not None)
+            logs = state.step % recipe.log.every == 0 or state.step == end or stops
+            saves = state.step % recipe.log.checkpoint == 0 or state.step == end or stops
+            if logs or saves:
+                loss, norm, broken = unchecked.check(group, folder)
+                state.broken += len(broken)
+                if broken:
+                    if metrics is not None:
+                        metrics.log_broken(broken)
+                    _check_broken(state, recipe, dataset, folder)
+            if logs and metrics is not None:
+                record = {
+                    "loss": loss,
+                    "samples": state.step * recipe.batch,
+                    "lr": lr,
+                    "logit_scale": float(towers.scale().detach()),
+                    "gradient_norm": norm,
+                    "broken": state.broken,
+                    **throughput.figures(),
+                }
+                metrics.log(state.step, record)
+                progress_log.update(progress, task, state.step, record)
             progress.update(task, completed=state.step)
-            if state.step % recipe.log.checkpoint == 0 or state.step == end:
+            if saves:
                 saved = full_state(towers, state.optimizer)
                 if group.is_main:
-                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch,
+                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
                               "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
                     checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
+            if stops:
+                return {"step": state.step, "stopped": stop.number or SIGTERM} | record
     return {"step": state.step} | record
 
 
 def _wrap(towers: Towers, recipe: TrainRecipe, group: ProcessGroup, sharded: bool) -> torch.nn.Module:
     """The towers as what a step calls: compiled on a GPU, and within DDP where there are several processes."""
     module = towers
-    if recipe.compile and group.device.type == "cuda":
-        torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is, with a warning
+    if recipe.compile and group.device.type in COMPILED_ON:
         module = torch.compile(module)
     if group.world_size > 1 and not sharded:
         module = DistributedDataParallel(module, device_ids=group.device_ids, gradient_as_bucket_view=True)
     return module
+
+
+def _compiled(work: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """What the work gives; where it cannot be compiled, that is said."""
+    try:
+        return work()
+    except TorchDynamoException as error:
+        said = " ".join(str(error).strip().splitlines()[:2])
+        raise PipelineError(f"compile: {said}; --set compile=false trains without") from None
 
 
 def _progress(shown: bool) -> Progress:
@@ -179,19 +202,12 @@ def _progress(shown: bool) -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown)
 
 
-def _not_finite(step: int, loss: float, norm, keys: list[str], folder: Path, first: bool) -> PipelineError:
-    if first:
-        (folder / "not-finite.txt").write_text("\n".join(keys) + "\n")
-    return PipelineError(
-        f"step {step + 1}: loss {loss}, gradient norm {float(norm)}; its {len(keys)} samples are named in "
-        f"{folder / 'not-finite.txt'}, the first is {keys[0]}; the checkpoint before it stands"
-    )
-
-
-def _check_broken(state: TrainState, recipe: TrainRecipe) -> None:
+def _check_broken(state: TrainState, recipe: TrainRecipe, dataset: ShardDataset | StreamDataset, folder: Path) -> None:
+    """Ends a run of which more is broken than allowed, of what it has seen: an epoch, or ``FEW`` samples, at least."""
     seen = state.step * recipe.batch
-    if state.broken > max(1, recipe.data.max_broken * seen):
+    epoch = dataset.sampler.size if isinstance(dataset, ShardDataset) else FEW
+    if state.broken > max(1, recipe.data.max_broken * max(seen, min(epoch, FEW))):
         raise PipelineError(
             f"step {state.step}: {state.broken:,} of {seen:,} samples cannot be read, "
-            f"data.max_broken allows {recipe.data.max_broken:.1%}"
+            f"data.max_broken allows {recipe.data.max_broken:.1%}; they are named in {folder / 'broken.jsonl'}"
         )

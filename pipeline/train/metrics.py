@@ -12,18 +12,21 @@ import orjson
 class MetricsLogger:
     """The records of a run, gone back to a step where it resumes."""
 
-    def __init__(self, folder: Path, step: int, recipe: dict[str, Any], log_samples: bool):
-        """``step``: records after it are of a run that was lost, and go."""
+    def __init__(self, folder: Path, step: int, recipe: dict[str, Any], log_samples: bool, run: str):
+        """``step``: records after it are of a run that was lost, and go. ``run``: its id, also for Weights & Biases."""
         from torch.utils.tensorboard import SummaryWriter
 
         self.lines = _keep_until(folder / "metrics.jsonl", step)
         self.samples = _keep_until(folder / "samples.jsonl", step) if log_samples else None
+        self.broken = _keep_until(folder / "broken.jsonl", step)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self.wandb = None
         if importlib.util.find_spec("wandb") and os.environ.get("WANDB_API_KEY"):
             import wandb
 
-            self.wandb = wandb.init(project="metaclip-pipeline", name=recipe["name"], config=recipe, dir=str(folder))
+            self.wandb = wandb.init(
+                project="metaclip-pipeline", name=recipe["name"], config=recipe, dir=str(folder), id=run, resume="allow"
+            )
 
     def log(self, step: int, values: dict[str, Any]) -> None:
         """Records the values of a step."""
@@ -41,9 +44,15 @@ class MetricsLogger:
             self.samples.write(orjson.dumps({"step": step, "keys": keys}).decode() + "\n")
             self.samples.flush()
 
+    def log_broken(self, samples: list[tuple[int, str, str, str]]) -> None:
+        """Records samples that could not be read: step, tar, key and why."""
+        for step, tar, key, why in samples:
+            self.broken.write(json.dumps({"step": step, "tar": tar, "key": key, "why": why}) + "\n")
+        self.broken.flush()
+
     def close(self) -> None:
         """Ends the records."""
-        for stream in (self.lines, self.samples, self.board):
+        for stream in (self.lines, self.samples, self.broken, self.board):
             if stream is not None:
                 stream.close()
         if self.wandb is not None:

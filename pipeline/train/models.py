@@ -13,28 +13,23 @@ import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import (
-    AlignConfig,
     AlignModel,
-    CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
     EfficientNetImageProcessorPil,
-    MetaClip2Config,
     MetaClip2Model,
+    PretrainedConfig,
     PreTrainedModel,
 )
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from pipeline.errors import UsageError
+from pipeline.train.architecture import kind_of, new_config, wrong_model
 from pipeline.train.recipe import Model, TrainRecipe
 
-MODEL_CLASSES = {
-    "clip": (CLIPConfig, CLIPModel),
-    "metaclip2": (MetaClip2Config, MetaClip2Model),
-    "align": (AlignConfig, AlignModel),
-}
+MODELS = {"clip": CLIPModel, "metaclip2": MetaClip2Model, "align": AlignModel}
 MAX_LOGIT_SCALE, MIN_TEMPERATURE = 100.0, 0.01
-CLIP_SCALE, SIGLIP_SCALE, SIGLIP_BIAS = 1 / 0.07, 10.0, -10.0
+SIGLIP_BIAS = -10.0
 
 
 @dataclass(frozen=True)
@@ -50,41 +45,34 @@ class TokenizerConfig:
 
 def build_model(model: Model, tokens: TokenizerConfig, siglip: bool = False) -> PreTrainedModel:
     """A model of a recipe with fresh weights, drawn from torch's generator. ``UsageError`` where sizes do not fit."""
-    text = {"vocab_size": tokens.size, "max_position_embeddings": tokens.length, "bos_token_id": tokens.bos,
-            "eos_token_id": tokens.eos, "pad_token_id": tokens.pad, **model.text}  # fmt: skip
-    vision = {"image_size": model.image_size, **model.vision}
-    make_config, make_model = MODEL_CLASSES[model.kind]
-    defaults = make_config()
-    for side in ("vision", "text"):
-        if unknown := sorted(set(getattr(model, side)) - set(getattr(defaults, f"{side}_config").to_dict())):
-            raise UsageError(f"model.{side}.{unknown[0]}: no such key; see transformers' {make_config.__name__}")
+    return model_of(new_config(model, tokens, siglip))
+
+
+def model_of(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of a configuration with fresh weights, for training. ``UsageError`` where its sizes do not fit."""
     try:
-        if model.kind == "align":
-            return _build_align(model, text, vision)
-        return make_model(
-            make_config(
-                text_config={"projection_dim": model.projection, **text},
-                vision_config={"projection_dim": model.projection, **vision},
-                projection_dim=model.projection,
-                logit_scale_init_value=math.log(SIGLIP_SCALE if siglip else CLIP_SCALE),
-            )
-        )
+        built = MODELS[kind_of(config)](config)
     except (TypeError, ValueError, StrictDataclassError) as error:
-        raise UsageError(f"model: {str(error).strip().splitlines()[-1].strip()}") from None
-
-
-def _build_align(model: Model, text: dict, vision: dict) -> AlignModel:
-    # The momentum's default, 0.99, is meant as TensorFlow means it; PyTorch's is one less that.
-    vision = {"batch_norm_momentum": 0.01, **vision}
-    built = AlignModel(AlignConfig(text_config=text, vision_config=vision, projection_dim=model.projection))
-    # Its output is not used: a text's embedding is that of its first token.
-    built.text_model.pooler.requires_grad_(False)
-    blank = torch.zeros(1, 3, model.image_size, model.image_size)
-    with torch.no_grad():
-        channels = built.eval().get_image_features(blank).pooler_output.shape[1]
-    if channels != model.projection:
-        raise UsageError(f"model.projection: found {model.projection}; this image tower has {channels} channels")
+        raise wrong_model(error) from None
+    if isinstance(built, AlignModel):
+        # Its output is not used: a text's embedding is that of its first token.
+        built.text_model.pooler.requires_grad_(False)
+        side = config.vision_config.image_size
+        with torch.no_grad():
+            channels = built.eval().get_image_features(torch.zeros(1, 3, side, side)).pooler_output.shape[1]
+        if channels != config.projection_dim:
+            raise UsageError(
+                f"model.projection: found {config.projection_dim}; this image tower has {channels} channels"
+            )
     return built.train()
+
+
+def meta_model(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of a configuration without values, to be made where ``torch.device("meta")`` is set."""
+    model = MODELS[kind_of(config)](config)
+    if isinstance(model, AlignModel):
+        model.text_model.pooler.requires_grad_(False)
+    return model
 
 
 def build_processor(kind: str, image_size: int) -> CLIPImageProcessorPil | EfficientNetImageProcessorPil:

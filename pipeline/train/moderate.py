@@ -14,6 +14,7 @@ import typer
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.job import PLACES, examples, new_app, run
+from pipeline.train.columns import check_columns, model_fingerprint
 from pipeline.train.evaluate import DeviceOption, ModelOption
 from pipeline.train.score import ColumnsOption, ShardsOption, write_columns
 
@@ -25,6 +26,7 @@ NEUTRAL = [
     "a landscape",
     "a text",
 ]
+SCHEMA = pa.schema([("key", pa.string()), ("unwanted", pa.float32()), ("concept", pa.string())])
 app = new_app()
 
 
@@ -47,22 +49,26 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Scores."""
+    from pipeline.train.distributed import processes
     from pipeline.train.encoder import Encoder
 
     unwanted = load_list("concepts", concepts).entries.to_pylist()
     if not unwanted:
         raise UsageError(f"--concepts {concepts}: holds no concept")
     others = NEUTRAL if neutral is None else load_list("neutral", neutral).entries.to_pylist()
-    encoder = Encoder(model, device)
-    vectors = encoder.encode_texts([*unwanted, *others])
+    made_by = {"command": "moderate", "model": model_fingerprint(model), "concepts": unwanted, "neutral": others}
+    folder = check_columns(output, shards, made_by)
+    with processes() as group:
+        encoder = Encoder(model, device or group.device)
+        vectors = encoder.encode_texts([*unwanted, *others])
 
-    def classify(images: list, _texts: list[str]) -> dict:
-        logits = encoder.scale * encoder.encode_images(images) @ vectors.T
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
-        return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
+        def classify(samples) -> dict:
+            logits = encoder.scale * encoder.encode_pixels(samples.pixels) @ vectors.T
+            shares = np.exp(logits - logits.max(1, keepdims=True))
+            shares = (shares / shares.sum(1, keepdims=True))[:, : len(unwanted)]
+            return {"unwanted": shares.sum(1), "concept": pa.array(unwanted).take(pa.array(shares.argmax(1)))}
 
-    write_columns(shards, output, classify, "Looking")
+        write_columns(shards, folder, made_by, SCHEMA, encoder, classify, group, "Looking")
 
 
 if __name__ == "__main__":

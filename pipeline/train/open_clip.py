@@ -14,12 +14,13 @@ from pipeline.errors import UsageError
 from pipeline.job import PLACES, examples, new_app, run
 from pipeline.progress import say
 from pipeline.train.evaluate import ModelOption
+from pipeline.train.outputs import check_folder, write_file
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-HEAD_WIDTH = 64
+CONFIG, WEIGHTS, HEAD_WIDTH = "open_clip_config.json", "open_clip_model.safetensors", 64
 TOWERS = {
     "text_model.": {
         "": "",
@@ -55,17 +56,24 @@ def main(
     from safetensors.torch import save_file
     from transformers import AutoModel
 
+    from pipeline.train.export import given_bias
     from pipeline.train.tokenizer import load_tokenizer
 
+    check_folder("--output", output, [model], CONFIG, WEIGHTS)
     if not (model / "config.json").is_file():
         raise UsageError(f"--model {model}: no config.json; give the folder of an exported model")
     loaded = AutoModel.from_pretrained(model, local_files_only=True)
     tokenizer = load_tokenizer(model)
     config = open_clip_config(loaded, str(output))
     output.mkdir(parents=True, exist_ok=True)
-    (output / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    save_file(open_clip_weights(loaded), output / "open_clip_model.safetensors", {"format": "pt"})
+    part = output / ".weights.part"
+    bias = given_bias(str(model), "--model")
+    if bias is not None:
+        config["model_cfg"] |= {"init_logit_bias": bias}
+    save_file(open_clip_weights(loaded, bias), part, {"format": "pt"})
+    part.replace(output / WEIGHTS)
     tokenizer.save_pretrained(output)
+    write_file(output / CONFIG, json.dumps(config, indent=2) + "\n")
     say(f"Written: {output}; open_clip.create_model('local-dir:{output}')")
 
 
@@ -114,8 +122,11 @@ def open_clip_config(model: "PreTrainedModel", folder: str) -> dict[str, Any]:
     }
 
 
-def open_clip_weights(model: "PreTrainedModel") -> dict[str, "Tensor"]:
-    """The weights by open_clip's names; the three projections of an attention are one tensor there."""
+def open_clip_weights(model: "PreTrainedModel", bias: float | None = None) -> dict[str, "Tensor"]:
+    """The weights by open_clip's names; the three projections of an attention are one tensor there.
+
+    ``bias``: of the logits, where the model was trained with SigLIP's loss.
+    """
     import torch
 
     weights = model.state_dict()
@@ -124,6 +135,8 @@ def open_clip_weights(model: "PreTrainedModel") -> dict[str, "Tensor"]:
         "text_projection": weights["text_projection.weight"].T,
         "visual.proj": weights["visual_projection.weight"].T,
     }
+    if bias is not None:
+        found["logit_bias"] = torch.tensor(bias)
     for name, tensor in weights.items():
         tower = next((tower for tower in TOWERS if name.startswith(tower)), None)
         if tower is None or "position_ids" in name:

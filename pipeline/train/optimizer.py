@@ -32,7 +32,10 @@ def learning_rate(step: int, steps: int, options: Optimizer) -> float:
 
 
 class Lamb(torch.optim.Optimizer):
-    """Adam's step, with decay, scaled for each tensor by the ratio of its norm to the step's (You et al. 2020)."""
+    """Adam's step, with decay, scaled for each matrix by the ratio of its norm to the step's (You et al. 2020).
+
+    Vectors and scalars take Adam's step: how large they are says nothing of it.
+    """
 
     def __init__(self, params, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-6):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
@@ -56,5 +59,6 @@ class Lamb(torch.optim.Optimizer):
                 square = state["square"] / (1 - second ** state["step"])
                 move = mean / (square.sqrt() + group["eps"]) + group["weight_decay"] * parameter
                 size, length = parameter.norm(), move.norm()
-                ratio = torch.where((size > 0) & (length > 0), size / length, torch.ones_like(size))
+                adapts = parameter.ndim >= 2
+                ratio = torch.where((size > 0) & (length > 0), size / length, 1.0) if adapts else 1.0
                 parameter.sub_(group["lr"] * ratio * move)

@@ -4,7 +4,6 @@ The defaults are the hyper-parameters of CLIP and MetaCLIP (Radford et al. 2021,
 ``model.vision`` and ``model.text`` take any key of the model's own configuration in ``transformers``.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
@@ -84,7 +83,7 @@ class TrainRecipe(Section):
     model: Model = Model()
     tokenizer: Tokenizer = Tokenizer()
     batch: Count = 32_768
-    micro_batch: Count | None = None
+    micro_batch: Count | Literal["auto"] | None = None
     steps: Count
     optimizer: Optimizer = Optimizer()
     loss: Loss = Loss()
@@ -99,9 +98,9 @@ class TrainRecipe(Section):
     def _fits(self):
         if self.model.kind == "align" and self.patch_dropout:
             raise ValueError("patch_dropout: an ALIGN model has no patches; allowed: 0")
-        if self.model.kind == "align" and self.micro_batch is not None:
+        if self.model.kind == "align" and self.micro_batch not in (None, "auto"):
             raise ValueError("micro_batch: batch norm makes cached gradients differ from the whole batch's; use null")
-        if self.micro_batch is not None and self.micro_batch > self.batch:
+        if isinstance(self.micro_batch, int) and self.micro_batch > self.batch:
             raise ValueError(f"micro_batch: found {self.micro_batch}; at most batch, {self.batch}, is allowed")
         if self.shard_parameters and (self.model.kind == "align" or self.optimizer.name == "lamb"):
             raise ValueError("shard_parameters: for CLIP and MetaCLIP 2 models with adamw; allowed here: false")
@@ -120,10 +119,3 @@ def load_train_recipe(
     if shards:
         content["data"] = section(content, "data") | {"shards": list(shards)}
     return validated(TrainRecipe, content, name_or_file)
-
-
-def save_recipe(recipe: TrainRecipe, file: Path) -> None:
-    """Writes the resolved recipe as YAML."""
-    from pipeline.recipe_file import to_yaml
-
-    file.write_text(to_yaml(recipe), encoding="utf-8")

@@ -1,19 +1,19 @@
 """Image-text retrieval over a shard set: how often the right one is among the nearest, both ways."""
 
-import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UsageError
+from pipeline.train.distributed import ProcessGroup
+from pipeline.train.embedding import embed_shards
 from pipeline.train.encoder import Encoder
-from pipeline.train.images import decode
-from pipeline.train.loader import BROKEN
 from pipeline.train.shards import ShardSet
 
 RECALL_AT = (1, 5, 10)
+NAMED = 1000  # samples that are left out
 CHUNK = 1024
 RESAMPLES = 1000
 
@@ -22,55 +22,36 @@ RESAMPLES = 1000
 class Pairs:
     """Vectors of the distinct images and of all texts, with the image and the language of each text.
 
-    ``unreadable``: samples that were left out, as their image cannot be read.
+    ``unreadable``: samples that were left out, as their image cannot be read, each by tar and key.
     """
 
     images: np.ndarray
     texts: np.ndarray
     image_of: np.ndarray
     languages: np.ndarray
-    unreadable: int = 0
+    unreadable: list[str] = field(default_factory=list)
 
 
-def embed_pairs(encoder: Encoder, shards: ShardSet, advance) -> Pairs:
-    """The vectors of a shard set; images of equal bytes are one. ``advance(done)`` is called with the samples done."""
-    numbers: dict[bytes, int | None] = {}  # of the images by their digests; None of one that cannot be read
-    vectors, texts, image_of, languages = [], [], [], []
-    found = unreadable = 0
-    for shard, count in enumerate(shards.counts):
-        for start in range(0, count, CHUNK):
-            fresh = []
-            for row in range(start, min(count, start + CHUNK)):
-                _, content, text = shards.sample(shard, row)
-                digest = hashlib.sha256(content).digest()
-                if digest not in numbers:
-                    try:
-                        fresh.append(decode(content))
-                        numbers[digest], found = found, found + 1
-                    except BROKEN:
-                        numbers[digest] = None
-                if numbers[digest] is None:
-                    unreadable += 1
-                    continue
-                texts.append(text)
-                image_of.append(numbers[digest])
-                languages.append(language_of(shards.json(shard, row)))
-            if fresh:
-                vectors.append(encoder.encode_images(fresh))
-            advance(min(CHUNK, count - start))
-    if not found:
+def embed_pairs(encoder: Encoder, shards: ShardSet, folder: Path, group: ProcessGroup, advance) -> Pairs:
+    """The vectors of a shard set, which are kept in ``folder`` too; images of equal bytes are one.
+
+    ``advance(done)`` is called with the samples done.
+    """
+    numbers: dict[bytes, int] = {}
+    vectors, texts, image_of, languages, unreadable = [], [], [], [], []
+    for found in embed_shards(encoder, shards, folder, group, advance, with_texts=True):
+        digests = [digest.tobytes() for digest in found.digests]
+        for row, vector in zip(found.rows, found.images, strict=True):
+            if digests[row] not in numbers:
+                numbers[digests[row]] = len(numbers)
+                vectors.append(vector)
+        texts.append(found.texts[found.readable])
+        image_of.extend(numbers[digests[row]] for row in np.flatnonzero(found.readable))
+        languages.append(found.languages[found.readable])
+        unreadable += [f"{shards.tars[found.shard]}: {key}" for key in found.keys[~found.readable]]
+    if not vectors:
         raise UsageError("--shards: no image can be read")
-    return Pairs(
-        np.concatenate(vectors), encoder.encode_texts(texts), np.array(image_of), np.array(languages), unreadable
-    )
-
-
-def language_of(content: bytes | None) -> str:
-    """The language that a sample's JSON names, or an empty text."""
-    try:
-        return str(json.loads(content or b"{}").get("language") or "")
-    except (ValueError, AttributeError):
-        return ""
+    return Pairs(np.stack(vectors), np.concatenate(texts), np.array(image_of), np.concatenate(languages), unreadable)
 
 
 def text_ranks(pairs: Pairs) -> np.ndarray:
@@ -99,7 +80,9 @@ def retrieval(pairs: Pairs) -> dict[str, Any]:
 
     Chance at 1: one over the images for texts; an image's share of all texts, in the mean, for images.
     """
-    found = {"all": _both_ways(pairs) | {"unreadable": pairs.unreadable}}
+    found = {
+        "all": _both_ways(pairs) | {"unreadable": len(pairs.unreadable), "unreadable_samples": pairs.unreadable[:NAMED]}
+    }
     for language in sorted(set(pairs.languages.tolist()) - {""}):
         chosen = pairs.languages == language
         numbers, image_of = np.unique(pairs.image_of[chosen], return_inverse=True)

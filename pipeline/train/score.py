@@ -4,23 +4,29 @@ One Parquet file a tar (``key``, ``score``), written when it is whole, so that a
 that are missing. DataComp's CLIP-score filter (Gadre et al. 2023, section 5.2) is a bound on such a column.
 """
 
+from __future__ import annotations
+
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
-from PIL import Image
 from rich.progress import Progress
 
 from pipeline.job import PLACES, examples, new_app, run
-from pipeline.paths import local
 from pipeline.progress import console, say
+from pipeline.train.columns import begin_columns, check_columns, is_done, model_fingerprint, write_columns_of
 from pipeline.train.evaluate import DeviceOption, ModelOption
 
-CHUNK = 1024
+SCHEMA = pa.schema([("key", pa.string()), ("score", pa.float32())])
+if TYPE_CHECKING:
+    from pipeline.train.distributed import ProcessGroup
+    from pipeline.train.encoder import Encoder
+    from pipeline.train.reading import Samples
+
 app = new_app()
 ShardsOption = Annotated[
     list[str],
@@ -39,56 +45,80 @@ ColumnsOption = Annotated[
 )
 def main(model: ModelOption, shards: ShardsOption, output: ColumnsOption, device: DeviceOption = None) -> None:
     """Scores."""
+    from pipeline.train.distributed import processes
     from pipeline.train.encoder import Encoder
 
-    encoder = Encoder(model, device)
+    made_by = {"command": "score", "model": model_fingerprint(model)}
+    folder = check_columns(output, shards, made_by)
+    with processes() as group:
+        encoder = Encoder(model, device or group.device)
 
-    def similarity(images: list[Image.Image], texts: list[str]) -> dict[str, np.ndarray]:
-        return {"score": (encoder.encode_images(images) * encoder.encode_texts(texts)).sum(1)}
+        def similarity(samples: Samples) -> dict[str, np.ndarray]:
+            ids, mask = (tensor[samples.readable] for tensor in samples.tokens)
+            return {"score": (encoder.encode_pixels(samples.pixels) * encoder.encode_tokens(ids, mask)).sum(1)}
 
-    write_columns(shards, output, similarity, "Scoring")
+        write_columns(shards, folder, made_by, SCHEMA, encoder, similarity, group, "Scoring")
 
 
 def write_columns(
-    paths: list[str], folder: Path, of_samples: Callable[[list[Image.Image], list[str]], dict], title: str
+    paths: list[str],
+    folder: Path,
+    made_by: dict[str, Any],
+    schema: pa.Schema,
+    encoder: Encoder,
+    of_samples: Callable[[Samples], dict],
+    group: ProcessGroup,
+    title: str,
 ) -> None:
-    """Writes what ``of_samples`` says of the images and texts of each tar as ``<tar>.parquet`` beside their keys.
+    """Writes what ``of_samples`` says of the readable samples of each tar as a file beside their keys (``schema``).
 
-    A sample that cannot be read is in the table with nulls. Tars whose table is there already are left alone.
+    A sample that cannot be read is in the table with nulls. Tars whose table is there already are left alone, and the
+    others shared among the processes.
     """
-    from pipeline.train.images import decode
-    from pipeline.train.loader import BROKEN
+    from pipeline.train.reading import SampleDataset, chunks_of, in_workers
     from pipeline.train.shards import ShardSet
 
-    folder = Path(local(folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    samples = ShardSet(paths, folder / ".indexes")
-    todo = [n for n, tar in enumerate(samples.tars) if not (folder / f"{Path(tar).stem}.parquet").is_file()]
-    written = broken = 0
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(title, total=int(samples.counts[todo].sum()))
-        for shard in todo:
-            tables = []
-            for start in range(0, samples.counts[shard], CHUNK):
-                keys, images, texts, bad = [], [], [], []
-                for row in range(start, min(samples.counts[shard], start + CHUNK)):
-                    key, content, text = samples.sample(shard, row)
-                    try:
-                        images.append(decode(content))
-                        keys.append(key)
-                        texts.append(text)
-                    except BROKEN:
-                        bad.append(key)
-                if keys:
-                    tables.append(pa.table({"key": keys} | of_samples(images, texts)))
-                tables.append(pa.table({"key": pa.array(bad, pa.string())}))
-                progress.advance(task, len(keys) + len(bad))
-                written, broken = written + len(keys), broken + len(bad)
-            file = folder / f"{Path(samples.tars[shard]).stem}.parquet"
-            pq.write_table(pa.concat_tables(tables, promote_options="default"), file.with_suffix(".part"))
-            file.with_suffix(".part").replace(file)
-    earlier = len(samples.tars) - len(todo)
-    say(f"{written:,} samples of {len(todo)} tar(s), {broken:,} unreadable; {earlier} tar(s) were done: {folder}")
+    if group.is_main:
+        begin_columns(folder, made_by)
+    shards = ShardSet(paths, folder / ".indexes")
+    # Rank 0 says what is missing: what another has written meanwhile does not count.
+    todo = group.gather([shard for shard, tar in enumerate(shards.tars) if not is_done(folder, tar)])[0]
+    own = todo[group.rank :: group.world_size]
+    for shard in own:
+        if not shards.counts[shard]:
+            write_columns_of(folder, shards.tars[shard], schema.empty_table())
+    items = [item for shard in own for item in chunks_of(shard, shards.counts[shard])]
+    written, tables = Counter(), []
+    with Progress(console=console, transient=True, disable=not group.is_main) as progress:
+        task = progress.add_task(title, total=int(shards.counts[own].sum()))
+        for samples in in_workers(SampleDataset(shards, encoder.inputs), items, group):
+            tables.append(_with_nulls(samples, of_samples, schema, shards.tars[samples.shard]))
+            progress.advance(task, len(samples.keys))
+            written["read"] += len(samples.readable)
+            written["unreadable"] += len(samples.keys) - len(samples.readable)
+            if samples.start + len(samples.keys) == shards.counts[samples.shard]:
+                write_columns_of(folder, shards.tars[samples.shard], pa.concat_tables(tables))
+                tables = []
+    written = sum(group.gather(written), Counter())
+    if group.is_main:
+        say(
+            f"{written['read']:,} samples of {len(todo)} tar(s), {written['unreadable']:,} unreadable; "
+            f"{len(shards.tars) - len(todo)} tar(s) were done: {folder}"
+        )
+
+
+def _with_nulls(samples: Samples, of_samples: Callable[[Samples], dict], schema: pa.Schema, tar: str) -> pa.Table:
+    """What is said of samples, in their order, with nulls for those that cannot be read."""
+    from pipeline.train.encoder import finite
+
+    said = of_samples(samples) if samples.readable else {name: pa.array([], pa.null()) for name in schema.names[1:]}
+    for values in said.values():
+        if isinstance(values, np.ndarray):
+            finite(values, [f"{tar}: {samples.keys[row]}" for row in samples.readable])
+    places = dict(zip(samples.readable, range(len(samples.readable)), strict=True))
+    rows = pa.array([places.get(row) for row in range(len(samples.keys))], pa.int64())
+    columns = {name: pa.array(said[name]).take(rows).cast(schema.field(name).type) for name in schema.names[1:]}
+    return pa.table({"key": samples.keys} | columns, schema)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import base64
 import html
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from pipeline.progress import console, say
 from pipeline.train.evaluate import DeviceOption, ModelOption
 from pipeline.train.score import ShardsOption
 
-CHUNK, THUMBNAIL = 1024, 160
+THUMBNAIL, VECTORS = 160, ".vectors"
 IndexOption = Annotated[Path, typer.Option(help="The folder of the index.", rich_help_panel=PLACES)]
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.4 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}h1{{font-size:1.2rem}}
@@ -30,54 +31,66 @@ li{{background:#fff;border:1px solid #ddd;border-radius:6px;padding:10px}}
 img{{width:160px;height:160px;object-fit:contain;display:block;margin:0 auto 6px}}small{{color:#666}}</style>
 <h1>{title}</h1>{asked}<ul>{found}</ul></html>
 """
+PAGE_HEAD = (PAGE.partition("{title}")[0] + "Nearest to ").encode()
 app = new_app("Finds the images of a shard set that are nearest to a text or to an image.")
 
 
 @app.command("index", epilog=examples("metaclip-pipeline search index --model run/model --shards shards/ --index i"))
 def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: DeviceOption = None) -> None:
     """Embeds the images of a shard set into an index."""
+    from pipeline.train.distributed import processes
+    from pipeline.train.embedding import embed_shards
+    from pipeline.train.encoder import Encoder
+    from pipeline.train.outputs import check_folder
+    from pipeline.train.shards import ShardSet, find_tars
+
+    inputs = [model, *shards, *(tar for path in shards for tar in find_tars(path))]
+    check_folder("--index", index, inputs, "index.json", "images.usearch")
+    with processes() as group, Progress(console=console, transient=True, disable=not group.is_main) as progress:
+        encoder, samples = Encoder(model, device or group.device), ShardSet(shards, index / ".indexes")
+        task = progress.add_task("Embedding", total=int(samples.counts.sum()))
+        vectors = embed_shards(
+            encoder, samples, index / VECTORS, group, lambda done: progress.advance(task, done), with_texts=False
+        )
+        if group.is_main:
+            _write_index(vectors, index, {"model": str(model.resolve()), "tars": _resolved(samples.tars)})
+        else:
+            next(vectors)  # It makes this process's share.
+
+
+def _write_index(vectors, folder: Path, facts: dict) -> None:
+    """Puts the distinct images into an index; what was embedded on the way goes."""
     from usearch.index import Index
 
-    from pipeline.train.encoder import Encoder
-    from pipeline.train.images import decode
-    from pipeline.train.loader import BROKEN
-    from pipeline.train.shards import ShardSet
+    from pipeline.train.outputs import write_file
 
-    encoder = Encoder(model, device)
-    samples = ShardSet(shards, index / "indexes")
-    made, located, seen, broken = None, [], set(), 0
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("Embedding", total=int(samples.counts.sum()))
-        for shard, count in enumerate(samples.counts):
-            for start in range(0, count, CHUNK):
-                images = []
-                for row in range(start, min(count, start + CHUNK)):
-                    _, content, _ = samples.sample(shard, row)
-                    progress.advance(task)
-                    if content in seen:
-                        continue
-                    try:
-                        images.append(decode(content))
-                    except BROKEN:
-                        broken += 1
-                        continue
-                    seen.add(content)
-                    located.append((shard, row))
-                if images:
-                    vectors = encoder.encode_images(images)
-                    made = made or Index(ndim=vectors.shape[1], metric="cos")
-                    made.add(np.arange(len(located) - len(images), len(located)), vectors)
+    made, located, seen, broken = None, [], set(), []
+    for found in vectors:
+        broken += [f"{facts['tars'][found.shard]}: {key}" for key in found.keys[~found.readable]]
+        digests = [digest.tobytes() for digest in found.digests[found.rows]]
+        fresh = [place for place, digest in enumerate(digests) if digest not in seen]
+        if not fresh:
+            continue
+        seen.update(digests)
+        start, images = sum(map(len, located)), found.images[fresh]
+        made = made or Index(ndim=images.shape[1], metric="cos")
+        made.add(np.arange(start, start + len(fresh)), images)
+        located.append(np.stack([np.full(len(fresh), found.shard), found.rows[fresh]], 1))
     if made is None:
         raise UsageError("--shards: no image can be read")
-    index.mkdir(parents=True, exist_ok=True)
-    made.save(str(index / "images.usearch"))
-    facts = {
-        "model": str(model.resolve()),
-        "tars": [str(Path(tar).resolve()) for tar in samples.tars],
-        "places": located,
-    }
-    (index / "index.json").write_text(json.dumps(facts))
-    say(f"{len(located):,} images, {broken:,} unreadable: {index}")
+    # What says where the images are goes first and comes last, so that it never is of other vectors.
+    (folder / "index.json").unlink(missing_ok=True)
+    made.save(str(folder / "images.usearch"))
+    places = np.concatenate(located)
+    np.save(folder / "places.npy", places)
+    write_file(folder / "index.json", json.dumps(facts))
+    shutil.rmtree(folder / VECTORS)
+    first = f", the first is {broken[0]}" if broken else ""
+    say(f"{len(places):,} images, {len(broken):,} unreadable{first}: {folder}")
+
+
+def _resolved(tars: list[str]) -> list[str]:
+    return [str(Path(tar).resolve()) for tar in tars]
 
 
 @app.command("query", epilog=examples("metaclip-pipeline search query --index i --text 'a red house'"))
@@ -95,14 +108,17 @@ def query(
     from pipeline.train.encoder import Encoder
     from pipeline.train.images import decode
     from pipeline.train.loader import BROKEN
+    from pipeline.train.outputs import check_file, write_file
     from pipeline.train.shards import ShardSet
 
     if (text is None) == (image is None):
         raise UsageError("--text, --image: give one of them")
     if not (index / "index.json").is_file():
         raise UsageError(f"--index {index}: no index; make it with: metaclip-pipeline search index")
+    asked_for = [] if image is None else [image]
+    check_file("--output", output, [index / "index.json", *asked_for], lambda head: head.startswith(PAGE_HEAD))
     facts = json.loads((index / "index.json").read_text())
-    encoder, samples = Encoder(facts["model"], device), ShardSet(facts["tars"], index / "indexes")
+    encoder, samples = Encoder(facts["model"], device), ShardSet(facts["tars"], index / ".indexes")
     asked = ""
     if text is not None:
         vector = encoder.encode_texts([text])[0]
@@ -113,18 +129,18 @@ def query(
             raise UsageError(f"--image {image}: not an image that can be read: {error}") from None
         vector, asked = encoder.encode_images([shown])[0], f"<p>{_thumbnail(shown)}</p>"
     matches = Index.restore(str(index / "images.usearch")).search(vector, top)
-    found, broken = [], 0
+    located, found, broken = np.load(index / "places.npy", mmap_mode="r"), [], []
     for key, distance in zip(matches.keys.tolist(), matches.distances.tolist(), strict=True):
-        _, content, its_text = samples.sample(*facts["places"][key])
+        key_of, content, its_text = samples.sample(*located[key].tolist())
         try:
             small = _thumbnail(decode(content))
         except BROKEN:  # It could be read when the index was made.
-            broken += 1
+            broken.append(key_of)
             continue
         found.append(f"<li>{small}{html.escape(its_text)}<br><small>{1 - distance:.3f}</small></li>")
     title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {image.name}")
-    output.write_text(PAGE.format(title=title, asked=asked, found="\n".join(found)), encoding="utf-8")
-    say(f"Page: {output}" + (f", {broken:,} images unreadable" if broken else ""))
+    write_file(output, PAGE.format(title=title, asked=asked, found="\n".join(found)))
+    say(f"Page: {output}" + (f", {len(broken):,} images unreadable, the first is {broken[0]}" if broken else ""))
 
 
 def _thumbnail(image: Image.Image) -> str:

@@ -7,6 +7,8 @@ read by offset, so nothing in a tar is ever unpacked, and no pickle is ever load
 import hashlib
 import json
 import os
+import resource
+from collections import OrderedDict
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from pipeline.paths import is_url, local
 from pipeline.tars.index import IMAGE, JSON, TEXT, scan
 
 NEEDED = (*IMAGE, *TEXT)
+MOST_ROWS = 2_000_000
 COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 
 
@@ -32,16 +35,20 @@ class ShardSet:
         self.tars = [tar for path in paths for tar in find_tars(path)]
         if not self.tars:
             raise UsageError("data.shards: no shards are given; give tars or folders of tars")
+        check_distinct(self.tars)
         self.indexes = [find_index(tar, cache) for tar in self.tars]
         self.counts = np.array([pq.read_metadata(index).num_rows for index in self.indexes], np.int64)
         if not self.counts.sum():
             raise UsageError(f"data.shards: no samples with an image and a text in {len(self.tars)} tar(s)")
+        self.most_rows = MOST_ROWS  # of indexes in memory, some 60 bytes each
         self._make_caches()
 
     def _make_caches(self) -> None:
-        self._rows = lru_cache(maxsize=64)(self._read_rows)
+        self._indexes: OrderedDict[int, tuple[pa.Array, np.ndarray]] = OrderedDict()
+        self._indexed = 0
         self._json_offsets = lru_cache(maxsize=4)(self._read_json_offsets)
-        self._file = lru_cache(maxsize=64)(_File)
+        # Half of what the system lets a process open; the other half is for others.
+        self._file = lru_cache(maxsize=max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))(_File)
 
     def keys(self, shard: int) -> pa.Array:
         """The keys of a shard's samples."""
@@ -54,10 +61,13 @@ class ShardSet:
     def sample(self, shard: int, row: int) -> tuple[str, bytes, str]:
         """The key, the bytes of the image, and the text of a sample."""
         keys, offsets = self._rows(shard)
-        image_at, image_size, text_at, text_size = (int(x) for x in offsets[row])
-        file = self._file(self.tars[shard])
-        text = file.read(text_at, text_size).decode("utf-8", "replace")
-        return keys[row].as_py(), file.read(image_at, image_size), text
+        image_at, image_size, _, _ = offsets[row].tolist()
+        return keys[row].as_py(), self._file(self.tars[shard]).read(image_at, image_size), self.text(shard, row)
+
+    def text(self, shard: int, row: int) -> str:
+        """The text of a sample."""
+        _, _, text_at, text_size = self._rows(shard)[1][row].tolist()
+        return self._file(self.tars[shard]).read(text_at, text_size).decode("utf-8", "replace")
 
     def json(self, shard: int, row: int) -> bytes | None:
         """The bytes of a sample's JSON member, or None where it has none."""
@@ -76,8 +86,19 @@ class ShardSet:
         """Up to ``limit`` texts, of shards in a fixed random order."""
         for shard in np.random.default_rng(0).permutation(len(self.tars)):
             for row in range(min(limit, self.counts[shard])):
-                yield self.sample(shard, row)[2]
+                yield self.text(shard, row)
             limit -= min(limit, self.counts[shard])
+
+    def _rows(self, shard: int) -> tuple[pa.Array, np.ndarray]:
+        """Keys and offsets of a shard's samples; those that were used last stay in memory, ``most_rows`` of them."""
+        if shard in self._indexes:
+            self._indexes.move_to_end(shard)
+            return self._indexes[shard]
+        found = self._indexes[shard] = self._read_rows(shard)
+        self._indexed += len(found[0])
+        while self._indexed > self.most_rows and len(self._indexes) > 1:
+            self._indexed -= len(self._indexes.popitem(last=False)[1][0])
+        return found
 
     def _read_rows(self, shard: int) -> tuple[pa.Array, np.ndarray]:
         table = self._read(shard, ["key", *NEEDED])
@@ -87,7 +108,7 @@ class ShardSet:
         return pq.read_table(self.indexes[shard], columns=columns, partitioning=None)
 
     def __getstate__(self) -> dict:
-        return {name: getattr(self, name) for name in ("tars", "indexes", "counts")}
+        return {name: getattr(self, name) for name in ("tars", "indexes", "counts", "most_rows")}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
@@ -127,6 +148,17 @@ def find_tars(path: str) -> list[str]:
         hint = "; metaclip-pipeline curate writes the demo's" if path.startswith("output/demo") else ""
         raise UsageError(f"data.shards: {path}: no such file or folder{hint}")
     return tars
+
+
+def check_distinct(tars: list[str]) -> None:
+    """Refuses tars of which one is given twice, by whatever path: its samples would be twice in a batch or a table."""
+    seen: dict[str, str] = {}
+    for tar in tars:
+        if (real := os.path.realpath(tar)) in seen:
+            raise UsageError(
+                f"data.shards: {tar}: given twice" + (f", also as {seen[real]}" if seen[real] != tar else "")
+            )
+        seen[real] = tar
 
 
 def check_unbalanced(tars: list[str]) -> None:

@@ -42,7 +42,7 @@ def make_inputs(towers: Towers, images, ids, pad: int, seed: int, first: int, pa
 
 def seed_step(seed: int, step: int, rank: int) -> None:
     """Seeds torch's generators for a step, so that dropout after a resume is what it would have been."""
-    torch.manual_seed((seed * 1_000_003 + step) * 1_009 + rank)
+    torch.manual_seed(((seed * 1_000_003 + step) * 1_009 + rank) % 2**64)
 
 
 def forward_backward(module: nn.Module, inputs: Inputs, recipe: TrainRecipe) -> torch.Tensor:

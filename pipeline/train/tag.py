@@ -1,6 +1,7 @@
 """``python -m pipeline.train.tag``: labels for images from a list of entries, the likeliest first."""
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +34,10 @@ def main(
 ) -> None:
     """Tags."""
     from pipeline.tars.index import IMAGE_ENDINGS
-    from pipeline.train.encoder import Encoder
-    from pipeline.train.images import decode
-    from pipeline.train.loader import BROKEN
+    from pipeline.train.distributed import processes
+    from pipeline.train.encoder import Encoder, finite
+    from pipeline.train.outputs import check_file, write_file
+    from pipeline.train.reading import CHUNK, FileDataset, in_workers
 
     files = [
         file
@@ -45,23 +47,32 @@ def main(
     ]
     if not files:
         raise UsageError(f"{images[0]}: no images; allowed: {', '.join(IMAGE_ENDINGS)}")
+    if output is not None:
+        check_file("--output", output, [*files, entries], lambda head: head.startswith(b'{"image":'))
     labels = load_list("entries", entries).entries.to_pylist()
-    encoder = Encoder(model, device)
-    vectors = encoder.encode_texts([template.replace("{c}", label) for label in labels])
     lines = []
-    for file in files:
-        try:
-            image = decode(file.read_bytes())
-        except BROKEN as error:
-            raise UsageError(f"{file}: not an image that can be read: {error}") from None
-        similar = (encoder.encode_images([image]) @ vectors.T)[0]
-        best = np.argsort(-similar, kind="stable")[:top]
-        lines.append({"image": str(file), "labels": {labels[i]: round(float(similar[i]), 4) for i in best}})
+    with processes() as group:
+        encoder = Encoder(model, device or group.device)
+        vectors = encoder.encode_texts([template.replace("{c}", label) for label in labels])
+        parts = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)][group.rank :: group.world_size]
+        for part, (readable, pixels) in zip(parts, in_workers(FileDataset(encoder.inputs), parts, group), strict=True):
+            if len(readable) < len(part):
+                file = next(file for place, file in enumerate(part) if place not in readable)
+                raise UsageError(f"{file}: not an image that can be read")
+            similar = finite(encoder.encode_pixels(pixels), list(map(str, part))) @ vectors.T
+            for file, values in zip(part, similar, strict=True):
+                best = np.argsort(-values, kind="stable")[:top]
+                lines.append({"image": str(file), "labels": {labels[i]: round(float(values[i]), 4) for i in best}})
+        shares = group.gather([lines[start : start + CHUNK] for start in range(0, len(lines), CHUNK)])
+    if not group.is_main:
+        return
+    # The processes took parts in turn.
+    lines = [line for parts in zip_longest(*shares, fillvalue=[]) for part in parts for line in part]
     if output is None:
         for line in lines:
             say(f"{line['image']}: " + ", ".join(f"{label} {value:.2f}" for label, value in line["labels"].items()))
     else:
-        output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        write_file(output, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         say(f"Written: {output}")
 
 

@@ -1,6 +1,7 @@
 """How fast a run goes."""
 
 import time
+from collections.abc import Callable
 
 import torch
 from rich.progress import Progress
@@ -15,10 +16,11 @@ PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 1
 class Throughput:
     """How fast it goes: samples a second, the share of time spent waiting for data, and the use of the GPU."""
 
-    def __init__(self, device: torch.device, batch: int):
-        self.device, self.batch, self.flops = device, batch, None
-        self.peak = _peak(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
-        self.started, self.waited, self.steps = time.monotonic(), 0.0, 0
+    def __init__(self, device: torch.device, batch: int, local_batch: int, sample_flops: Callable[[int], float]):
+        """``local_batch``: this process's samples of a batch. ``sample_flops``: as ``flop_counter`` gives it."""
+        self.device, self.batch, self.local_batch, self.sample_flops = device, batch, local_batch, sample_flops
+        self.peak = peak_flops(device)
+        self.started, self.waited, self.steps, self.flops = time.monotonic(), 0.0, 0, 0.0
 
     def next_batch(self, batches):
         """The next batch, with the time that it took."""
@@ -26,18 +28,9 @@ class Throughput:
         batch = next(batches)
         self.waited += time.monotonic() - before
         self.steps += 1
+        if self.peak is not None:
+            self.flops += self.local_batch * self.sample_flops(batch.ids.shape[1])
         return batch
-
-    def count_flops(self, work):
-        """Does the work; the first time it counts its floating-point operations, where a peak is known."""
-        if self.peak is None or self.flops is not None:
-            return work()
-        from torch.utils.flop_counter import FlopCounterMode
-
-        with FlopCounterMode(display=False) as counter:
-            result = work()
-        self.flops = counter.get_total_flops()
-        return result
 
     def figures(self) -> dict[str, float | None]:
         """The figures since the last call."""
@@ -47,9 +40,9 @@ class Throughput:
         figures = {
             "samples_per_second": self.steps * self.batch / seconds,
             "data_wait": self.waited / seconds,
-            "mfu": self.flops * self.steps / seconds / self.peak if self.flops and self.peak else None,
+            "mfu": self.flops / seconds / self.peak if self.peak else None,
         }
-        self.started, self.waited, self.steps = time.monotonic(), 0.0, 0
+        self.started, self.waited, self.steps, self.flops = time.monotonic(), 0.0, 0, 0.0
         return figures
 
 
@@ -68,5 +61,7 @@ class ProgressLog:
             console.print(f"step {step:,} of {self.steps:,}: {status}")
 
 
-def _peak(device_name: str) -> float | None:
-    return next((peak for part, peak in PEAKS.items() if part in device_name), None)
+def peak_flops(device: torch.device) -> float | None:
+    """The peak of a GPU that is known."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return next((peak for part, peak in PEAKS.items() if part in name), None)

@@ -5,12 +5,15 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from pipeline.shards.content import image_loader, local_content
 from pipeline.shards.tar import JSON_FIELDS, write_shard
+from pipeline.train.distributed import ProcessGroup
 
+ALONE = ProcessGroup(0, 1, 1, torch.device("cpu"))
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "black", "white", "gray", "pink"]
 SHAPES = ["square", "circle", "cross"]
 SMALL = {

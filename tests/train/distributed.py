@@ -1,14 +1,20 @@
 """What a process of the tests with two processes does; its own module, so that a spawned process can import it."""
 
+import json
 import os
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.errors import UsageError
+from pipeline.train import agreement
+from pipeline.train.distributed import destroy_process_group, init_process_group
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, shard_parameters
 from pipeline.train.models import Towers, build_model
+from pipeline.train.start import prepare
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 
 
@@ -27,7 +33,7 @@ def gradients(recipe, tokens, images, ids, double: bool, evaluating: bool = Fals
     inputs = make_inputs(towers, images[rows], ids[rows], tokens.pad, 0, 1000 + rank * local, patches)
     sharded = count > 1 and recipe.shard_parameters
     if sharded:
-        shard_parameters(towers)
+        shard_parameters(towers, recipe.precision)
     module = DistributedDataParallel(towers) if count > 1 and not sharded else towers
     seed_step(0, 0, rank)
     loss = forward_backward(module, inputs, recipe).double()
@@ -65,3 +71,21 @@ def one_of_two(rank: int, port: int, arguments: tuple, file: str) -> None:
     if rank == 0:
         torch.save(found, file)
     dist.destroy_process_group()
+
+
+def start_with_own_folders(rank: int, port: int, cases: list[tuple[list, list]], said: str) -> None:
+    """Starts runs as one of two processes, each with a recipe and a folder of its own; writes what stops each."""
+    agreement.SHARED_SECONDS = 1
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2",
+                   "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}  # fmt: skip
+    group = init_process_group()
+    errors = []
+    for recipes, folders in cases:
+        try:
+            prepare(recipes[rank], folders[rank], group)
+            errors.append("")
+        except UsageError as error:
+            errors.append(str(error))
+    Path(said, str(rank)).write_text(json.dumps(errors))
+    destroy_process_group()

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.train import evaluate, moderate, score, search, tag
 from pipeline.train.classification import class_embeddings, classify, open_dataset
 from pipeline.train.encoder import Encoder
@@ -17,7 +17,7 @@ from pipeline.train.retrieval import Pairs, embed_pairs, image_ranks, mean_with_
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
-from .conftest import COLOURS, SHAPES, drawn, invoke, write_tar
+from .conftest import ALONE, COLOURS, SHAPES, drawn, invoke, write_tar
 
 
 def random_pairs(images=9, texts=25, seed=0):
@@ -87,8 +87,8 @@ def test_zero_shot_classification(model, benchmark_folder, tmp_path):
     encoder, data = Encoder(model), open_dataset(benchmark_folder)
     vectors = class_embeddings(encoder, data.classes, data.templates)
     hits = {}
-    for image, number in data.samples:
-        hits.setdefault(number, []).append(int((encoder.encode_images([image]) @ vectors.T).argmax()) == number)
+    for image, number, _ in data.samples:
+        hits.setdefault(number, []).append(int((encoder.encode_images([decode(image)]) @ vectors.T).argmax()) == number)
     assert found["top_1"]["value"] == pytest.approx(np.mean([hit for found in hits.values() for hit in found]))
     assert found["mean_class_recall"] == pytest.approx(np.mean([np.mean(h) for h in hits.values()]))
     assert found["top_1"]["value"] > 0.3
@@ -100,7 +100,7 @@ def test_an_image_folder(model, tmp_path):
         (tmp_path / "set" / colour / "a.png").write_bytes(drawn("red", "circle"))
     data = open_dataset(tmp_path / "set")
     assert data.classes == ["light blue", "red"]
-    found = classify(Encoder(model), data, lambda done: None)
+    found = classify(Encoder(model), data, ALONE, lambda done: None)
     assert found["images"] == 2
     assert found["top_1"]["value"] == found["mean_class_recall"] == 0.5
 
@@ -139,7 +139,7 @@ def test_the_encoder_refuses_what_is_no_model(tmp_path):
 def test_scores_are_similarities_and_go_on_by_shard(model, shard_set, tmp_path):
     invoke(score.app, "--model", model, "--shards", shard_set, "--output", tmp_path / "scores")
     files = sorted((tmp_path / "scores").glob("*.parquet"))
-    assert [file.name for file in files] == ["00000.parquet", "00001.parquet", "00002.parquet"]
+    assert [file.name[:6] for file in files] == ["00000-", "00001-", "00002-"]
     table = pq.read_table(files[1], partitioning=None)
     encoder, shards = Encoder(model), ShardSet([str(shard_set)], tmp_path)
     for row in (0, 7):
@@ -160,10 +160,84 @@ def test_an_unreadable_sample_has_no_score(model, tmp_path):
     members |= {"3.png": huge("PNG"), "3.txt": b"green"}
     tar = write_tar(tmp_path / "set.tar", members)
     invoke(score.app, "--model", model, "--shards", tar, "--output", tmp_path / "scores")
-    found = {line["key"]: line["score"] for line in pq.read_table(tmp_path / "scores" / "set.parquet").to_pylist()}
+    found = {
+        line["key"]: line["score"]
+        for line in pq.read_table(next((tmp_path / "scores").glob("set-*.parquet"))).to_pylist()
+    }
     assert found["2"] is None
     assert found["3"] is None
     assert -1 <= found["1"] <= 1
+
+
+COMMANDS = ["retrieval", "classification", "classes", "score", "moderate", "search", "tag", "entries"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_vectors_that_are_not_finite_end_a_command(model, shard_set, benchmark_folder, tmp_path, command, value):
+    """The fault: with NaN everywhere retrieval and classification were at 100%."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(model, tmp_path / "model")
+    weights = load_file(broken / "model.safetensors")
+    tower = "text_projection" if command in ("classes", "entries") else "visual_projection"
+    weights[f"{tower}.weight"] = torch.full_like(weights[f"{tower}.weight"], float(value))
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    (tmp_path / "concepts.txt").write_text("red\nblue\n")
+    (tmp_path / "red.png").write_bytes(drawn("red", "circle"))
+    shards, concepts = ("--shards", shard_set), tmp_path / "concepts.txt"
+    app, *options = {
+        "retrieval": (evaluate.app, *shards),
+        "classification": (evaluate.app, "--classification", benchmark_folder),
+        "classes": (evaluate.app, "--classification", benchmark_folder),
+        "score": (score.app, *shards, "--output", tmp_path / "out"),
+        "moderate": (moderate.app, *shards, "--concepts", concepts, "--output", tmp_path / "out"),
+        "search": (search.app, "index", *shards, "--index", tmp_path / "out"),
+        "tag": (tag.app, "--entries", concepts, tmp_path / "red.png"),
+        "entries": (tag.app, "--entries", concepts, tmp_path / "red.png"),
+    }[command]
+    at = 1 if command == "search" else 0
+    first = shards[1] / "00000.tar"
+    named = {"classification": "s0000", "classes": "text 'a red square'", "tag": "red.png", "entries": "text 'red'"}
+    with pytest.raises(PipelineError, match=f"{named.get(command, f'{first}: ')}.*the model gives no finite vector"):
+        invoke(app, *options[:at], "--model", broken, *options[at:])
+    assert not list(tmp_path.glob("out/*.parquet"))
+    assert not (tmp_path / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize("command", ["score", "moderate"])
+def test_rows_written_are_samples_said(model, tmp_path, command):
+    """The fault: tars of one name wrote one file (500 samples said, 200 rows there), and none ended in a traceback."""
+    counts = {"a/00000.tar": 3, "b/00000.tar": 2, "b/00001.tar": 0, "b/00000.x.tar": 1}
+    for name, count in counts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        samples = {f"{name[0]}{name[-5]}{i}": drawn(COLOURS[i], "circle") for i in range(count)}
+        members = {f"{key}.png": image for key, image in samples.items()}
+        members |= {f"{key}.txt": b"a circle" for key in samples} | {"other.json": b"{}"}
+        write_tar(tmp_path / name, members)
+    (tmp_path / "concepts.txt").write_text("red\n")
+    app = {"score": score.app, "moderate": moderate.app}[command]
+    options = ["--concepts", tmp_path / "concepts.txt"] if command == "moderate" else []
+    shards = ["--shards", tmp_path / "a", "--shards", tmp_path / "b"]
+    out = invoke(app, "--model", model, *shards, *options, "--output", tmp_path / "columns")
+    assert "6 samples of 4 tar(s), 0 unreadable" in out.stdout
+    files = sorted((tmp_path / "columns").glob("*.parquet"))
+    assert sorted(pq.read_metadata(file).num_rows for file in files) == [0, 1, 2, 3]
+    tables = [pq.read_table(file, partitioning=None) for file in files]
+    keys = [key for table in tables for key in table["key"].to_pylist()]
+    assert len(set(keys)) == 6
+    assert all(table.schema.equals(tables[0].schema) for table in tables)
+    # A tar that changes is done again, and only that.
+    write_tar(tmp_path / "a" / "00000.tar", {"new.png": drawn("red", "cross"), "new.txt": b"x"})
+    out = invoke(app, "--model", model, *shards, *options, "--output", tmp_path / "columns")
+    assert "1 samples of 1 tar(s), 0 unreadable; 3 tar(s) were done" in out.stdout
+    assert sorted(tmp_path.glob("columns/*.parquet")) == files
+    # Another model's columns are not gone on with.
+    other = shutil.copytree(model, tmp_path / "model")
+    (other / "config.json").write_text((other / "config.json").read_text() + "\n")
+    with pytest.raises(UsageError, match="holds columns of another model"):
+        invoke(app, "--model", other, *shards, *options, "--output", tmp_path / "columns")
 
 
 def test_moderation_names_the_concept(model, shard_set, tmp_path):
@@ -171,7 +245,7 @@ def test_moderation_names_the_concept(model, shard_set, tmp_path):
     (tmp_path / "neutral.txt").write_text("".join(f"a {c} {s}\n" for c in COLOURS[1:] for s in SHAPES))
     invoke(moderate.app, "--model", model, "--shards", shard_set, "--concepts", tmp_path / "concepts.txt",
            "--neutral", tmp_path / "neutral.txt", "--output", tmp_path / "columns")  # fmt: skip
-    lines = pq.read_table(tmp_path / "columns" / "00000.parquet", partitioning=None).to_pylist()
+    lines = pq.read_table(next((tmp_path / "columns").glob("00000-*.parquet")), partitioning=None).to_pylist()
     red = [line["unwanted"] for i, line in enumerate(lines) if i % 10 == 0]
     rest = [line["unwanted"] for i, line in enumerate(lines) if i % 10]
     assert np.mean(red) > np.mean(rest)
@@ -240,7 +314,7 @@ def test_search_page_in_a_browser(model, shard_set, tmp_path):
 
 
 def test_pairs_of_a_set(model, shard_set, tmp_path):
-    pairs = embed_pairs(Encoder(model), ShardSet([str(shard_set)], tmp_path), lambda done: None)
+    pairs = embed_pairs(Encoder(model), ShardSet([str(shard_set)], tmp_path), tmp_path / "v", ALONE, lambda done: None)
     assert pairs.texts.shape == (60, 32)
     assert pairs.images.shape == (30, 32)
     assert (pairs.image_of[:30] == np.arange(30)).all()

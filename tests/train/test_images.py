@@ -102,3 +102,17 @@ def test_damaged_files_are_broken_samples(data):
         content[data.draw(st.integers(0, min(len(content) - 1, 300)))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(BROKEN):
         assert decode(bytes(content)).mode == "RGB"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_bad_bytes_are_a_broken_sample_and_no_other_error(kind):
+    """Whatever is written over or cut off, a decoder's error is one that the loader counts."""
+    out = io.BytesIO()
+    Image.effect_noise((40, 30), 60).convert("RGB").save(out, kind, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\1")
+    rng, content = np.random.default_rng(0), out.getvalue()
+    for _ in range(150):
+        bad = bytearray(content)
+        for place in rng.integers(0, min(len(bad), rng.choice([40, len(bad)])), rng.integers(1, 12)):
+            bad[place] = rng.integers(256)
+        with contextlib.suppress(BROKEN):
+            decode(bytes(bad[: rng.integers(1, len(bad) + 1)] if rng.random() < 0.2 else bad))

@@ -13,12 +13,14 @@ import torch
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor, AutoTokenizer
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.recipe_file import to_yaml
 from pipeline.train.models import Towers
-from pipeline.train.recipe import save_recipe
 from tests.images.files import huge
 
-from .conftest import drawn, write_set, write_tar
+from .conftest import COLOURS, drawn, write_set, write_tar
 from .test_step import ALIGN
+
+TINY = "{hidden_size: 16, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2}"
 
 
 def lines(file):
@@ -72,13 +74,32 @@ def test_a_chain_of_killed_runs_is_one_run(recipe, train, tmp_path, workers):
     """Killed with -9 after 1 step, then after 2, and so on, the run is bit for bit the one that went through."""
     made = recipe(steps=5, batch=24, data__workers=workers, model__text__attention_dropout=0.1, patch_dropout=0.25)
     train(made, tmp_path / "whole", log_samples=True)
-    save_recipe(made, tmp_path / "recipe.yaml")
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
     command = [sys.executable, "-m", "pipeline.train", "--recipe", str(tmp_path / "recipe.yaml"), "--log-samples",
                "--output", str(tmp_path / "chain")]  # fmt: skip
     for steps in (1, 2):
         killed_after(command, tmp_path / "chain", steps)
     train(made, tmp_path / "chain", log_samples=True)
     same(outcome(tmp_path / "chain"), outcome(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_ends_a_run_with_a_checkpoint(recipe, train, tmp_path, number):
+    """The fault: what came after the last checkpoint was lost, 1,000 steps by default."""
+    made, run = recipe(steps=5000, log__checkpoint=5000, data__workers=1), tmp_path / "run"
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
+    command = [sys.executable, "-m", "pipeline.train", "--recipe", tmp_path / "recipe.yaml", "--output", run]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    while steps_of(run) < 2:
+        assert process.poll() is None, process.stderr.read().decode()
+    os.killpg(process.pid, number)  # workers, too, as a scheduler and a terminal do it
+    said, errors = process.communicate(timeout=100)
+    assert process.returncode == 128 + number, errors.decode()
+    last = lines(run / "metrics.jsonl")[-1]["step"]
+    assert f"Stopped after step {last:,}" in (said + errors).decode()
+    assert b"Traceback" not in errors
+    assert [file.name for file in (run / "checkpoints").iterdir()] == [f"step-{last:08d}.pt"]
+    assert train(made, run, stop_after=1)["step"] == last + 1
 
 
 def killed_after(command, folder, steps):
@@ -151,6 +172,39 @@ def test_a_broken_sample_is_counted_and_its_slot_filled(recipe, train, tmp_path)
         train(recipe(data__shards=shards, batch=10, steps=3), tmp_path / "strict")
 
 
+def sparse_set(folder, size, broken):
+    """A tar of so many samples, of which some cannot be read."""
+    images = [drawn(colour, "cross") for colour in COLOURS]
+    members = {}
+    for number in range(size):
+        content = b"no image" if number in broken else images[number % 10]
+        members |= {f"{number:04d}.png": content, f"{number:04d}.txt": b"a cross %d" % number}
+    return f'["{write_tar(folder / "set.tar", members)}"]'
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_few_broken_samples_end_no_run(recipe, train, tmp_path, seed):
+    """The fault: 3 broken of 1,003 ended some seeds at step 2, as 2 of 32 are more than a hundredth."""
+    shards = sparse_set(tmp_path, 1003, {0, 1, 2})
+    made = recipe(data__shards=shards, steps=2, batch=334, seed=seed, model__vision=TINY, model__text=TINY)
+    last = train(made, tmp_path / "run", log_samples=True)
+    named = lines(tmp_path / "run" / "broken.jsonl")
+    assert len(named) == last["broken"] > 0
+    assert {line["key"] for line in named} <= {"0000", "0001", "0002"}
+    assert all(line["tar"].endswith("set.tar") and line["why"] for line in named)
+    for line in lines(tmp_path / "run" / "samples.jsonl"):
+        assert len(set(line["keys"])) == 334
+
+
+def test_no_key_is_twice_in_a_batch_whatever_is_broken(recipe, train, tmp_path):
+    """The fault: a batch that reached into the next epoch, or had broken samples, had some twice."""
+    shards = sparse_set(tmp_path, 50, set(range(0, 50, 4)))
+    made = recipe(data__shards=shards, steps=8, batch=8, data__max_broken=1.0, model__vision=TINY, model__text=TINY)
+    train(made, tmp_path / "run", log_samples=True)
+    for line in lines(tmp_path / "run" / "samples.jsonl"):
+        assert len(set(line["keys"])) == 8
+
+
 def test_online_balancing_draws_anew_each_epoch(recipe, train, tmp_path):
     shards = write_set(tmp_path / "set", samples=40)
     made = recipe(data__shards=f'["{shards}"]', data__online_balancing="true", batch=10, steps=12)
@@ -168,6 +222,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(recipe, train, tmp_path):
     with pytest.raises(PipelineError, match=r"step \d+: loss nan.*named in .*not-finite.txt"):
         train(recipe(steps=40, optimizer__lr=1e30, optimizer__warmup=0), tmp_path / "run")
     assert len((tmp_path / "run" / "not-finite.txt").read_text().split()) == 16
+
+
+def test_the_step_that_is_not_finite_is_found_among_those_of_a_log_line(recipe, train, tmp_path):
+    said = []
+    for every in (1, 20):
+        made = recipe(steps=40, optimizer__lr=1e30, optimizer__warmup=0, log__every=every, log__checkpoint=40)
+        with pytest.raises(PipelineError, match="loss nan") as error:
+            train(made, tmp_path / str(every))
+        said.append((str(error.value).partition(";")[0], (tmp_path / str(every) / "not-finite.txt").read_text()))
+    assert said[0] == said[1]
 
 
 def test_fine_tuning_starts_from_the_given_weights(recipe, train, tmp_path):
@@ -213,7 +277,7 @@ def test_a_wrong_recipe_is_one_line(recipe, changes, message):
 
 def test_another_seed_does_not_go_on(recipe, train, tmp_path):
     train(recipe(), tmp_path / "run", stop_after=1)
-    with pytest.raises(UsageError, match="is of seed 0 and batch 16, the recipe has 1 and 16"):
+    with pytest.raises(UsageError, match="seed: its run has 0, the recipe 1; give another folder"):
         train(recipe(seed=1), tmp_path / "run")
 
 
@@ -237,7 +301,7 @@ def test_the_command_says_errors_in_one_line(tmp_path):
 def test_two_processes_and_then_one_are_the_run_of_one(recipe, train, tmp_path, sharded):
     made = recipe(steps=4, batch=16, shard_parameters=sharded)
     train(made, tmp_path / "whole", log_samples=True)
-    save_recipe(made, tmp_path / "recipe.yaml")
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

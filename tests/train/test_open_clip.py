@@ -10,7 +10,8 @@ from transformers import CLIPModel
 from typer.testing import CliRunner
 
 from pipeline.errors import UsageError
-from pipeline.train.models import TokenizerConfig, build_model
+from pipeline.train.export import export
+from pipeline.train.models import TokenizerConfig, Towers, build_model
 from pipeline.train.open_clip import app, open_clip_config, open_clip_weights
 from pipeline.train.tokenizer import tokenizer_config, train_tokenizer
 
@@ -29,6 +30,18 @@ def test_every_weight_has_its_place(recipe):
     assert found["visual.positional_embedding"].shape == (17, 128)
     q = model.vision_model.encoder.layers[1].self_attn.q_proj.weight
     assert torch.equal(found["visual.transformer.resblocks.1.attn.in_proj_weight"][:128], q)
+
+
+def test_siglips_bias_goes_along(recipe, tmp_path):
+    """The fault: it was left out, and open_clip's logits were off by it."""
+    tokenizer = train_tokenizer(["a red square"] * 20, 300, 24)
+    towers = Towers(build_model(recipe(**WIDE).model, tokenizer_config(tokenizer), True), siglip=True)
+    torch.nn.init.constant_(towers.bias, -3.5)
+    export(towers, tokenizer, "clip", 32, {}, tmp_path / "model")
+    done = CliRunner().invoke(app, ["--model", str(tmp_path / "model"), "--output", str(tmp_path / "open")])
+    assert done.exit_code == 0, done.exception
+    assert load_file(tmp_path / "open" / "open_clip_model.safetensors")["logit_bias"].item() == -3.5
+    assert json.loads((tmp_path / "open" / "open_clip_config.json").read_text())["model_cfg"]["init_logit_bias"] == -3.5
 
 
 def test_what_it_cannot_hold(recipe):

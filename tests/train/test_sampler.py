@@ -59,11 +59,34 @@ def test_only_the_samples_of_an_epoch_take_part(counts, window, seed):
         want = {(s, r) for s in range(len(counts)) for r in np.flatnonzero(keep(epoch, s))}
         if not want:
             with pytest.raises(PipelineError, match=f"epoch {epoch} has no samples"):
-                sampler.locate(start)
+                sampler.window_start(start)
             return
         found = sampler.samples(start, start + len(want))
         assert set(map(tuple, found.tolist())) == want
         start += len(want)
+
+
+def test_what_an_epoch_leaves_out_is_counted_as_it_is_reached():
+    """Neither the first batch nor that after a resume in epoch 3 looks at more shards than its own windows have."""
+    counts, seen = [8] * 40, []
+
+    def keep(epoch, shard):
+        seen.append((epoch, shard))
+        return uniforms(0, 5, np.arange(8) + 100 * shard + 10_000 * epoch, 1)[:, 0] < 0.6
+
+    sampler = Sampler(counts, 0, 4, keep)
+    first = sampler.samples(0, 8)
+    assert len(seen) == 4
+    whole = sampler.samples(0, 800)
+    assert (whole[:8] == first).all()
+    mark = sampler.window_start(700)
+    assert mark.epoch == 3
+    seen.clear()
+    fresh = Sampler(counts, 0, 4, keep, tuple(mark))
+    assert (fresh.samples(700, 708) == whole[700:708]).all()
+    assert {epoch for epoch, _ in seen} == {3}
+    assert len(seen) <= 8
+    assert (fresh.samples(690, 800) == whole[690:]).all()  # what stands before the mark is still found
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -84,3 +107,57 @@ def test_uniforms_are_uniform_and_apart():
     assert abs(np.corrcoef(draws.T)[0, 1]) < 0.03
     assert abs(np.corrcoef(draws[:, 0], uniforms(7, 2, np.arange(20_000), 2)[:, 0])[0, 1]) < 0.03
     assert (uniforms(7, 1, np.arange(5, 9), 2) == draws[5:9]).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8), batch=st.integers(1, 30), keeps=st.booleans())
+def test_no_sample_is_twice_in_a_batch(counts, seed, window, batch, keeps):
+    """The fault: where a batch reached into the next epoch, it had samples of the end of the one before."""
+
+    def keep(epoch, shard):
+        return uniforms(seed, 5, np.arange(counts[shard]) + 100 * shard + 10_000 * epoch, 1)[:, 0] < 0.8
+
+    size, keep = sum(counts), keep if keeps else None
+    sizes = [sum(keep(e, s).sum() for s in range(len(counts))) if keeps else size for e in range(8)]
+    if min(sizes) < batch:
+        return
+    sampler = Sampler(counts, seed, window, keep, batch=batch)
+    whole = sampler.samples(0, sum(sizes))
+    for start in range(0, len(whole) - batch + 1, batch):
+        assert len(set(map(tuple, whole[start : start + batch].tolist()))) == batch
+    for epoch, end in enumerate(np.cumsum(sizes)):
+        want = {
+            (s, r) for s in range(len(counts)) for r in (np.flatnonzero(keep(epoch, s)) if keeps else range(counts[s]))
+        }
+        assert set(map(tuple, whole[end - sizes[epoch] : end].tolist())) == want
+    # From any step on, also by what is known of the step before, it is the same.
+    for start in (batch, 2 * batch, len(whole) // 2 // batch * batch):
+        mark = sampler.window_start(max(0, start - 1))
+        for fresh in (
+            Sampler(counts, seed, window, keep, batch=batch),
+            Sampler(counts, seed, window, keep, mark, batch),
+        ):
+            fresh = fresh if keeps else pickle.loads(pickle.dumps(fresh))
+            assert (fresh.samples(start, len(whole)) == whole[start:]).all()
+
+
+@settings(deadline=None)
+@given(counts=COUNTS, seed=st.integers(0, 99), window=st.integers(1, 8), batch=st.integers(1, 30))
+def test_no_replacement_is_in_the_batch_or_another_slots(counts, seed, window, batch):
+    """The fault: another sample of the window took a slot, be it in the batch already."""
+    if sum(counts) < batch:
+        return
+    sampler = Sampler(counts, seed, window, batch=batch)
+    for first in (0, batch, 3 * batch):
+        there = [tuple(sample) for sample in sampler.samples(first, first + batch).tolist()]
+        others = [
+            tuple(s) for p in range(first, first + batch) for s in np.array(list(sampler.replacements(p))).tolist()
+        ]
+        assert len(set(others)) == len(others) == sum(counts) - batch
+        assert not set(others) & set(there)
+
+
+def test_epochs_that_are_smaller_than_a_batch_are_refused():
+    sampler = Sampler([20, 20], 0, 1, lambda epoch, shard: np.arange(20) < 8, batch=17)
+    with pytest.raises(PipelineError, match="epoch 0 has 16 samples, by their probability; batch 17 needs as many"):
+        sampler.samples(0, 17)

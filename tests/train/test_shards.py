@@ -8,7 +8,9 @@ import pytest
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.tars.index import scan
-from pipeline.train.shards import ShardSet, check_unbalanced
+from pipeline.train.loader import ShardDataset
+from pipeline.train.sampler import Sampler
+from pipeline.train.shards import ShardSet, _File, check_unbalanced
 from tests.odd_names import ODD_NAMES
 
 from .conftest import drawn, write_tar
@@ -69,6 +71,36 @@ def test_tars_of_odd_names_and_patterns(tmp_path, monkeypatch):
         ShardSet(["none/*.tar"], tmp_path / "cache")
 
 
+def test_a_window_of_many_shards_stays_in_memory(tmp_path, monkeypatch):
+    """Each index is read once, however many shards a window has; what is kept is bounded by rows."""
+    for number in range(150):
+        members = {f"{number}-{k}.{end}": b"x" for k in range(2) for end in ("jpg", "txt")}
+        write_tar(tmp_path / f"{number:03d}.tar", members)
+    shards, sampler = ShardSet([str(tmp_path)], tmp_path / "cache"), Sampler([2] * 150, 0, 150)
+    read, ours = [], ShardSet._read_rows
+    monkeypatch.setattr(ShardSet, "_read_rows", lambda self, shard: read.append(shard) or ours(self, shard))
+    ShardDataset(shards, sampler, None, 8, (0.9, 1.0), False)
+    for shard, row in sampler.samples(0, 300):
+        shards.sample(shard, row)
+    assert len(read) == 150
+    shards = ShardSet([str(tmp_path)], tmp_path / "cache")
+    shards.most_rows = 100
+    for shard, row in sampler.samples(300, 600):
+        shards.sample(shard, row)
+        assert sum(len(keys) for keys, _ in shards._indexes.values()) <= 100
+    assert len(read) > 250
+
+
+def test_texts_are_read_without_images(tmp_path, monkeypatch):
+    write_tar(
+        tmp_path / "a.tar", {f"{k}.{end}": b"x" * size for k in range(9) for end, size in (("jpg", 50_000), ("txt", 9))}
+    )
+    read, ours = [], _File.read
+    monkeypatch.setattr(_File, "read", lambda self, at, size: read.append(size) or ours(self, at, size))
+    assert list(ShardSet([str(tmp_path)], tmp_path / "cache").texts(5)) == ["x" * 9] * 5
+    assert sum(read) == 45
+
+
 def test_an_index_of_another_kind_is_not_taken(tmp_path):
     # img2dataset has a table beside each tar too, without offsets.
     tar = write_tar(tmp_path / "00000.tar", {"0.jpg": drawn("red", "cross"), "0.txt": b"red"})
@@ -90,6 +122,15 @@ def test_what_is_wrong_is_said(tmp_path, name, content, message):
         (tmp_path / name).write_bytes(content)
     with pytest.raises((UsageError, PipelineError), match=message):
         ShardSet([str(tmp_path / name)], tmp_path / "cache")
+
+
+@pytest.mark.parametrize("again", ["{set}/00000.tar", "{set}/../{name}/00001.tar", "{link}"])
+def test_a_tar_that_is_given_twice(shard_set, tmp_path, again):
+    """Its samples would be twice in a batch, and their own negatives."""
+    (tmp_path / "link").symlink_to(shard_set)
+    path = again.format(set=shard_set, name=shard_set.name, link=tmp_path / "link")
+    with pytest.raises(UsageError, match="given twice"):
+        ShardSet([str(shard_set), path], tmp_path / "cache")
 
 
 def test_no_shards(tmp_path):

@@ -11,7 +11,7 @@ from pipeline.train.retrieval import embed_pairs
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
-from .conftest import COLOURS, drawn, invoke, write_tar
+from .conftest import ALONE, COLOURS, drawn, invoke, write_tar
 
 BAD = {"empty": b"", "text": b"no image", "bomb": huge("PNG"), "smaller bomb": huge("JPEG", 12_000, 9_000)}
 
@@ -36,13 +36,17 @@ def test_what_cannot_be_read_ends_no_evaluation(model, tmp_path, capsys):
     found = json.loads((tmp_path / "e.json").read_text())
     assert found["retrieval"]["all"]["images"] == found["retrieval"]["all"]["texts"] == 4
     assert found["retrieval"]["all"]["unreadable"] == 16
-    assert "16 samples are left out" in out.stdout
+    assert f"16 samples are left out: their images cannot be read, the first is {tar}: 001" in " ".join(
+        out.stdout.split()
+    )
+    assert len(found["retrieval"]["all"]["unreadable_samples"]) == 16
+    assert found["classification"]["set"]["unreadable_samples"][0].endswith("0.tar: 001")
     assert (found["classification"]["set"]["images"], found["classification"]["set"]["unreadable"]) == (4, 16)
     nothing = write_tar(
         tmp_path / "bad.tar", {name: content for name, content in members.items() if name[:3] in ("001", "002")}
     )
     with pytest.raises(UsageError, match="no image can be read"):
-        embed_pairs(Encoder(model), ShardSet([str(nothing)], tmp_path), lambda done: None)
+        embed_pairs(Encoder(model), ShardSet([str(nothing)], tmp_path), tmp_path / "v", ALONE, lambda done: None)
 
 
 def test_what_cannot_be_read_ends_no_search(model, tmp_path):

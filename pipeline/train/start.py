@@ -1,0 +1,221 @@
+"""The start of a run: everything is looked at, by all processes, before anything in its folder changes."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PretrainedConfig
+
+from pipeline.errors import UsageError
+from pipeline.recipe_file import to_yaml
+from pipeline.train import checkpoint
+from pipeline.train.agreement import agree, check_shared
+from pipeline.train.architecture import fitted, from_plain, given_config, new_config, to_plain
+from pipeline.train.distributed import ProcessGroup
+from pipeline.train.recipe import TrainRecipe
+from pipeline.train.run_folder import INDEXES, RunRecord, check_run_folder, read_record, start_run
+from pipeline.train.shards import ShardSet, check_unbalanced, find_tars
+from pipeline.train.stream import ShardStream, is_stream
+from pipeline.train.tokenizer import (
+    MAX_TEXTS,
+    check_pooling,
+    fingerprint,
+    load_tokenizer,
+    tokenizer_config,
+    train_tokenizer,
+)
+
+# What may change while a run goes on: it neither changes a sample nor, but for the last bits, a gradient.
+FREE = {"name", "steps", "micro_batch", "compile", "activation_checkpointing", "shard_parameters", "log.every",
+        "log.checkpoint", "log.keep", "data.shards", "data.workers", "data.max_broken"}  # fmt: skip
+# What may change, too, where that is asked for (``allow_changes``): the run is another from there on, and goes on.
+CHANGEABLE = {"precision", "patch_dropout", "loss.label_smoothing", "data.crop", "data.draft", "optimizer.lr",
+              "optimizer.warmup", "optimizer.weight_decay", "optimizer.betas", "optimizer.eps",
+              "optimizer.clip_norm"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run that may start or go on: ``recipe`` has the model's architecture, ``saved`` is its newest checkpoint."""
+
+    recipe: TrainRecipe
+    folder: Path
+    shards: ShardSet | ShardStream
+    tokenizer: Any
+    config: PretrainedConfig
+    record: RunRecord
+    init_from: str | None
+    saved: dict[str, Any] | None
+    force: bool
+
+    def write(self, group: ProcessGroup, tokenizer_only: bool = False) -> None:
+        """Makes the folder that of the run; from here on it changes."""
+        if group.is_main:
+            record = replace(self.record, config=None) if tokenizer_only else self.record
+            start_run(self.folder, record, to_yaml(self.recipe), self.force)
+            if self.saved is None:
+                self.tokenizer.save_pretrained(self.folder / "tokenizer")
+        group.barrier()
+
+
+def prepare(
+    recipe: TrainRecipe,
+    folder: Path,
+    group: ProcessGroup,
+    init_from: str | None = None,
+    force: bool = False,
+    allow_changes: bool = False,
+) -> Start:
+    """Looks at recipe, shards, folder and a former run in it, and agrees on them with all processes.
+
+    Raises ``UsageError``, in all processes, where something does not fit; nothing in the folder has changed then.
+    """
+    tars, former, saved = group.together(lambda: _look(recipe, folder, group, init_from, force, allow_changes))
+    agree(
+        group,
+        step=saved["step"] if saved else 0,
+        run=former and former.id,
+        shards=tars,
+        recipe=recipe.model_dump() | {"data": recipe.data.model_dump(exclude={"shards", "workers"})},
+    )
+    shards = group.together(lambda: open_shards(recipe, folder))
+    group.together(lambda: _check_batch(recipe, shards))
+    tokenizer = _tokenizer(recipe, folder, shards, former, saved, init_from, group)
+    fitting, config = group.together(lambda: _architecture(recipe, tokenizer, former if saved else None, init_from))
+    record = RunRecord(
+        former.id if saved else group.from_main(lambda: uuid.uuid4().hex),
+        fitting.model_dump(mode="json"),
+        tars,
+        former.init_from if saved else init_from and os.path.abspath(init_from),
+        fingerprint(tokenizer),
+        to_plain(config),
+    )
+    agree(group, tokenizer=record.tokenizer, model=record.config)
+    check_shared(folder, group, record.id)
+    return Start(fitting, folder, shards, tokenizer, config, record, init_from, saved, force)
+
+
+def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | ShardStream:
+    """The shards of a recipe, to be read in any order, or streamed where one of them cannot be."""
+    if any(map(is_stream, recipe.data.shards)):
+        shards = ShardStream(recipe.data.shards)
+    else:
+        shards = ShardSet(recipe.data.shards, folder / INDEXES)
+    if recipe.data.online_balancing:
+        check_unbalanced(shards.tars)
+    return shards
+
+
+def _check_batch(recipe: TrainRecipe, shards: ShardSet | ShardStream) -> None:
+    """Refuses a batch that would have samples twice, which are then trained as negatives of themselves."""
+    if isinstance(shards, ShardSet) and recipe.batch > (found := int(shards.counts.sum())):
+        raise UsageError(f"batch: found {recipe.batch:,}; at most the {found:,} samples of the shards are allowed")
+
+
+def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str | None, force: bool, allow: bool):
+    """The shards by name and size, the record of a former run and its newest checkpoint, where it is to go on."""
+    if recipe.batch % group.world_size:
+        raise UsageError(f"batch: found {recipe.batch}; a multiple of the {group.world_size} processes is allowed")
+    if recipe.precision == "bfloat16" and group.device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise UsageError("precision: found bfloat16; this GPU has none, allowed: float32")
+    given = recipe.data.shards
+    tars = [tar for path in given for tar in ([path] if is_stream(path) else find_tars(path))]
+    inputs = [("data.shards", path) for path in (*tars, *given) if os.path.exists(path)]
+    named = (("--init-from", init_from), ("tokenizer.path", recipe.tokenizer.path))
+    inputs += [(option, path) for option, path in named if path is not None]
+    check_run_folder(folder, inputs, force)
+    listed = [[os.path.basename(tar), os.path.getsize(tar)] if os.path.isfile(tar) else [tar, None] for tar in tars]
+    former = None if force else read_record(folder)
+    found = None if former is None else checkpoint.latest(folder / "checkpoints")
+    if found is None:
+        if former is not None and (folder / "model").exists():
+            raise UsageError(f"--output {folder}: holds a model and no checkpoint to go on from; --force starts anew")
+        if former is not None and former.config is not None:  # it ended before its first checkpoint
+            _check_same_init(folder, former, init_from)
+        return listed, former, None
+    _check_same_run(folder, former, recipe, listed, init_from, CHANGEABLE if allow else set())
+    return listed, former, checkpoint.load(found)
+
+
+def _check_same_run(
+    folder: Path, former: RunRecord, recipe: TrainRecipe, tars: list, init_from: str | None, allowed: set[str]
+) -> None:
+    """Refuses to go on with a run of another recipe, but for keys that are ``allowed``, other shards or weights."""
+    model = fitted(recipe.model, from_plain(former.config), f"the run in {folder}")
+    recipes = recipe.model_copy(update={"model": model}), TrainRecipe.model_validate(former.recipe)
+    now, then = (dict(_flat(given.model_dump(mode="json"))) for given in recipes)
+    for key in sorted(now.keys() | then.keys()):
+        if key not in FREE | allowed and now.get(key) != then.get(key):
+            hint = ", or --allow-changes to go on with another" if key in CHANGEABLE else ""
+            raise UsageError(
+                f"--output {folder}: {key}: its run has {then.get(key)!r}, the recipe {now.get(key)!r}; "
+                f"give another folder, --force to start anew{hint}"
+            )
+    if tars != former.shards:
+        at = next((i for i, pair in enumerate(zip(tars, former.shards, strict=False)) if pair[0] != pair[1]), None)
+        what = (f"its run has {len(former.shards):,} shards, found {len(tars):,}" if at is None else
+                f"shard {at + 1} of its run is {_named(former.shards[at])}, found {_named(tars[at])}")  # fmt: skip
+        raise UsageError(f"--output {folder}: data.shards: {what}; give another folder, or --force to start anew")
+    if init_from is not None:
+        _check_same_init(folder, former, init_from)
+
+
+def _check_same_init(folder: Path, former: RunRecord, init_from: str | None) -> None:
+    if (init_from and os.path.abspath(init_from)) != former.init_from:
+        given = f"--init-from {init_from}" if init_from else "--init-from is not given"
+        raise UsageError(
+            f"{given}: the run in {folder} started from {former.init_from or 'fresh weights'}; --force starts anew"
+        )
+
+
+def _named(shard: list) -> str:
+    return shard[0] if shard[1] is None else f"{shard[0]} of {shard[1]:,} bytes"
+
+
+def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield before + key, value
+
+
+def _tokenizer(recipe: TrainRecipe, folder: Path, shards, former, saved, init_from: str | None, group: ProcessGroup):
+    """The run's own tokenizer where it goes on; else that of the given model, the recipe's, or one trained now."""
+    options, own = recipe.tokenizer, folder / "tokenizer"
+    if saved is not None:
+        tokenizer = group.together(lambda: load_tokenizer(own))
+        if fingerprint(tokenizer) != former.tokenizer:
+            raise UsageError(f"{own}: is not the tokenizer that the run was started with; --force starts anew")
+        return tokenizer
+    for option, given in (("--init-from", init_from), ("tokenizer.path", options.path)):
+        if given is not None:
+            return group.together(partial(load_tokenizer, given, options.length, option))
+    if former is not None and former.recipe["tokenizer"] == options.model_dump(mode="json") and own.is_dir():
+        tokenizer = group.from_main(lambda: load_tokenizer(own))  # --tokenizer-only made it
+        if fingerprint(tokenizer) == former.tokenizer:
+            return tokenizer
+    return group.from_main(lambda: train_tokenizer(shards.texts(MAX_TEXTS), options.vocabulary, options.length))
+
+
+def _architecture(recipe: TrainRecipe, tokenizer, former: RunRecord | None, init_from: str | None):
+    """The recipe with the model's architecture, and that as a configuration."""
+    if former is not None:
+        config, where = from_plain(former.config), "the run's model"
+    elif init_from is not None:
+        config, where = given_config(init_from), f"--init-from {init_from}"
+    else:
+        tokens = tokenizer_config(tokenizer, recipe.model.kind)
+        config, where = new_config(recipe.model, tokens, recipe.loss.name == "siglip"), "the recipe's model"
+        check_pooling(tokenizer, config, where)
+        return recipe, config
+    if "length" not in recipe.tokenizer.model_fields_set:
+        positions = config.text_config.max_position_embeddings
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    check_pooling(tokenizer, config, where)
+    return recipe.model_copy(update={"model": fitted(recipe.model, config, where)}), config
