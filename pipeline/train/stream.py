@@ -5,7 +5,6 @@ these: a run that resumes goes on with other samples, and the number of workers 
 """
 
 import tarfile
-from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -92,35 +91,35 @@ class StreamDataset(IterableDataset):
         side, crop = self.recipe.model.image_size, self.recipe.data.crop
         images, keys, texts, broken = [], [], [], []
         position = int(np.random.default_rng(seed).integers(2**62))
-        # No other process and worker has these shards: no sample is twice in a batch that is not among the last ones of
-        # this worker, as many as it may have in a batch.
-        recent: deque[str] = deque(maxlen=-(-self.local // (self.size * count)) * self.size)
-        held, again = set(), 0
+        # No other process and worker has these shards. Chunks go into batches in turn, one of each worker.
+        chunks, chunk, held, skipped = self.local // self.size, number, set(), 0
         share = (self.rank * count + number, self.world_size * count)
         for key, content, text in self.stream.samples(*seed, share=share):
-            if key in held:
-                again += 1
-                if again > MOST_UNUSABLE + 10 * len(recent):
-                    raise PipelineError(
-                        f"data.shards: fewer samples to stream than a batch of {self.recipe.batch:,} needs"
-                    )
-                continue
-            again = 0
             position += 1
             draws = uniforms(self.recipe.seed, CROP, np.array([position]), CROP_DRAWS)[0]
             try:
-                image = decode(content, draft_side(side, crop) if self.recipe.data.draft else None)
-                images.append(train_transform(image, side, crop, draws))
+                image = None
+                if key not in held:
+                    image = decode(content, draft_side(side, crop) if self.recipe.data.draft else None)
+                    image = train_transform(image, side, crop, draws)
             except BROKEN as error:
                 broken.append(("stream", key, f"{type(error).__name__}: {error}"))
+            if image is None:
+                skipped += 1
+                if skipped > MOST_UNUSABLE:
+                    raise PipelineError(
+                        f"data.shards: {skipped:,} samples on end cannot be read or are in the batch already; too few "
+                        f"to stream for a batch of {self.recipe.batch:,}"
+                    )
                 continue
-            if len(recent) == recent.maxlen:
-                held.discard(recent[0])
-            recent.append(key)
+            skipped = 0
             held.add(key)
+            images.append(image)
             keys.append(key)
             texts.append(text)
             if len(keys) == self.size:
                 stacked = torch.from_numpy(np.stack(images))
                 yield Batch(stacked, torch.from_numpy(tokenize(self.tokenizer, texts)), keys, broken)
                 images, keys, texts, broken = [], [], [], []
+                if chunk // chunks != (chunk := chunk + count) // chunks:
+                    held = set()

@@ -7,7 +7,10 @@ import threading
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.train.stream import ShardStream, is_stream
+from pipeline.train import stream
+from pipeline.train.loader import batches
+from pipeline.train.stream import ShardStream, StreamDataset, is_stream
+from pipeline.train.tokenizer import train_tokenizer
 
 from .conftest import drawn, write_tar
 
@@ -35,6 +38,31 @@ def test_compressed_tars_train(recipe, train, tmp_path, compressed):
     assert all(line.count("0000") >= 16 for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
     with pytest.raises(UsageError, match="shards without our manifest"):
         train(recipe(data__shards=f'["{compressed[0]}"]', data__online_balancing="true"), tmp_path / "other")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_key_is_twice_in_a_batch_of_streams(recipe, compressed, shard_set, workers):
+    """The fault: shards were drawn with replacement, and all workers read all of them."""
+    source = ShardStream([str(file) for file in compressed])
+    tokenizer = train_tokenizer(["a red square"] * 9, 300, 24)
+    made = recipe(batch=20)
+    found = batches(StreamDataset(source, made, tokenizer, 0, 0, 1), 0, 9, 20, 0, 1, workers)
+    for _, batch in zip(range(12), found, strict=False):
+        assert len(set(batch.keys)) == 20
+    with pytest.raises(UsageError, match="3 to stream for 4 processes"):
+        StreamDataset(source, made, tokenizer, 0, 0, 4)
+
+
+def test_a_stream_without_what_is_needed_ends_with_one_line(recipe, tmp_path, monkeypatch):
+    """The fault: it went round for ever."""
+    tar = write_tar(tmp_path / "a.tar", {f"{n}.png": drawn("red", "cross") for n in range(200)})
+    with pytest.raises(PipelineError, match="a.tar: .*no image or no .txt, as the 10,000 samples before"):
+        next(ShardStream([f"pipe:cat {tar}"]).samples(0))
+    monkeypatch.setattr(stream, "MOST_UNUSABLE", 50)
+    tar = write_tar(tmp_path / "b.tar", {"1.png": drawn("red", "cross"), "1.txt": b"x"})
+    dataset = StreamDataset(ShardStream([f"pipe:cat {tar}"]), recipe(), train_tokenizer(["a"], 300, 24), 0, 0, 1)
+    with pytest.raises(PipelineError, match="in the batch already; too few to stream for a batch of 16"):
+        next(iter(dataset))
 
 
 def test_over_http(tmp_path, shard_set):
