@@ -74,6 +74,8 @@ def main(
             data = webdataset.WebDataset(found.tars, shardshuffle=100, nodesplitter=webdataset.split_by_node)
             data = data.shuffle(1000).to_tuple("jpg;png;webp;jpeg", "txt").map(sample)
             data = data.batched(batch, collation_fn=collate, partial=False).repeat()
+            # Each worker makes its share and no more: what is made ahead and not taken would count.
+            data = data.with_epoch(steps // workers)
             loader = webdataset.WebLoader(data, batch_size=None, num_workers=workers, prefetch_factor=4)
             for done, _ in enumerate(loader, 1):
                 if done == steps:
