@@ -12,6 +12,7 @@ from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
 from pipeline.fitting import Fit, load_finished
 from pipeline.overlap import lies_in
+from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path, parse, to_yaml
 from pipeline.record import MANIFEST, Record
@@ -126,12 +127,20 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
 
         storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
     storage.write_json(storage.join(output, SUMMARY), summary)
-    write_report(Output.of(output, recipe, records, written))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
+    _write_report(Output.of(output, recipe, records, written))
     if manifest is not None:
         storage.write_json(storage.join(output, MANIFEST), manifest)
     return True
+
+
+def _write_report(output: Output) -> None:
+    """Writes the report. A finished set is not lost for its page: what goes wrong there is said."""
+    try:
+        write_report(output)
+    except Exception as error:
+        say(f"report.html is not written ({type(error).__name__}: {error}); the set is whole, make report tries again")
 
 
 def _schemas(output: str, files: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,12 @@ from pipeline.stages import STAGES
 from pipeline.tables import CLUSTERS, CURATED, ENTRY_COUNTS, MATCHED, THRESHOLDS, arrow_schema
 
 TABLES = {stage.name: tuple(stage.tables) for stage in STAGES}
+LISTS = {"en": [f"word{i}" for i in range(400)], "de": [f"wort{i}" for i in range(300)], "zh": ["猫", "狗", "\n odd"]}
 NOTES = {"dedupe": {"removed_by_words": {"4": 2, "5-9": 1}, "entries_that_lost_most": []}}
+
+
+def data_of(text: str) -> dict:
+    return json.loads(re.search(r'id="page-data">(.*?)</script>', text, re.S)[1])
 
 
 def hashed(text: str) -> int:

@@ -5,15 +5,12 @@ import gzip
 import html.parser
 import json
 import re
-import shutil
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import UsageError
 from pipeline.report.page import balance, duplicates, texts
 from pipeline.report.page.diff import gather as gather_diff
 from pipeline.report.page.entries import pack_entries, side_packs
@@ -21,14 +18,7 @@ from pipeline.report.page.html import as_json, page
 from pipeline.report.page.report import SCRIPTS, gather, write_report
 from pipeline.report.page.samples import host
 from pipeline.report.page.source import Output
-from tests.report.made import opened, write_output, zipf_pairs
-
-LISTS = {"en": [f"word{i}" for i in range(400)], "de": [f"wort{i}" for i in range(300)], "zh": ["猫", "狗", "\n odd"]}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return write_output(tmp_path_factory.mktemp("made") / "output", LISTS, zipf_pairs(LISTS, 3000))
+from tests.report.made import LISTS, data_of, opened, write_output, zipf_pairs
 
 
 def plain_counts(rows) -> Counter:
@@ -36,7 +26,7 @@ def plain_counts(rows) -> Counter:
 
 
 def rows_of(output: Output, table: str) -> list[dict]:
-    return output.sample(table, output.files(table).schema().names).to_pylist()
+    return output.read(table).to_pylist()
 
 
 def test_curves_are_those_of_a_plain_recount(made):
@@ -135,10 +125,6 @@ def test_very_many_entries_lie_beside_the_page(made, monkeypatch):
     assert not (made / "report-entries").exists()
 
 
-def data_of(text: str) -> dict:
-    return json.loads(re.search(r'id="page-data">(.*?)</script>', text, re.S)[1])
-
-
 def test_clusters_by_size_and_examples(made):
     output = opened(made)
     found = duplicates.figures(output)
@@ -189,40 +175,6 @@ def test_samples_are_of_their_entries_and_moved_ones_are_right(made):
     }
     assert min(change.values()) == change["en", "word0"] or min(change.values()) < 0 < max(change.values())
     assert len(data["images"]["thumbnails"]) == 100
-
-
-def test_an_older_output_without_what_is_kept(made, tmp_path):
-    folder = tmp_path / "older"
-    shutil.copytree(made, folder)
-    shutil.rmtree(folder / "matched" / "_counts")
-    for name in ("entry_counts", "thresholds"):
-        file = folder / name / "part-00000.parquet"
-        pq.write_table(pq.read_table(file).drop_columns(["kept"]), file)
-    assert opened(folder).entries.kept.tolist() == opened(made).entries.kept.tolist()
-    data, whole = gather(opened(folder)), gather(opened(made))
-    assert [row["kept"] for row in data["languages"]] == [row["kept"] for row in whole["languages"]]
-
-
-@pytest.mark.parametrize("gone", ["matched", "clusters", "entry_counts", "thresholds", "curated", "shards", ".stages"])
-def test_what_is_not_there_is_left_out(made, tmp_path, gone):
-    folder = tmp_path / "part"
-    shutil.copytree(made, folder)
-    shutil.rmtree(folder / gone)
-    data = data_of(Path(write_report(opened(folder))).read_text(encoding="utf-8"))
-    assert ("balance" in data) == (gone in ("clusters", "shards"))
-    assert bool(data.get("duplicates")) == (gone == "shards")
-
-
-def test_no_output(tmp_path):
-    with pytest.raises(UsageError, match=r"no output of this project \(recipe.yaml is missing\)"):
-        opened(tmp_path)
-
-
-def test_nothing_curated(tmp_path):
-    pairs = [{"url": "u:1", "text": "x", "entry_list": "en", "entries": [0], "draw": 2.0}] * 3
-    folder = write_output(tmp_path / "none", {"en": ["x", "y"]}, pairs, t=1, images=False)
-    data = data_of(Path(write_report(opened(folder))).read_text(encoding="utf-8"))
-    assert data["pairs_left"] == 0
 
 
 def test_differences_are_those_of_the_sets(made, tmp_path):
@@ -282,7 +234,13 @@ def test_json_in_a_page_ends_nothing(text):
 
 @pytest.mark.parametrize(
     ("url", "expected"),
-    [("https://User:pw@A.test:8/x", "a.test"), ("openmoji:x", "openmoji:"), (None, ""), ("", ""), ("http://[::1", "")],
+    [
+        ("https://User:pw@A.test:8/x", "a.test"),
+        ("openmoji://17.0.0/x", "openmoji:"),
+        (None, ""),
+        ("", ""),
+        ("http://[::1", ""),
+    ],
 )
 def test_hosts(url, expected):
     assert host(url) == expected

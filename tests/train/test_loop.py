@@ -127,8 +127,12 @@ def test_the_number_of_workers_changes_nothing(recipe, train, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"model__kind": "metaclip2"}, {"loss__name": "siglip"}, ALIGN, ALIGN | {"optimizer__name": "lamb"}],
-    ids=["metaclip2", "siglip", "align", "align-lamb"],
+    [
+        pytest.param({"model__kind": "metaclip2"}, id="metaclip2"),
+        pytest.param({"loss__name": "siglip"}, id="siglip", marks=pytest.mark.slow),
+        pytest.param(ALIGN, id="align", marks=pytest.mark.slow),
+        pytest.param(ALIGN | {"optimizer__name": "lamb"}, id="align-lamb"),
+    ],
 )
 def test_every_kind_trains_resumes_and_exports(recipe, train, tmp_path, changes):
     made = recipe(**changes)

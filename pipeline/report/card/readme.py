@@ -89,6 +89,8 @@ def _balance(contents: Contents) -> str:
         "is thinned out to about t of them, so that rare ones show.",
         MODES[mode],
     ]
+    if contents.recipe.balance.domain:
+        parts.append(f"Entries of the domain have a t of their own, {contents.recipe.balance.domain.t:,g}.")
     if contents.recipe.balance.texts_per_image == "one":
         parts.append("One text of each image was chosen first.")
     if contents.stage("rebalance"):

@@ -30,13 +30,20 @@ def figures(output: Output) -> dict[str, Any]:
             | probabilities(entries.count[at], entries.probability[at])
             for name, at in lists.items()
         ],
-        "what_if": what_if(output, t.get(first)),
+        "what_if": what_if(output, t.get(first)) if follows_one_t(output) else None,
     }
+
+
+def follows_one_t(output: Output) -> bool:
+    """Whether one ``t`` decides what is kept, so that others can be tried by the sum of keep probabilities."""
+    options = output.section("balance")
+    plain = options.get("mode", "sample") == "sample" and options.get("texts_per_image", "all") == "all"
+    return plain and not options.get("domain") and not isinstance(options.get("t"), dict)
 
 
 def threshold_rows(output: Output) -> list[dict[str, Any]]:
     """The table ``thresholds``, a row a list."""
-    return output.sample("thresholds", output.files("thresholds").schema().names).to_pylist()
+    return output.read("thresholds").to_pylist()
 
 
 def curves(matches: np.ndarray, count: np.ndarray, kept: np.ndarray) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def gather(a: Output, b: Output) -> dict[str, Any]:
 
 def pairs(a: Output, b: Output) -> dict[str, Any]:
     """How many pairs are in both and in one alone, by pair_id, and random ones of those."""
-    sides = [output.files(output.pairs_table) for output in (a, b)]
+    sides = [output.files("curated") for output in (a, b)]
     buckets = max(len(files.paths) for files in sides)
     both, alone, samples = 0, [0, 0], ([], [])
     for bucket in range(buckets):

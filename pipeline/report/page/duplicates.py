@@ -35,6 +35,7 @@ def figures(output: Output) -> dict[str, Any] | None:
     return {
         "by_size": by_size,
         "largest": int(sizes.max()),
+        "share": 1 / scale,
         "examples": examples(output, members),
         "by_words": notes.get("removed_by_words", {}),
         "lost_most": notes.get("entries_that_lost_most", []),
@@ -57,37 +58,29 @@ def read_members(clusters: Files) -> dict[str, Any]:
 
 
 def examples(output: Output, members: dict[str, Any]) -> list[dict[str, Any]]:
-    """Clusters of every size, each with a text that stayed and one that went and is another text."""
-    ids, kept = members["pair_id"], members["kept"]
-    order = np.lexsort((~kept, members["cluster_id"]))
-    cluster = members["cluster_id"][order]
-    starts = np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1]])
-    sizes = np.diff(np.r_[starts, len(cluster)])
+    """Clusters of every size, each with a text that stayed and one that went and is another text.
+
+    Of clusters with members of both kinds in the sample ``matched``.
+    """
+    ids, sizes = np.unique(members["cluster_id"], return_counts=True)
     sample = output.matched["pair_id"].to_numpy()
-    by_size = starts[np.argsort(-sizes, kind="stable")]
-    wanted = np.unique(np.concatenate([by_size[:10], starts[:: max(1, len(starts) // LOOKED_AT)]]))
+    here = np.flatnonzero(np.isin(members["pair_id"], sample))
+    order = here[np.lexsort((~members["kept"][here], members["cluster_id"][here]))]
+    cluster, kept = members["cluster_id"][order], members["kept"][order]
+    starts = np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1]]) if len(order) else np.zeros(0, np.int64)
+    ends = np.r_[starts[1:], len(order)]
+    mixed = np.flatnonzero(kept[starts] & ~kept[ends - 1]) if len(order) else np.zeros(0, np.int64)
+    of_size = sizes[np.searchsorted(ids, cluster[starts[mixed]])]
+    by_size = mixed[np.argsort(-of_size, kind="stable")]
     found = []
-    for start in wanted.tolist():
-        size = int(sizes[np.searchsorted(starts, start)])
-        at = order[start : start + min(size, 20)]
-        texts = {int(one): text_of(output, sample, int(one)) for one in ids[at]} if _near(sample, ids[at]) else {}
-        stayed = next((texts[int(one)] for one, stays in zip(ids[at], kept[at], strict=True) if texts and stays), None)
-        gone = [texts[int(one)] for one, stays in zip(ids[at], kept[at], strict=True) if texts and not stays]
-        other = next((text for text in gone if stayed and text and text != stayed), None)
-        if other:
-            found.append({"size": size, "pieces": differences(clipped(stayed), clipped(other))})
+    for at in np.unique(np.concatenate([by_size[:10], mixed[:: max(1, len(mixed) // LOOKED_AT)]])).tolist():
+        rows = order[starts[at] : min(ends[at], starts[at] + 50)]
+        texts = [output.matched["text"][int(np.searchsorted(sample, members["pair_id"][row]))].as_py() for row in rows]
+        gone = (text for text, row in zip(texts, rows, strict=True) if not members["kept"][row])
+        if other := next((text for text in gone if text != texts[0]), None):
+            size = int(sizes[np.searchsorted(ids, cluster[starts[at]])])
+            found.append({"size": size, "pieces": differences(clipped(texts[0]), clipped(other))})
     return sorted(found, key=lambda one: -one["size"])[:: max(1, len(found) // EXAMPLES)][:EXAMPLES]
-
-
-def _near(sample: np.ndarray, ids: np.ndarray) -> bool:
-    """Whether all those pairs are in the sample."""
-    at = np.minimum(np.searchsorted(sample, ids), max(0, len(sample) - 1))
-    return bool(len(sample)) and bool((sample[at] == ids).all())
-
-
-def text_of(output: Output, sample: np.ndarray, pair_id: int) -> str | None:
-    """The text of a pair of the sample ``matched``."""
-    return output.matched["text"][int(np.searchsorted(sample, pair_id))].as_py()
 
 
 def differences(stayed: str, gone: str) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from pipeline import storage
 from pipeline.images.decode import SHARD_FORMATS, opened, upright
 from pipeline.report.page.samples import clipped, host
 from pipeline.report.page.source import Output
+from pipeline.shards.tar import INDEX
 
 SHOWN, OF_ENTRIES, SIDE, QUALITY, HOSTS = 100, 120, 96, 60, 15
 URLS = 20_000
@@ -22,7 +23,7 @@ ASPECTS = [1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, 10.0]
 
 def shards_folder(output: Output) -> str | None:
     """The folder of the shards, or None where there are none with images."""
-    given = (output.recipe.get("shards") or {}).get("folder")
+    given = output.section("shards").get("folder")
     if "shards" not in output.tables:
         return None
     folder = given or storage.join(output.folder, "shards")
@@ -38,29 +39,40 @@ class Shard:
         for name in sorted(storage.names(folder)):
             if not name.endswith(".parquet"):
                 continue
-            filesystem, inner = storage.open_filesystem(storage.join(folder, name))
-            with filesystem.open_input_file(inner) as file:
-                index = pq.read_table(file)
-            if index.num_rows and {"image_offset", "pair_id", "width"} <= set(index.column_names):
-                filesystem, inner = storage.open_filesystem(storage.join(folder, name[: -len(".parquet")] + ".tar"))
-                self.index, self.tar = index, filesystem.open_input_file(inner)
-                return
+            try:
+                index = pq.read_table(_opened(storage.join(folder, name)))
+                if index.num_rows and set(INDEX.names) <= set(index.column_names):
+                    self.tar = _opened(storage.join(folder, name.removesuffix(".parquet") + ".tar"))
+                    self.index = index
+                    return
+            except (OSError, pa.ArrowException):  # Gone, moved or damaged: the page shows another, or none.
+                continue
 
     def thumbnail(self, row: int) -> str | None:
         """An image as WebP of at most ``SIDE`` pixels, base64; None where it cannot be read."""
-        at, size = self.index["image_offset"][row].as_py(), self.index["image_size"][row].as_py()
-        self.tar.seek(at)
-        return webp(self.tar.read(size))
+        return webp(self._read(row, "image"))
 
     def text(self, row: int) -> str:
         """The text of a sample."""
-        self.tar.seek(self.index["txt_offset"][row].as_py())
-        return self.tar.read(self.index["txt_size"][row].as_py()).decode("utf-8", "replace")
+        return self._read(row, "txt").decode("utf-8", "replace")
+
+    def _read(self, row: int, member: str) -> bytes:
+        """The bytes of a member of a sample; none where the tar ends before."""
+        try:
+            self.tar.seek(self.index[f"{member}_offset"][row].as_py())
+            return self.tar.read(self.index[f"{member}_size"][row].as_py())
+        except OSError:
+            return b""
 
     def close(self) -> None:
         """Closes the tar."""
         if self.tar is not None:
             self.tar.close()
+
+
+def _opened(path: str) -> pa.NativeFile:
+    filesystem, inner = storage.open_filesystem(path)
+    return filesystem.open_input_file(inner)
 
 
 def webp(content: bytes) -> str | None:
@@ -80,7 +92,7 @@ def webp(content: bytes) -> str | None:
 def figures(output: Output, shard: Shard | None) -> dict[str, Any] | None:
     """Statuses and hosts of images, and of a shard sizes, aspect and thumbnails."""
     fetched = next((found for found in output.records if found["stage"] == "images"), None)
-    found: dict[str, Any] = {"hosts": hosts(output)}
+    found: dict[str, Any] = {"hosts": hosts(output), "urls": min(URLS, output.left.num_rows)}
     if fetched is not None:
         found["statuses"] = {"success": fetched["rows_out"], **fetched["dropped"]}
         found["failures_by_host"] = fetched["notes"].get("failures_by_host", [])

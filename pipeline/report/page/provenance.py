@@ -52,7 +52,7 @@ def recipe(output: Output) -> dict[str, Any]:
         {"key": key, "value": shown(own[key]) if key in own else None,
          "bundled": shown(bundled[key]) if key in bundled else None}
         for key in dict.fromkeys([*own, *bundled])
-        if key not in ("credit", "input.paths")
+        if key not in ("credit", "input.paths") and (own.get(key) is not None or bundled.get(key) is not None)
     ]  # fmt: skip
     return {"lines": lines, "of": of, "credit": str(output.recipe.get("credit") or "")}
 

@@ -22,14 +22,14 @@ def write_report(output: Output) -> str:
     """Writes the report into the output's folder, and, of very many entries, the rest beside it; returns its path."""
     data = gather(output)
     entries = output.entries if output.balanced else None
-    room = MOST_CHARACTERS - len(page(data, SCRIPTS))
+    room = max(0, MOST_CHARACTERS - len(page(data, SCRIPTS)))
     packed, sides = "", []
     if entries is not None:
         found, rest = pack_entries(entries, room)
         packed, sides = found.text, list(side_packs(entries, rest))
         data["search"] = found.facts | {
             "side": [side.facts["lists"] for side in sides],
-            "least": int(entries.count[found.flat].min(initial=0)) if sides else 0,
+            "least": int(entries.count[found.flat].min()) if sides and len(found.flat) else 0,
         }
         _point_into_pack(data, found.flat, entries)
     folder = storage.join(output.folder, SIDE_FOLDER)
@@ -50,15 +50,14 @@ def gather(output: Output) -> dict[str, Any]:
         "kind": "report",
         "title": f"{name}: curation report",
         "name": name,
-        "mode": (output.recipe.get("balance") or {}).get("mode", "sample"),
+        "balancing": output.section("balance"),
         "stages": provenance.stages(output),
         "filters": provenance.filters(output),
         "recipe": provenance.recipe(output),
         "versions": provenance.versions(),
     }
-    if output.pairs_table:
-        data["pairs_table"] = output.pairs_table
-        data["pairs_left"] = output.rows(output.pairs_table)
+    if output.has("curated"):
+        data["curated"], data["later"] = output.rows("curated"), output.later()
     if output.balanced:
         data["balance"] = balance.figures(output)
         data["languages"] = texts.languages(output)

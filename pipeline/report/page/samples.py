@@ -9,27 +9,26 @@ import pyarrow as pa
 from pipeline.balance.counts import flat_ids
 from pipeline.report.page.source import Entries, list_array
 
-PAIRS, EACH, LONGEST = 2500, 3, 200
+PAIRS, EACH, LONGEST, ENTRIES = 4000, 3, 200, 40
 
 
 def choose(table: pa.Table, entries: Entries, important: np.ndarray, first: np.ndarray) -> list[dict[str, Any]]:
-    """Up to ``PAIRS`` sample pairs of a table: text, host, list, entries (flat).
+    """Up to ``PAIRS`` sample pairs of a table: text, host, list, entries (flat, the first ``ENTRIES``).
 
-    ``important``: entries (flat) that come first, each with up to ``EACH`` pairs; then entries as they come. ``first``:
-    rows that are looked at before the others, as their images are there.
+    ``important``: entries (flat) that come first, each with up to ``EACH`` pairs; then those of most matches, with one.
+    ``first``: rows that are looked at before the others, as their images are there.
     """
     ids, offsets = flat_ids(table["entry_list"].combine_chunks(), list_array(table), entries.starts)
     rows = np.repeat(np.arange(table.num_rows), np.diff(offsets))
     rank = np.zeros(table.num_rows, np.int64)
     rank[first] = -1
-    has = np.zeros(len(entries.count), np.int64)
-    weight = np.ones(len(entries.count), np.int64)
-    weight[important] = 0
-    order = np.lexsort((rows, rank[rows], weight[ids]))
+    has, most = np.zeros(len(entries.count), np.int64), np.ones(len(entries.count), np.int64)
+    most[important] = EACH
+    order = np.lexsort((rows, rank[rows], -entries.count[ids], -most[ids]))
     chosen: dict[int, None] = {}
     for at in order.tolist():
         entry, row = ids[at], int(rows[at])
-        if has[entry] >= EACH:
+        if has[entry] >= most[entry]:
             continue
         has[entry] += 1
         if row not in chosen:
@@ -44,7 +43,7 @@ def choose(table: pa.Table, entries: Entries, important: np.ndarray, first: np.n
             "text": clipped(text),
             "host": host(url),
             "list": name,
-            "entries": ids[offsets[row] : offsets[row + 1]].tolist(),
+            "entries": ids[offsets[row] : offsets[row + 1]][:ENTRIES].tolist(),
         }
         for row, text, url, name in zip(chosen, texts, urls, picked["entry_list"].to_pylist(), strict=True)
     ]
@@ -59,6 +58,7 @@ def host(url: str | None) -> str:
     """The host of a URL, or its scheme where it has none; empty where it is no URL."""
     try:
         parts = urlsplit(url or "")
-        return (parts.hostname or (parts.scheme and f"{parts.scheme}:") or "")[:100]
+        host = parts.hostname if parts.scheme in ("http", "https") else None
+        return (host or (parts.scheme and f"{parts.scheme}:") or "")[:100]
     except ValueError:
         return ""

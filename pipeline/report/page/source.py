@@ -3,6 +3,7 @@
 Tables are in the order of pair_id, which is a hash, so the first rows of a table are a random sample of it.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,14 +16,14 @@ import pyarrow.parquet as pq
 
 from pipeline import record, storage
 from pipeline.balance.counts import COUNTS, ListCounts, flat_ids
-from pipeline.buckets.files import Files, read_file
+from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import parse
 from pipeline.record import Record
 
-SAMPLE = 100_000
-PAIRS_TABLES = ("final", "filtered", "curated")  # the last one made comes first
+SAMPLE, END = 100_000, 1 << 63
+LATER = {"filtered": "Passed the filter", "final": "Balanced again"}
 MATCH_COLUMNS = ["pair_id", "text", "url", "language", "entry_list", "entries", "width", "height"]
 
 
@@ -78,9 +79,7 @@ class Output:
             raise UsageError(f"{folder}: no output of this project (recipe.yaml is missing)")
         content = parse(storage.read_bytes(recipe).decode("utf-8", "replace"), recipe)
         read = (storage.read_json(storage.join(folder, record.FOLDER, f"{stage}.json")) for stage in stages)
-        records = [
-            found for found in read if isinstance(found, dict) and {"stage", "rows_in", "rows_out"} <= set(found)
-        ]
+        records = [found for found in read if _is_record(found)]
         tables = frozenset(table for found in records for table in stages.get(found["stage"], ()))
         return cls(folder, content if isinstance(content, dict) else {}, records, tables)
 
@@ -98,47 +97,56 @@ class Output:
     @property
     def balanced(self) -> bool:
         """Whether the tables of balancing are there, as this version writes them or one before."""
-        pairs = self.pairs_table
         tables = {"entry_counts": {"entry_list", "entry", "count", "probability"}, "matched": set(MATCH_COLUMNS)}
-        tables |= {"thresholds": {"entry_list", "t", "pairs"}} | ({pairs: set(MATCH_COLUMNS)} if pairs else {})
-        return pairs is not None and all(self.has(table, columns) for table, columns in tables.items())
+        tables |= {"thresholds": {"entry_list", "t", "pairs"}, "curated": set(MATCH_COLUMNS)}
+        return all(self.has(table, columns) for table, columns in tables.items())
 
     def files(self, table: str) -> Files:
         """The files of a table."""
         return Files.of(storage.join(self.folder, table))
 
+    def section(self, name: str) -> dict[str, Any]:
+        """A group of keys of the recipe; empty where it is not there."""
+        found = self.recipe.get(name)
+        return found if isinstance(found, dict) else {}
+
     def notes(self, stage: str) -> dict[str, Any]:
         """What a stage noted; empty where it did not run."""
         return next((found["notes"] for found in self.records if found["stage"] == stage), {})
 
-    @property
-    def pairs_table(self) -> str | None:
-        """The table of the pairs that are left at the end."""
-        return next((table for table in PAIRS_TABLES if self.has(table)), None)
+    def later(self) -> list[tuple[str, int]]:
+        """What later stages left of ``curated``: a title and the rows of each of their tables."""
+        return [(title, self.rows(table)) for table, title in LATER.items() if self.has(table)]
 
     def rows(self, table: str) -> int:
         """The rows of a table, from its footers."""
         return sum(_metadata(path).num_rows for path in self.files(table).paths)
 
-    def sample(self, table: str, columns: list[str], most: int = SAMPLE) -> pa.Table:
-        """A random sample of a table of pairs: its first rows, those columns that it has."""
+    def read(self, table: str) -> pa.Table:
+        """A table of a row a list, whole."""
+        return pa.concat_tables(pq.read_table(_opened(path)) for path in self.files(table).paths)
+
+    def sample(self, table: str, columns: list[str]) -> pa.Table:
+        """A random sample of a table of pairs, by ascending pair_id: ``SAMPLE`` rows, those columns that it has.
+
+        It begins at the pair_id 0, as the first shard does, whose keys are unsigned.
+        """
         files = self.files(table)
         schema = files.schema()
         columns = [name for name in columns if name in schema.names]
         held, rows = [], 0
-        for path in files.paths:
-            for batch in read_file(path, columns):
-                held.append(batch)
-                rows += batch.num_rows
-                if rows >= most:
-                    return pa.Table.from_batches(held)[:most].combine_chunks()
+        for batch in itertools.chain(files.read_ids(0, END, columns), files.read_ids(-END, 0, columns)):
+            held.append(batch)
+            rows += batch.num_rows
+            if rows >= SAMPLE:
+                break
         empty = pa.schema([schema.field(name) for name in columns])
-        return pa.Table.from_batches(held, empty).combine_chunks()
+        return pa.Table.from_batches(held, empty)[:SAMPLE].sort_by("pair_id").combine_chunks()
 
     @cached_property
     def left(self) -> pa.Table:
-        """A sample of the pairs that are left at the end."""
-        return self.sample(self.pairs_table, MATCH_COLUMNS)
+        """A sample of the curated pairs."""
+        return self.sample("curated", MATCH_COLUMNS)
 
     @cached_property
     def matched(self) -> pa.Table:
@@ -171,7 +179,7 @@ class Output:
             kept = table["kept"].to_numpy()
         else:
             ids, _ = flat_ids(self.left["entry_list"].combine_chunks(), list_array(self.left), entries.starts)
-            scale = self.rows(self.pairs_table) / max(1, self.left.num_rows)
+            scale = self.rows("curated") / max(1, self.left.num_rows)
             kept = np.round(np.bincount(ids, minlength=len(count)) * scale).astype(np.int64)
         return Entries(sizes, names, count, entries.probability, kept)
 
@@ -183,6 +191,12 @@ class Output:
             return self.entries.count
         counted = pa.concat_tables(pq.read_table(_opened(path)) for path in Files.of(folder).paths)
         return ListCounts.of(self.entries.sizes, counted).counts
+
+
+def _is_record(found: Any) -> bool:
+    """Whether that is a stage's record, of this version or one before."""
+    kinds = {"stage": str, "rows_in": int, "rows_out": int, "dropped": dict, "notes": dict, "seconds": int | float}
+    return isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
 
 
 def list_array(table: pa.Table) -> pa.ListArray:

@@ -43,7 +43,7 @@ def languages(output: Output) -> list[dict[str, Any]]:
     rows = threshold_rows(output)
     if rows and "kept" not in rows[0]:
         found = output.left["entry_list"].value_counts().to_pylist()
-        scale = output.rows(output.pairs_table) / max(1, output.left.num_rows)
+        scale = output.rows("curated") / max(1, output.left.num_rows)
         kept = {row["values"]: round(row["counts"] * scale) for row in found}
         rows = [row | {"kept": kept.get(row["entry_list"], 0)} for row in rows]
     return sorted(rows, key=lambda row: -row["pairs"])

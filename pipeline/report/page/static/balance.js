@@ -1,4 +1,16 @@
 // Balancing: matches by rank with t, the running sum from tail to head, probability, and what other t would give.
+report.rule = () => {
+  const { balancing } = report.data;
+  const domain = balancing.domain ? " Entries of the recipe's domain have a t of their own." : "";
+  const text = balancing.texts_per_image === "one" ? " Of an image's texts one was chosen first." : "";
+  const rules = {
+    none: "Nothing was balanced: the probabilities say what balancing would keep.",
+    cap: "An entry that more than t pairs match keeps t of them; a pair stays if any of its entries keeps it.",
+    sample: "An entry that c pairs match keeps each with probability min(1, t / c); a pair stays if any of its entries keeps it.",
+  };
+  return rules[balancing.mode || "sample"] + domain + text;
+};
+
 report.balance = () => {
   const { el, data } = report;
   const found = data.balance;
@@ -22,7 +34,7 @@ report.balance = () => {
     wide: true,
     label: "Matches by rank of entry before and after balancing, on logarithmic axes",
     legend: [["var(--before)", "all that match"], ["var(--between)", "less near-duplicates"], ["var(--after)", "curated"],
-      ["var(--limit)", "t", "5 4"], ["var(--what-if)", "what the slider's t would give", "7 4"]],
+      ["var(--limit)", "t", "5 4"], ...(found.what_if ? [["var(--what-if)", "what the slider's t would give", "7 4"]] : [])],
     caption: "Each line sorts the entries by its own count. Balancing cuts the head towards t; entries below t keep all they have.",
     draw: (width) => report.lines(width, [
       { points: points(chosen.ranks, chosen.pool), color: "var(--before)", name: "match" },
@@ -36,7 +48,7 @@ report.balance = () => {
       { title: "Match", number: true, of: (row) => report.number(row.pool) },
       { title: "Less duplicates", number: true, of: (row) => report.number(row.deduped) },
       { title: "Curated", number: true, of: (row) => report.number(row.kept) },
-    ], rows: lists[0].ranks.map((rank, at) => ({ rank, pool: lists[0].pool[at], deduped: lists[0].deduped[at], kept: lists[0].kept[at] })).filter((_, at) => at % 6 === 0) },
+    ], rows: () => chosen.ranks.map((rank, at) => ({ rank, pool: chosen.pool[at], deduped: chosen.deduped[at], kept: chosen.kept[at] })).filter((_, at) => at % 6 === 0) },
   });
   const cumulative = report.figure({
     title: "Cumulative matches, tail to head",
@@ -52,7 +64,7 @@ report.balance = () => {
   const probability = report.figure({
     title: "Probability against count",
     label: "The probability of an entry against its count, on logarithmic axes",
-    caption: "An entry of count c keeps a matching pair with probability min(1, t / c).",
+    caption: "The probability by which an entry keeps a pair, by the number of pairs that match it.",
     draw: (width) => report.plot({
       width, height: Math.min(400, Math.max(260, width * 0.62)), marginLeft: 54,
       x: { label: "Pairs that match the entry", type: "log", tickFormat: report.short, ticks: width < 420 ? 4 : undefined },
@@ -64,17 +76,20 @@ report.balance = () => {
       ],
     }),
   });
-  const redraw = () => [byRank, cumulative, probability].forEach((one) => one.redraw());
+  const redraw = () => {
+    [byRank, cumulative, probability].forEach((one) => one.redraw());
+    byRank.querySelector("details").open = false;
+  };
   const controls = el("div", { class: "controls" });
   if (lists.length > 1) {
     const select = el("select", { id: "balance-list", on: { change: () => { chosen = lists[select.selectedIndex]; redraw(); } } },
       lists.map((one) => el("option", {}, named(one))));
-    controls.append(el("div", {}, el("label", { for: "balance-list" }, "Entry list"), select));
+    controls.append(el("div", {}, el("label", { for: "balance-list" }, Object.keys(found.t).length > lists.length ? "Entry list (those of most matches)" : "Entry list"), select));
   }
   const outcome = el("p", { class: "outcome", id: "what-if-outcome", "aria-live": "polite" });
   if (found.what_if) controls.append(report.slider(found, outcome, (at) => { line = at; byRank.redraw(); }));
   report.section("balance", "Balance",
-    "The heart of MetaCLIP: an entry that more than t pairs match is sampled towards t of them, so that common things do not drown rare ones. A pair stays if any of its entries keeps it.",
+    `The heart of MetaCLIP: common entries are cut towards t pairs, so that they do not drown rare ones. ${report.rule()}`,
     controls, outcome, el("div", { class: "grid" }, byRank, cumulative, probability));
 };
 

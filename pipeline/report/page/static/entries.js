@@ -81,7 +81,7 @@ report.search = () => {
       results.replaceChildren(el("p", {}, "No entry with a match has this in its name. An entry that no pair matches is not listed."));
       return;
     }
-    const named = input.value.trim() ? `${report.number(total)} entries` : `The ${most} of most matches of ${report.number(total)} entries`;
+    const named = `${report.number(total)} ${total === 1 ? "entry" : "entries"}${total > most ? `, the ${most} ${input.value.trim() ? "nearest" : "of most matches"}` : ""}`;
     const open = (row, button) => {
       const line = button.closest("tr");
       const shown = button.getAttribute("aria-expanded") === "true";
@@ -98,7 +98,7 @@ report.search = () => {
       { title: "Match", number: true, of: (row) => report.number(row.count) },
       { title: "Probability", number: true, of: (row) => report.percent(row.probability) },
       { title: "Curated", number: true, of: (row) => report.number(row.kept) },
-    ], rows, { caption: `${named}${total > most && input.value.trim() ? `, the first ${most}` : ""}; choose one for sample pairs`, label: "Entries found" }));
+    ], rows, { caption: `${named}; choose one for sample pairs`, label: "Entries found" }));
   };
   let wait = 0;
   input.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(show, 80); });
@@ -109,7 +109,8 @@ report.search = () => {
       await report.load();
       report.waiting = data.search.side.length;
       side.replaceChildren("Loading …");
-      data.search.side.forEach((_, number) => document.body.append(el("script", { src: `report-entries/${String(number).padStart(4, "0")}.js` })));
+      data.search.side.forEach((_, number) => document.body.append(el("script", { src: `report-entries/${String(number).padStart(4, "0")}.js`,
+        on: { error: () => side.replaceChildren("The folder report-entries is not beside this page.") } })));
     } } }, "Load the rest");
     const rest = d3.sum(data.search.side.flat(), ([, rows]) => rows);
     side.append(`This page holds the ${report.number(data.search.entries)} entries of at least ${report.number(data.search.least)} matches. The other ${report.number(rest)} are in files beside it. `, load);

@@ -97,9 +97,20 @@ report.figure = ({ title, caption, label, draw, legend, table, wide }) => {
   }).observe(place);
   const figure = el("figure", { class: wide ? "wide" : null }, title ? el("h3", {}, title) : null, legend ? report.legend(legend) : null, place,
     caption ? el("figcaption", {}, caption) : null,
-    table ? el("details", {}, el("summary", {}, "The figures as a table"), report.table(table.columns, table.rows, { label: `${title}: figures` })) : null);
+    table ? report.figures(title, table) : null);
   figure.redraw = redraw;
   return figure;
+};
+
+// The table is made when it is opened, of what the figure shows then.
+report.figures = (title, table) => {
+  const { el } = report;
+  const details = el("details", {}, el("summary", {}, "The figures as a table"));
+  details.addEventListener("toggle", () => {
+    if (details.open) details.append(report.table(table.columns, typeof table.rows === "function" ? table.rows() : table.rows, { label: `${title}: figures` }));
+    else details.lastElementChild.remove();
+  });
+  return details;
 };
 
 report.legend = (lines) =>

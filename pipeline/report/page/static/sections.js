@@ -80,7 +80,7 @@ report.duplicates = () => {
   const sizes = duplicates.by_size.map((row) => ({ name: named(row), value: row.members }));
   const byWords = Object.entries(duplicates.by_words).map(([name, value]) => ({ name, value }));
   const piece = (side) => ([who, text]) => who === "both" ? `${text} ` : who !== side ? null : [el(side === "stayed" ? "ins" : "del", {}, text), " "];
-  report.section("duplicates", "Duplicates", `Texts that are nearly the same form clusters, of which a few stay. The largest has ${report.number(duplicates.largest)} texts.`,
+  report.section("duplicates", "Duplicates", `Texts that are nearly the same form clusters, of which a few stay. The largest${duplicates.share < 1 ? ` of a random ${report.percent(duplicates.share)} of them` : ""} has ${report.number(duplicates.largest)} texts.`,
     el("div", { class: "grid" },
       report.figure({ title: "Texts by size of their cluster", draw: (width) => report.histogram(width, sizes, { x: "Texts in the cluster", y: "Texts", rotate: sizes.length > 8 }),
         table: { columns: [{ title: "Texts in the cluster", of: named }, report.count("Clusters", (row) => row.clusters), report.count("Texts", (row) => row.members)], rows: duplicates.by_size } }),
@@ -107,7 +107,7 @@ report.images = () => {
       images.aspects ? report.figure({ title: "Long side over short side", draw: (width) => report.histogram(width, bins(images.aspects), { x: "Ratio, from", y: "Images", rotate: true }) }) : null,
       bars("What came of each image that was asked for", statuses),
       bars("Hosts with most failures", failures, "var(--drop1)"),
-      bars("Hosts of most pairs", images.hosts.map(([name, value]) => ({ name: name || "(no host)", value })))));
+      bars(`Hosts of most pairs, of a random ${report.number(images.urls)}`, images.hosts.map(([name, value]) => ({ name: name || "(no host)", value })))));
 };
 
 report.filters = () => {
