@@ -18,7 +18,10 @@ def report(output: Annotated[str, typer.Argument(help="The folder of a finished 
     from pipeline.report.page.report import write_report
 
     with running("Writing the report"):
-        path = write_report(_opened(output))
+        try:
+            path = write_report(_opened(output))
+        except OSError as error:
+            raise UsageError(f"{output}: the report cannot be written: {error.strerror or error}") from None
     say(f"Report: {path}")
 
 
@@ -36,8 +39,12 @@ def diff(
     """Writes a page of what differs between two outputs: pairs that entered and left, entries that moved."""
     from pipeline.report.page.diff import write_diff
 
+    place = storage.absolute(output or "diff.html")
     with running("Comparing"):
-        path = write_diff(_opened(a), _opened(b), storage.absolute(output or "diff.html"))
+        try:
+            path = write_diff(_opened(a), _opened(b), place)
+        except OSError as error:
+            raise UsageError(f"--output {place}: the page cannot be written: {error.strerror or error}") from None
     say(f"Report: {path}")
 
 

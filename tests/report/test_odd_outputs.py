@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.report.page import balance
+from pipeline.report.page import balance, provenance
 from pipeline.report.page.report import gather, write_report
 from tests.report.made import data_of, opened, write_output
 
@@ -102,3 +102,10 @@ def test_what_is_not_there_is_left_out(made, tmp_path, gone):
 def test_no_output(tmp_path):
     with pytest.raises(UsageError, match=r"no output of this project \(recipe.yaml is missing\)"):
         opened(tmp_path)
+
+
+def test_what_urls_tell_of_users_and_keys_is_not_shown():
+    found = provenance.shown(["s3://key:secret@bucket/x?token=abc"])
+    assert "secret" not in found
+    assert "abc" not in found
+    assert "s3://bucket/x" in found

@@ -14,7 +14,9 @@ def licence(recipe: Recipe) -> str:
         first = f"Licence: {' '.join(filter(None, [recipe.license_name or 'other', recipe.license_link]))}."
     else:
         first = f"Licence: `{recipe.license}`."
-    return "\n\n".join(filter(None, [first, (recipe.credit or "").strip()]))
+    # Quoted, so that nothing in it reaches into what follows.
+    credit = "\n".join(f"> {line}".rstrip() for line in (recipe.credit or "").strip().splitlines())
+    return "\n\n".join(filter(None, [first, credit]))
 
 
 def limits(contents: Contents) -> str:

@@ -33,10 +33,9 @@ def gather(a: Output, b: Output) -> dict[str, Any]:
             raise UsageError(f"{output.folder}: no finished table curated; run the stage balance first")
     names = [str(output.recipe.get("name", "?")) for output in (a, b)]
     return {
-        "kind": "diff",
         "title": f"{names[0]} and {names[1]}: what differs",
         "names": names,
-        "folders": [a.folder, b.folder],
+        "folders": ["/".join(output.folder.split("/")[-2:]) for output in (a, b)],
         "stages": [provenance.stages(output) for output in (a, b)],
         "pairs": pairs(a, b),
         "curves": [curve(output) for output in (a, b)],

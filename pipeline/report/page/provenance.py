@@ -9,6 +9,7 @@ import yaml
 
 from pipeline.recipe import load_recipe
 from pipeline.recipe_file import to_yaml
+from pipeline.report.card.contents import SECRETS
 from pipeline.report.page.source import Output
 
 PACKAGES = ("metaclip-pipeline", "pyspark", "pyarrow", "numpy", "pillow", "img2dataset")
@@ -67,9 +68,10 @@ def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shown(value: Any) -> str:
-    """A value of a recipe as YAML on one line."""
+    """A value of a recipe as YAML on one line, without what URLs tell of users and keys."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).strip()
-    return text.removesuffix("...").strip()
+    text = text.removesuffix("...").strip()
+    return SECRETS.sub("", text) if "://" in text else text
 
 
 def versions() -> dict[str, str]:

@@ -31,7 +31,7 @@ def write_report(output: Output) -> str:
             "side": [side.facts["lists"] for side in sides],
             "least": int(entries.count[found.flat].min()) if sides and len(found.flat) else 0,
         }
-        _point_into_pack(data, found.flat, entries)
+        _point_into_pack(data, found.flat)
     folder = storage.join(output.folder, SIDE_FOLDER)
     storage.remove(folder)
     for number, side in enumerate(sides):
@@ -47,7 +47,6 @@ def gather(output: Output) -> dict[str, Any]:
     """The data of the page: what is there of each section."""
     name = str(output.recipe.get("name", "output"))
     data: dict[str, Any] = {
-        "kind": "report",
         "title": f"{name}: curation report",
         "name": name,
         "balancing": output.section("balance"),
@@ -105,7 +104,7 @@ def entry_line(entries: Entries, at: int) -> dict[str, Any]:
     }
 
 
-def _point_into_pack(data: dict[str, Any], flat: np.ndarray, entries: Entries) -> None:
+def _point_into_pack(data: dict[str, Any], flat: np.ndarray) -> None:
     """Turns the samples' entries from flat indices into indices of the pack; the others are left out."""
     for sample in data.get("samples", []):
         ids = np.array(sample["entries"], np.int64)

@@ -23,7 +23,7 @@ report.balance = () => {
   const ruleOfT = () => {
     const [low, high = low] = ts();
     if (low === undefined) return [];
-    const name = low === high ? `t = ${report.number(low)}` : `t = ${report.number(low)} to ${report.number(high)}, by list`;
+    const name = low === high ? `t = ${report.t(low)}` : `t = ${report.t(low)} to ${report.t(high)}, by list`;
     const marks = low === high ? [Plot.ruleY([low], { stroke: "var(--limit)", strokeDasharray: "5 4", strokeWidth: 1.5 })]
       : [Plot.rectY([{ low, high }], { y1: "low", y2: "high", fill: "var(--limit)", fillOpacity: 0.13 })];
     return [...marks, Plot.text([{ y: high }], { y: "y", text: () => name, frameAnchor: "right", dy: -8, fill: "var(--limit)", fontSize: 13, fontWeight: 600 })];
@@ -100,11 +100,11 @@ report.slider = (found, outcome, changed) => {
   const used = found.t[list];
   const start = d3.leastIndex(lines, (a, b) => Math.abs(Math.log(a.t / used)) - Math.abs(Math.log(b.t / used)));
   const tell = (line) => {
-    input.setAttribute("aria-valuetext", `t = ${report.number(line.t)}`);
+    input.setAttribute("aria-valuetext", `t = ${report.t(line.t)}`);
     const about = sampled < pairs ? ", estimated from a sample" : "";
-    outcome.replaceChildren(el("strong", {}, `t = ${report.number(line.t)}`),
+    outcome.replaceChildren(el("strong", {}, `t = ${report.t(line.t)}`),
       ` would keep ${report.number(line.size)} pairs (${report.percent(line.size / pairs)} of ${report.number(pairs)}${about}); `
-      + `tail share ${report.percent(line.tail_share)}, ${report.number(line.entries_at_cap)} entries above their t. This set: t = ${report.number(used)}.`);
+      + `tail share ${report.percent(line.tail_share)}, ${report.number(line.entries_at_cap)} entries above their t. This set: t = ${report.t(used)}.`);
     changed(line);
   };
   const input = el("input", { type: "range", id: "what-if", min: "0", max: String(lines.length - 1), step: "1", on: { input: () => tell(lines[input.valueAsNumber]) } });

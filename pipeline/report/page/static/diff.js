@@ -34,7 +34,7 @@ report.diff = () => {
   ], rows, { label: title }));
   report.section("entries", "Entries", "Entries whose share of all curated matches changed most.",
     el("div", { class: "grid" }, moved("Lost most share", entries.lost), moved("Gained most share", entries.gained)));
-  const arrow = (values) => values.map((value) => (value === null || value === undefined ? "–" : number(value))).join(" → ");
+  const arrow = (values) => values.map((value) => (value === null || value === undefined ? "–" : report.t(value))).join(" → ");
   report.section("languages", "Languages", null, table([
     { title: "List", of: (row) => row.list, sort: (row) => row.list },
     { title: "t", number: true, of: (row) => arrow(row.t), sort: (row) => row.t[1] || 0 },

@@ -14,6 +14,7 @@ report.el = (name, attributes, ...children) => {
 };
 
 report.number = (value) => (Number.isFinite(value) ? Math.round(value).toLocaleString("en-US") : "–");
+report.t = (value) => (Number.isInteger(value) ? report.number(value) : Number(value.toPrecision(6)).toLocaleString("en-US"));
 report.short = (value) => {
   const units = [[1e9, "B"], [1e6, "M"], [1e4, "k"]];
   const found = units.find(([size]) => Math.abs(value) >= size);
@@ -105,7 +106,7 @@ report.figure = ({ title, caption, label, draw, legend, table, wide }) => {
 // The table is made when it is opened, of what the figure shows then.
 report.figures = (title, table) => {
   const { el } = report;
-  const details = el("details", {}, el("summary", {}, "The figures as a table"));
+  const details = el("details", {}, el("summary", {}, table.title || "The figures as a table"));
   details.addEventListener("toggle", () => {
     if (details.open) details.append(report.table(table.columns, typeof table.rows === "function" ? table.rows() : table.rows, { label: `${title}: figures` }));
     else details.lastElementChild.remove();

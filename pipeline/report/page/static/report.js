@@ -20,7 +20,7 @@ report.header = () => {
       data.curated !== undefined && ["Curated", report.number(data.curated)],
       ...(data.later || []).map(([title, rows]) => [title, report.number(rows)]),
       matches && ["Entries with a match", report.number(matches)],
-      t && [ts.length > 1 ? `t (${lead})` : "t", report.number(t)],
+      t && [ts.length > 1 ? `t (${lead})` : "t", report.t(t)],
       ts.length > 1 && ["Languages", report.number(ts.length)],
     ]));
 };

@@ -44,7 +44,7 @@ report.languages = () => {
   report.section("languages", "Languages", "Every language has a list of its own and a threshold t of its own. Lists without a t in the recipe follow the leading list's tail share.",
     report.table([
       { title: "List", of: (row) => row.entry_list, sort: (row) => row.entry_list },
-      report.count("t", (row) => row.t),
+      { title: "t", number: true, of: (row) => report.t(row.t), sort: (row) => row.t },
       { title: "Tail share", number: true, of: (row) => report.percent(row.tail_share), sort: (row) => row.tail_share },
       report.count("Pairs", (row) => row.pairs),
       report.count("Curated", (row) => row.kept),
@@ -85,6 +85,9 @@ report.duplicates = () => {
       report.figure({ title: "Texts by size of their cluster", draw: (width) => report.histogram(width, sizes, { x: "Texts in the cluster", y: "Texts", rotate: sizes.length > 8 }),
         table: { columns: [{ title: "Texts in the cluster", of: named }, report.count("Clusters", (row) => row.clusters), report.count("Texts", (row) => row.members)], rows: duplicates.by_size } }),
       byWords.length ? report.figure({ title: "Removed texts by number of words", draw: (width) => report.histogram(width, byWords, { x: "Words", y: "Removed", color: "var(--drop1)" }) }) : null),
+    duplicates.lost_most.length ? report.figures("Entries that lost most pairs", { title: "Entries that lost most pairs", columns: [
+      { title: "Entry", name: true, of: (row) => row.entry }, { title: "List", of: (row) => row.entry_list }, report.count("Removed", (row) => row.removed),
+    ], rows: duplicates.lost_most }) : null,
     duplicates.examples.length ? el("h3", {}, "Examples: a text that stayed, and one of its cluster that was removed") : null,
     duplicates.examples.map(({ size, pieces }) => el("div", { class: "pair" },
       el("p", {}, el("span", { class: "soft" }, `stayed, of ${report.number(size)}: `), pieces.flatMap(piece("stayed"))),
@@ -99,7 +102,7 @@ report.images = () => {
   const statuses = images.statuses && Object.entries(images.statuses).map(([name, value]) => ({ name: report.words(name), value })).sort((a, b) => b.value - a.value);
   const failures = (images.failures_by_host || []).map((row) => ({ name: row.host || "(no host)", value: row.failed, more: ` of ${report.number(row.images)}` }));
   const thumbnails = images.thumbnails || [];
-  report.section("images", "Images", thumbnails.length ? `A random ${thumbnails.length} of the set, with their texts.` : "Where the images are.",
+  report.section("images", "Images", thumbnails.length ? `A random ${thumbnails.length} of the set, with their texts; sizes are of a shard's ${report.number(images.sampled)} images.` : "Where the images are.",
     thumbnails.length ? el("ul", { class: "images" }, thumbnails.map(({ webp, text }) =>
       el("li", {}, el("img", { src: `data:image/webp;base64,${webp}`, alt: text, title: text, loading: "lazy" })))) : null,
     el("div", { class: "grid" },
@@ -134,5 +137,5 @@ report.recipe = () => {
     changed.length ? report.table(columns, changed, { mark: differs, label: "Keys that differ" }) : null,
     el("details", {}, el("summary", {}, "The whole recipe"), report.table(columns, recipe.lines, { mark: differs, label: "The whole recipe" })),
     recipe.credit ? el("p", {}, recipe.credit) : null,
-    el("p", { class: "note soft" }, Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(" · ")));
+    el("p", { class: "note soft" }, `The page was made with ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(" · ")}.`));
 };
