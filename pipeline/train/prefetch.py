@@ -5,7 +5,7 @@ The copy is on a stream of its own, so that it takes place while the step before
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ AHEAD = 1  # batches that are ready; one more is being made
 class Prefetcher:
     """Batches on the device, one ahead. ``close`` ends the thread and the workers behind it."""
 
-    def __init__(self, batches: Iterator[Batch], device: torch.device):
+    def __init__(self, batches: Generator[Batch], device: torch.device):
         """``batches``: in pinned memory where the device is a GPU."""
         self.batches = batches
         self.copies = CudaCopies(device) if device.type == "cuda" else None
@@ -55,6 +55,8 @@ class Prefetcher:
             self._put(StopIteration())
         except BaseException as error:  # It is raised where the batch is asked for.
             self._put(error)
+        finally:
+            self.batches.close()  # The workers end with it.
 
     def _put(self, item: Any) -> bool:
         """Whether the item was taken before the prefetcher was closed."""

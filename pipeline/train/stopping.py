@@ -1,5 +1,7 @@
 """SIGTERM and SIGINT: the step is finished, a checkpoint written, and the run ends; a second one ends it at once."""
 
+import atexit
+import multiprocessing
 import signal
 import threading
 
@@ -26,6 +28,16 @@ class StopSignal:
         self.number = number
         for each in self.former:
             signal.signal(each, signal.SIG_DFL)
+
+
+def kill_workers() -> None:
+    """Kills the loader's workers that are left at the end of the process, as what would end them is a SIGTERM."""
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
+
+
+atexit.register(kill_workers)
 
 
 def ignore_signals(_worker: int) -> None:
