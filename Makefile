@@ -20,7 +20,7 @@ TRAIN_RECIPE = $(if $(DEMO),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(shell basename $(call quote,$(TRAIN_RECIPE)) .yaml))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(call each,--shards,$(INPUT)) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff explain verify tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -73,6 +73,12 @@ report: venv ## write report.html into a finished output: OUTPUT=folder (a run d
 
 diff: venv ## write a page of what differs between two outputs: A=folder B=folder [OUTPUT=diff.html]
 	@$(PY) -m pipeline.report diff $(call quote,$(A)) $(call quote,$(B)) $(if $(OUTPUT),--output $(call quote,$(OUTPUT)))
+
+explain: venv ## where a pair is, or which stage dropped it and why: WHAT='URL, image_id, pair_id, key or text' [OUTPUT=folder]
+	@$(PY) -m pipeline.command.explain $(ARGS) -- $(call quote,$(or $(OUTPUT),output/demo)) $(call quote,$(WHAT))
+
+verify: venv ## check a finished set against its manifest and itself: [OUTPUT=folder]; exit 1 with a line a finding
+	@$(PY) -m pipeline.command.verify $(call quote,$(or $(OUTPUT),output/demo))
 
 tokenizer: ## train the tokenizer of a training recipe (nano by default) from the texts of its shards
 	@VENV=$(VENV) sh scripts/venv.sh demo,train

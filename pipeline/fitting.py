@@ -52,7 +52,7 @@ class Fit:
             if difference := next(differences(origin["depends"], self.depends[name]), None):
                 key, made, says = difference
                 first = f"run the stage {name} first"
-                return f"{_are(stage)} of {key} {_shown(made)}, the recipe says {_shown(says)}; {first}"
+                return f"{_are(stage)} of {key} {shown(made)}, the recipe says {shown(says)}; {first}"
         for name, origin in origins.items():
             if known.get(name, origin)["fingerprint"] != origin["fingerprint"]:
                 other = ", ".join(named(name).tables)
@@ -107,7 +107,7 @@ def _are(stage: Stage) -> str:
     return ", ".join(stage.tables) + (" are" if len(stage.tables) > 1 else " is")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value of a recipe in a line for people."""
     if value is None:
         return "nothing"

@@ -5,6 +5,7 @@ is removed before anything that it lists, and comes last, so that where it is th
 """
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipeline.overlap import lies_in
 from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path, parse, to_yaml
-from pipeline.record import MANIFEST, Record
+from pipeline.record import DESCRIBED, MANIFEST, Record
 from pipeline.report.card.contents import Contents
 from pipeline.report.card.croissant import croissant
 from pipeline.report.card.readme import readme
@@ -73,7 +74,7 @@ def held(request: Request) -> Iterator[None]:
 
 def forget(output: str, stage: Stage) -> None:
     """Removes what is of another run once a stage's tables change: records of it and of later stages, their tables."""
-    for name in (MANIFEST, README, CROISSANT, SUMMARY, PLOT, *REPORT):
+    for name in (MANIFEST, DESCRIBED, README, CROISSANT, SUMMARY, PLOT, *REPORT):
         storage.remove(storage.join(output, name))
     first, *later = stages_from(stage)
     for one in (first, *later):
@@ -117,9 +118,12 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
     same = {name: _content(output, name) == text for name, text in texts.items()}
     if not (whole or same[RECIPE]):
         return False
-    if all(same.values()) and storage.read_json(storage.join(output, MANIFEST)) == manifest:
+    described = storage.join(output, DESCRIBED)
+    same_tables = storage.read_json(storage.join(output, MANIFEST)) == manifest
+    if all(same.values()) and same_tables and storage.exists(described) == (manifest is not None):
         return False
     storage.remove(storage.join(output, MANIFEST))
+    storage.remove(described)
     if figures is None:
         storage.remove(storage.join(output, PLOT))
     else:
@@ -131,6 +135,9 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
         storage.write_bytes(storage.join(output, name), text)
     _write_report(Output.of(output, recipe, records, written))
     if manifest is not None:
+        names = [RECIPE, README, CROISSANT, SUMMARY, *([] if figures is None else [PLOT])]
+        names += [f"{record.FOLDER}/{found.stage}.json" for found in records]
+        storage.write_json(described, [_described(output, name) for name in names])
         storage.write_json(storage.join(output, MANIFEST), manifest)
     return True
 
@@ -141,6 +148,12 @@ def _write_report(output: Output) -> None:
         write_report(output)
     except Exception as error:
         say(f"report.html is not written ({type(error).__name__}: {error}); the set is whole, make report tries again")
+
+
+def _described(output: str, name: str) -> dict[str, Any]:
+    """The line of a file that describes the set. The report has none: it may be written again."""
+    content = storage.read_bytes(storage.join(output, name))
+    return {"path": name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def _schemas(output: str, files: list[dict[str, Any]]) -> dict[str, Any]:

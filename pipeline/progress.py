@@ -6,11 +6,19 @@ Spark stages have read or written so far.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 # Progress and errors go to stderr, results to stdout.
@@ -43,6 +51,19 @@ def running(title: str, spark=None) -> Iterator[None]:
         finally:
             stop.set()
             watcher.join(timeout=5)
+
+
+@contextmanager
+def counting(title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Shows how much of ``total`` is done, on a terminal alone; what it gives is told of more."""
+    if not console.is_terminal:
+        yield lambda more: None
+        return
+    amount = DownloadColumn() if unit == "bytes" else TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit)
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda more: progress.advance(task, more)
 
 
 def _watch(progress: Progress, task: int, spark, stop: threading.Event) -> None:

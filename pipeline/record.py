@@ -8,6 +8,8 @@ from typing import Any
 from pipeline import storage
 
 FOLDER, MANIFEST = ".stages", "manifest.json"
+# The hashes of what is said of a set. Unlike the manifest's they are of one run, as the summary tells how long it took.
+DESCRIBED = ".described.json"
 # Part of every record: raise it when records change, or a stage's output for the same recipe and input.
 VERSION = 3
 

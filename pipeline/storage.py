@@ -18,9 +18,9 @@ from pipeline.listing import files_below, list_files
 from pipeline.paths import absolute, base_name, is_local, is_url, join, open_filesystem, spark_url, split_options
 
 __all__ = [
-    "absolute", "base_name", "damage", "exists", "files_below", "is_local", "is_url", "is_utf16", "join", "list_files",
-    "make_folder", "names", "open_filesystem", "read_bytes", "read_json", "remove", "replace", "sha256", "spark_url",
-    "split_options", "unpacked", "write_bytes", "write_json",
+    "absolute", "base_name", "damage", "exists", "files_below", "is_local", "is_url", "is_utf16", "join", "json_bytes",
+    "list_files", "make_folder", "names", "open_filesystem", "read_bytes", "read_json", "remove", "replace", "sha256",
+    "spark_url", "split_options", "unpacked", "write_bytes", "write_json",
 ]  # fmt: skip
 BLOCK = 1 << 20
 
@@ -108,7 +108,12 @@ def write_new(path: str, content: bytes) -> bool:
 
 def write_json(path: str, value: Any) -> None:
     """Writes ``value`` as indented JSON, complete or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """``value`` as ``write_json`` writes it."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_bytes(path: str) -> bytes:

@@ -152,7 +152,7 @@ def test_what_a_recipe_no_longer_has_is_not_listed(copy, finished, work, no_imag
     assert skipped(run(work / "recipe.yaml", copy))[-1] == "shards"
     different = {file.name for file in everything(copy) if everything(copy)[file] != before.get(file)}
     said = {"manifest.json", "README.md", "croissant.json", "recipe.yaml"}
-    assert different <= said | {"summary.json", "distribution.png", "report.html"}
+    assert different <= said | {"summary.json", "distribution.png", "report.html", ".described.json"}
     for name in said:
         assert (copy / name).read_bytes() == (finished / name).read_bytes()
 
@@ -192,7 +192,8 @@ def test_files_that_are_gone_come_back(copy, work):
         (copy / name).unlink()
         assert len(skipped(run(work / "recipe.yaml", copy))) == 5
         assert {file for file, content in everything(copy).items() if content != before.get(file)} <= {
-            copy / "summary.json"
+            copy / "summary.json",
+            copy / ".described.json",
         }
 
 

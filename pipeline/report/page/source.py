@@ -5,7 +5,7 @@ Tables are in the order of pair_id, which is a hash, so the first rows of a tabl
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -167,21 +167,13 @@ class Output:
     @cached_property
     def entries(self) -> Entries:
         """The entries; what is kept of each is estimated from the sample where the table does not say it."""
-        paths = self.files("entry_counts").paths
-        read = [pq.read_table(_opened(path), read_dictionary=["entry_list"]) for path in paths]
-        table = pa.concat_tables(read).unify_dictionaries().combine_chunks()
-        lists = table["entry_list"].combine_chunks()
-        numbers = np.bincount(lists.indices.to_numpy(), minlength=len(lists.dictionary))
-        sizes = dict(zip(lists.dictionary.to_pylist(), map(int, numbers), strict=True))
-        names, count = table["entry"].combine_chunks(), table["count"].to_numpy()
-        entries = Entries(sizes, names, count, table["probability"].to_numpy(), np.zeros(len(count), np.int64))
-        if "kept" in table.column_names:
-            kept = table["kept"].to_numpy()
-        else:
-            ids, _ = flat_ids(self.left["entry_list"].combine_chunks(), list_array(self.left), entries.starts)
-            scale = self.rows("curated") / max(1, self.left.num_rows)
-            kept = np.round(np.bincount(ids, minlength=len(count)) * scale).astype(np.int64)
-        return Entries(sizes, names, count, entries.probability, kept)
+        entries, told = read_entries(self.files("entry_counts").paths)
+        if told:
+            return entries
+        ids, _ = flat_ids(self.left["entry_list"].combine_chunks(), list_array(self.left), entries.starts)
+        scale = self.rows("curated") / max(1, self.left.num_rows)
+        kept = np.round(np.bincount(ids, minlength=len(entries.count)) * scale).astype(np.int64)
+        return replace(entries, kept=kept)
 
     @cached_property
     def matches(self) -> np.ndarray:
@@ -197,6 +189,18 @@ def _is_record(found: Any) -> bool:
     """Whether that is a stage's record, of this version or one before."""
     kinds = {"stage": str, "rows_in": int, "rows_out": int, "dropped": dict, "notes": dict, "seconds": int | float}
     return isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+
+
+def read_entries(paths: Iterable[str]) -> tuple[Entries, bool]:
+    """The entries of the files of ``entry_counts``, and whether they tell what is kept of each (else that is zero)."""
+    read = [pq.read_table(_opened(path), read_dictionary=["entry_list"]) for path in paths]
+    table = pa.concat_tables(read).unify_dictionaries().combine_chunks()
+    lists = table["entry_list"].combine_chunks()
+    numbers = np.bincount(lists.indices.to_numpy(), minlength=len(lists.dictionary))
+    sizes = dict(zip(lists.dictionary.to_pylist(), map(int, numbers), strict=True))
+    count, told = table["count"].to_numpy(), "kept" in table.column_names
+    kept = table["kept"].to_numpy() if told else np.zeros(len(count), np.int64)
+    return Entries(sizes, table["entry"].combine_chunks(), count, table["probability"].to_numpy(), kept), told
 
 
 def list_array(table: pa.Table) -> pa.ListArray:

@@ -1,0 +1,1 @@
+"""Where a pair of a finished output is, or which stage dropped it and why. Plain Arrow: no Spark."""
