@@ -41,8 +41,8 @@ def test_a_second_run_is_refused_until_the_first_ends_however_it_ends(tmp_path, 
         pass
 
 
-def test_a_run_that_is_refused_changes_nothing(tmp_path, owner):
-    pool, entries = tmp_path / ".pool.jsonl", tmp_path / ".en.txt"
+def test_a_run_that_is_refused_changes_nothing(tmp_path, tmp_path_factory, owner):
+    pool, entries = (tmp_path_factory.mktemp("given") / name for name in ("pool.jsonl", "en.txt"))
     pool.write_text('{"url": "http://x.test/a", "text": "a cat"}\n')
     entries.write_text("cat\n")
     recipe = Recipe.model_validate(

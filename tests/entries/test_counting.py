@@ -91,9 +91,10 @@ def test_a_missing_library_is_told(monkeypatch):
 
     segment._loaded.cache_clear()
     with pytest.raises(
-        UsageError, match=r"words in zh need the package jieba: pip install '.\[segment\]'; or --set text.segment=icu"
+        UsageError,
+        match=r"words in zh need the package jieba: pip install 'metaclip-pipeline\[segment\]'; or --set text.segment=icu",
     ):
         segmenter("zh")
-    with pytest.raises(UsageError, match=r"words in ka need the package PyICU: pip install '.\[icu\]'"):
+    with pytest.raises(UsageError, match=r"words in ka need the package PyICU: pip install 'metaclip-pipeline\[icu\]'"):
         segmenter("ka", "icu")
     assert runs("plain words", "zh", "spaces") == [["plain", "words"]]
