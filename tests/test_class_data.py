@@ -70,6 +70,7 @@ def test_an_archive_is_made_and_used_and_a_broken_one_harms_nothing(environment)
     assert str(archive) in class_data.use(archive)[-1]
 
 
+@pytest.mark.slow
 def test_a_failure_is_kept_as_an_empty_file_that_is_not_used(environment, tmp_path, monkeypatch):
     """A folder with files on the class path: no archive can be made, and a session starts all the same."""
     (tmp_path / "conf").mkdir()

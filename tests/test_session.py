@@ -71,6 +71,7 @@ def test_what_goes_wrong_is_raised_where_the_session_is_opened(tmp_path):
     assert done.stdout.startswith("no Java 17 or newer found")
 
 
+@pytest.mark.slow
 def test_options_given_to_spark_submit_stand(tmp_path):
     job = tmp_path / "job.py"
     job.write_text(

@@ -110,7 +110,7 @@ def connected(spark, edges, cut, one_task):
     return {line["pair_id"]: line["cluster_id"] for line in found}
 
 
-@pytest.mark.parametrize("one_task", [0, 1_000_000])
+@pytest.mark.parametrize("one_task", [pytest.param(0, marks=pytest.mark.slow), 1_000_000])
 def test_components_of_random_graphs_paths_and_stars(spark, cut, one_task):
     rng = random.Random(1)
     shuffled = rng.sample(range(-3000, 3000), 600)

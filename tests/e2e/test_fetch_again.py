@@ -21,6 +21,7 @@ def asked_by(site, work):
     return {path for path in site.asked if site.asked[path] != before.get(path, 0)}, summary
 
 
+@pytest.mark.slow
 def test_what_is_fetched_is_not_asked_for_again(site, tmp_path):
     """Each change of the recipe in turn: what is asked for again, and what is there at every moment."""
     good = [f"/good/{i}.jpg" for i in range(30)]

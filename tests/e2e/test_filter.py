@@ -186,6 +186,7 @@ def words(rows) -> tuple[int, int]:
     return sum("head" in text for text in texts), sum("tail" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_balancing_again_is_balancing_the_survivors(spark, shared, two_words, tmp_path):
     """First t = 700 with a survival of a half, then t = 300: as if the survivors of the whole pool were balanced."""
     settings = ["balance.mode=sample", "balance.t=700", "rebalance.t=300", "name=again"]

@@ -125,7 +125,9 @@ def run_and_compare(tmp_path: Path, turn: int, url: str, expected: dict[str, str
     assert not [path for path in output.iterdir() if path.name == ".staging"]
 
 
-@pytest.mark.parametrize(("turn", "url"), [(0, ""), pytest.param(1, "file://", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("turn", "url"), [pytest.param(0, "", marks=pytest.mark.slow), pytest.param(1, "file://", marks=pytest.mark.slow)]
+)
 def test_all_places_of_odd_names(tmp_path, plain, turn, url):
     run_and_compare(tmp_path, turn, url, plain)
 

@@ -112,6 +112,7 @@ def cluster(tmp_path):
         process.wait(30)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_on_a_standalone_cluster(base, cluster):
     done = submit(
         "curate", "--recipe", str(base / "recipe.yaml"), "--output", str(base / "cluster"),

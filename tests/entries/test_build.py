@@ -63,6 +63,7 @@ def test_counts_of_a_dump_are_those_of_a_plain_counter(spark, tmp_path):
     assert load_list("en", tmp_path / "out" / "en.parquet").entries.to_pylist() == list(found)
 
 
+@pytest.mark.slow
 def test_every_way_to_split_a_dump_counts_the_same(spark, tmp_path):
     """By bz2 block, as many streams, as UTF-16, unpacked."""
     from pipeline.entries.build import spark as counting

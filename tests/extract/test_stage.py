@@ -65,6 +65,7 @@ def test_a_crawl_becomes_a_set_and_is_read_once(work):
     assert "extracted" in (work / "output" / "manifest.json").read_text()
 
 
+@pytest.mark.slow
 def test_only_new_and_changed_files_are_read_again(work):
     run(work)
     (work / "crawl" / "5.warc.gz").write_bytes(packed(page("<img src=x.jpg alt='an elk and a cat'>")))
@@ -80,6 +81,7 @@ def test_only_new_and_changed_files_are_read_again(work):
     assert stage(run(work, "extract.opt_outs=false", force=True))["files_read_before"] == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_the_files_that_are_not_done(work):
     run(work)
     for name in (".stages", "crawl_files"):
@@ -94,6 +96,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_files_that_are_not_done(work):
     assert sorted((work / "output" / "extracted").iterdir()) == done
 
 
+@pytest.mark.slow
 def test_stages_run_alone_give_the_same(work):
     whole = run(work, stages=None)
     recipe = lambda inputs: load_recipe(str(work / "recipe.yaml"), None, inputs)  # noqa: E731
@@ -132,6 +135,7 @@ def test_metadata_is_read_by_its_format(work):
     assert pq.read_table(work / "by-page" / "pairs")["language"].to_pylist() == ["en"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed_list", [True, False])
 def test_a_list_of_paths_names_the_files(work, packed_list):
     lines = b"crawl/0.warc.gz\n\ncrawl/3.warc.gz\n"
@@ -193,6 +197,7 @@ def with_options(bucket):
     return bucket.replace("//", "//testing:testing@"), f"?scheme=http&endpoint_override={host}&region=us-east-1"
 
 
+@pytest.mark.slow
 def test_from_a_store(work, bucket):
     bucket, options = with_options(bucket)
     filesystem, inner = open_filesystem(f"{bucket}/crawl{options}")
@@ -205,6 +210,7 @@ def test_from_a_store(work, bucket):
     assert [line["file"] for line in found["damaged_files"]] == [f"{bucket}/crawl/9.warc.gz{options}"]
 
 
+@pytest.mark.slow
 def test_a_file_that_was_not_given_is_asked_for_again_by_the_next_run(work, bucket):
     bucket, options = with_options(bucket)
     filesystem, inner = open_filesystem(f"{bucket}/crawl{options}")

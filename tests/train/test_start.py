@@ -189,6 +189,7 @@ def test_every_file_of_a_run_is_known_as_its(run):
     assert {path.name for path in run.iterdir() if not path.name.startswith(".")} <= set(run_folder.OURS)
 
 
+@pytest.mark.slow
 def test_processes_that_do_not_share_the_run_are_refused(recipe, finished, shard_set, tmp_path):
     """The fault: rank 0 went on at step 3, and rank 1 started at 0, with no error."""
     one, other = recipe(), recipe(seed=1)
