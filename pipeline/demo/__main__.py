@@ -26,8 +26,8 @@ def build(
     counts = build_pool(folder, force)
     say(
         f"Demo pool: {counts['pairs']:,} pairs of {counts['named']:,} images "
-        f"({counts['unnamed']:,} of {counts['pictures']:,} have no name and are left out; "
-        f"{counts['evaluation_pairs']:,} pairs of {counts['evaluation_pictures']:,} images are kept for evaluation)"
+        f"({counts['unnamed']:,} of {counts['images']:,} have no name and are left out; "
+        f"{counts['evaluation_pairs']:,} pairs of {counts['evaluation_images']:,} images are kept for evaluation)"
     )
 
 

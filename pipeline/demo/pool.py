@@ -54,7 +54,7 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     Does nothing where it is there already. ``UsageError`` where the packages are not installed.
     """
     done = folder / DONE
-    if done.exists() and not force and "evaluation_pairs" in (counts := json.loads(done.read_text())):
+    if done.exists() and not force and "evaluation_images" in (counts := json.loads(done.read_text())):
         return counts
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(f"the demo needs the package {missing[0]}: pip install 'metaclip-pipeline[demo]'")
@@ -71,11 +71,11 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     )
     write_evaluation(evaluation, folder)
     counts = {
-        "pictures": len(images),
+        "images": len(images),
         "unnamed": len(images) - len(named),
         "named": len({row[3] for row in pool}),
         "pairs": len(pool),
-        "evaluation_pictures": len({row[3] for row in evaluation}),
+        "evaluation_images": len({row[3] for row in evaluation}),
         "evaluation_pairs": len(evaluation),
     }
     done.write_text(json.dumps(counts) + "\n")

@@ -26,7 +26,7 @@ def distribution(
     first = leader(pool)
     sides = {side: c.of_list(first) for side, c in {"pool": pool, "deduped": deduped, "curated": curated}.items()}
     matched = int((sides["pool"] > 0).sum())
-    ranks = np.unique(np.round(np.geomspace(1, max(matched, 1), POINTS)).astype(int)) if matched else np.zeros(0, int)
+    ranks = spread_ranks(matched, POINTS)
     heads = [
         {"entry": lists[first][int(at)].as_py(), **{side: int(c[at]) for side, c in sides.items()}}
         for at in np.argsort(-sides["pool"], kind="stable")[:HEADS]
@@ -37,3 +37,8 @@ def distribution(
     return {
         "ranks": ranks.tolist(), **by_rank, "list": first, "matched": matched, "head": head, "heads": heads, "t": t
     }  # fmt: skip
+
+
+def spread_ranks(matched: int, points: int) -> np.ndarray:
+    """At most ``points`` ranks from 1 to ``matched``, evenly spaced in ratio, each once; none where nothing matched."""
+    return np.unique(np.round(np.geomspace(1, matched, points)).astype(int)) if matched else np.zeros(0, int)

@@ -1,10 +1,7 @@
-"""Whole runs: what they leave, that a killed one goes on as if nothing had been, and what stops one."""
+"""Whole runs: what they leave, and what stops one."""
 
 import json
 import math
-import os
-import signal
-import socket
 import subprocess
 import sys
 
@@ -13,31 +10,14 @@ import torch
 from transformers import AutoImageProcessor, AutoModel, AutoProcessor, AutoTokenizer
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.recipe_file import to_yaml
 from pipeline.train.models import Towers
 from tests.images.files import huge
 
 from .conftest import COLOURS, drawn, write_set, write_tar
+from .runs import lines, outcome, same
 from .test_step import ALIGN
 
 TINY = "{hidden_size: 16, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2}"
-
-
-def lines(file):
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def outcome(folder):
-    """What two runs that are one must share: the samples in order, the losses to the last bit, the final weights."""
-    losses = [(line["step"], line["loss"], line["gradient_norm"]) for line in lines(folder / "metrics.jsonl")]
-    weights = AutoModel.from_pretrained(folder / "model").state_dict()
-    return lines(folder / "samples.jsonl"), losses, weights
-
-
-def same(first, second):
-    assert first[0] == second[0]
-    assert first[1] == second[1]
-    assert all(torch.equal(first[2][name], second[2][name]) for name in first[2])
 
 
 def test_a_run_leaves_what_it_should(recipe, train, tmp_path, shard_set):
@@ -67,56 +47,6 @@ def test_a_run_leaves_what_it_should(recipe, train, tmp_path, shard_set):
     assert AutoImageProcessor.from_pretrained(tmp_path / "run" / "model").crop_size["height"] == 32
     AutoProcessor.from_pretrained(tmp_path / "run" / "model")
     assert train(made, tmp_path / "run") == {"step": 6}
-
-
-@pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1))])
-def test_a_chain_of_killed_runs_is_one_run(recipe, train, tmp_path, workers):
-    """Killed with -9 after 1 step, then after 2, and so on, the run is bit for bit the one that went through."""
-    made = recipe(steps=5, batch=24, data__workers=workers, model__text__attention_dropout=0.1, patch_dropout=0.25)
-    train(made, tmp_path / "whole", log_samples=True)
-    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
-    command = [sys.executable, "-m", "pipeline.train", "--recipe", str(tmp_path / "recipe.yaml"), "--log-samples",
-               "--output", str(tmp_path / "chain")]  # fmt: skip
-    for steps in (1, 2):
-        killed_after(command, tmp_path / "chain", steps)
-    train(made, tmp_path / "chain", log_samples=True)
-    same(outcome(tmp_path / "chain"), outcome(tmp_path / "whole"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_signal_ends_a_run_with_a_checkpoint(recipe, train, tmp_path, number):
-    """The fault: what came after the last checkpoint was lost, 1,000 steps by default."""
-    made, run = recipe(steps=5000, log__checkpoint=5000, data__workers=1), tmp_path / "run"
-    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
-    command = [sys.executable, "-m", "pipeline.train", "--recipe", tmp_path / "recipe.yaml", "--output", run]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    while steps_of(run) < 2:
-        assert process.poll() is None, process.stderr.read().decode()
-    os.killpg(process.pid, number)  # workers, too, as a scheduler and a terminal do it
-    said, errors = process.communicate(timeout=100)
-    assert process.returncode == 128 + number, errors.decode()
-    last = lines(run / "metrics.jsonl")[-1]["step"]
-    assert f"Stopped after step {last:,}" in (said + errors).decode()
-    assert b"Traceback" not in errors
-    assert [file.name for file in (run / "checkpoints").iterdir()] == [f"step-{last:08d}.pt"]
-    assert train(made, run, stop_after=1)["step"] == last + 1
-
-
-def killed_after(command, folder, steps):
-    """Starts a run and kills it when its record shows ``steps`` more steps."""
-    before = steps_of(folder)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
-    while steps_of(folder) < min(before + steps, 4):
-        if process.poll() is not None:
-            raise AssertionError(process.stderr.read().decode())
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
-
-
-def steps_of(folder):
-    file = folder / "metrics.jsonl"
-    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def test_the_number_of_workers_changes_nothing(recipe, train, tmp_path):
@@ -298,35 +228,3 @@ def test_the_command_says_errors_in_one_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: data.shards: {tmp_path / 'none'}: no such file or folder"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sharded", ["false", "true"])
-def test_two_processes_and_then_one_are_the_run_of_one(recipe, train, tmp_path, sharded):
-    made = recipe(steps=4, batch=16, shard_parameters=sharded)
-    train(made, tmp_path / "whole", log_samples=True)
-    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        str(port),
-    ]
-    command = [sys.executable, *launch, "-m", "pipeline.train", "--recipe", str(tmp_path / "recipe.yaml"), "--log-samples",
-               "--output", str(tmp_path / "both"), "--stop-after", "2"]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    train(made, tmp_path / "both", log_samples=True)
-    (keys, losses, weights), (want_keys, want_losses, want_weights) = (
-        outcome(tmp_path / "both"),
-        outcome(tmp_path / "whole"),
-    )
-    assert keys == want_keys
-    assert [loss[1] for loss in losses] == pytest.approx([loss[1] for loss in want_losses], abs=1e-4)
-    assert all(torch.allclose(weights[name], want_weights[name], atol=1e-3) for name in weights)

@@ -1,7 +1,6 @@
 """How commands read the samples that a model is used on: by workers, by several processes, and going on."""
 
 import os
-import socket
 import subprocess
 import sys
 import tracemalloc
@@ -21,6 +20,7 @@ from pipeline.train.shards import ShardSet
 from tests.images.files import encoded
 
 from .conftest import ALONE, drawn, invoke, write_tar
+from .runs import two_processes
 
 
 class Who(Dataset):
@@ -84,21 +84,8 @@ def test_an_index_is_made_without_keeping_the_images(model, tmp_path, monkeypatc
 
 @pytest.mark.slow
 def test_two_processes_score_as_one(model, shard_set, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        port,
-    ]
-    for name, start in (("one", ["-m"]), ("two", [*launch, "-m"])):
-        command = [sys.executable, *start, "pipeline.train.score", "--model", model, "--shards", shard_set]
+    for name, start in (("one", [sys.executable]), ("two", two_processes())):
+        command = [*start, "-m", "pipeline.train.score", "--model", model, "--shards", shard_set]
         done = subprocess.run([*command, "--output", tmp_path / name], check=True, capture_output=True, text=True)
         assert "60 samples of 3 tar(s), 0 unreadable" in done.stdout + done.stderr
     for file in sorted((tmp_path / "one").glob("*.parquet")):

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pipeline.balance.counts import flat_ids
 from pipeline.balance.size import grid_thresholds, log_grid
 from pipeline.balance.thresholds import keep_probability, leader, tail_share
+from pipeline.report.distribution import spread_ranks
 from pipeline.report.page.source import Entries, Output, list_array
 
 POINTS, CUMULATIVE_POINTS, LISTS = 90, 120, 40
@@ -51,7 +52,7 @@ def curves(matches: np.ndarray, count: np.ndarray, kept: np.ndarray) -> dict[str
     matched = int((matches > 0).sum())
     if not matched:
         return {"ranks": [], "pool": [], "deduped": [], "kept": [], "entries": [], "cumulative": []}
-    ranks = np.unique(np.round(np.geomspace(1, matched, POINTS)).astype(int))
+    ranks = spread_ranks(matched, POINTS)
     sides = {"pool": matches, "deduped": count, "kept": kept}
     by_rank = {name: np.sort(side)[::-1][ranks - 1].tolist() for name, side in sides.items()}
     order = np.argsort(count, kind="stable")
@@ -66,7 +67,7 @@ def probabilities(count: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
     order = np.argsort(-count, kind="stable")[: int((count > 0).sum())]
     if not len(order):
         return {"probability": []}
-    at = order[np.unique(np.round(np.geomspace(1, len(order), POINTS)).astype(int)) - 1]
+    at = order[spread_ranks(len(order), POINTS) - 1]
     return {"probability": [[int(c), round(float(p), 6)] for c, p in zip(count[at], probability[at], strict=True)]}
 
 
@@ -123,7 +124,7 @@ class Curve:
         self.seen = np.bincount(ids, minlength=len(count))
         self.in_bin = np.bincount(self.bins[ids], minlength=BINS)
         self.own = self.seen >= (1 if whole else SEEN)
-        self.ranks = np.unique(np.round(np.geomspace(1, max(1, int((count > 0).sum())), POINTS)).astype(int))
+        self.ranks = spread_ranks(int((count > 0).sum()), POINTS)
 
     def expected(self, kept: np.ndarray) -> list[float]:
         """The curve; ``kept``: the keep probability of each match."""

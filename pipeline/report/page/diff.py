@@ -42,7 +42,6 @@ def gather(a: Output, b: Output) -> dict[str, Any]:
         "entries": entries(a, b),
         "languages": languages(a, b),
         "recipe": recipes(a, b),
-        "versions": provenance.versions(),
     }
 
 

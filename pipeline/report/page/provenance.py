@@ -7,11 +7,12 @@ from typing import Any
 
 import yaml
 
-from pipeline.recipe import load_recipe
+from pipeline.recipe import bundled_recipes, load_recipe
 from pipeline.recipe_file import to_yaml
 from pipeline.report.card.contents import SECRETS
 from pipeline.report.page.source import Output
 
+DEFAULT = "metaclip-400m"
 PACKAGES = ("metaclip-pipeline", "pyspark", "pyarrow", "numpy", "pillow", "img2dataset")
 
 
@@ -41,13 +42,10 @@ def filters(output: Output) -> list[dict[str, Any]]:
 
 
 def recipe(output: Output) -> dict[str, Any]:
-    """The recipe key by key, beside the bundled recipe of that name, or else ``metaclip-400m``."""
-    name = str(output.recipe.get("name", "?"))
-    try:
-        other, of = load_recipe(name), f"the bundled recipe {name}"
-    except Exception:  # No bundled one has the name, or it needs what is not there.
-        other, of = load_recipe("metaclip-400m"), "the bundled recipe metaclip-400m"
-    bundled = dict(flat(yaml.safe_load(to_yaml(other))))
+    """The recipe key by key, beside the bundled recipe of that name, or else ``DEFAULT``."""
+    name = output.recipe.get("name")
+    other = name if name in bundled_recipes() else DEFAULT
+    bundled = dict(flat(yaml.safe_load(to_yaml(load_recipe(other)))))
     own = dict(flat(output.recipe))
     lines = [
         {"key": key, "value": shown(own[key]) if key in own else None,
@@ -55,7 +53,7 @@ def recipe(output: Output) -> dict[str, Any]:
         for key in dict.fromkeys([*own, *bundled])
         if key not in ("credit", "input.paths") and (own.get(key) is not None or bundled.get(key) is not None)
     ]  # fmt: skip
-    return {"lines": lines, "of": of, "credit": str(output.recipe.get("credit") or "")}
+    return {"lines": lines, "of": f"the bundled recipe {other}", "credit": str(output.recipe.get("credit") or "")}
 
 
 def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
