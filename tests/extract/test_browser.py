@@ -61,7 +61,7 @@ def test_a_page_is_read_as_chromium_does(language, port, crawl, tmp_path):
 @pytest.mark.parametrize("language", ["de", "fr", "uk", "pl", "ja", "ko"])
 def test_the_base_is_chromiums(language, port, crawl, tmp_path):
     url, links = url_of(language, port), Links()
-    for record, content in Records(io.BytesIO(crawl), 1 << 20):
+    for _, record, content in Records(io.BytesIO(crawl), 1 << 20):
         if record.headers.get("WARC-Target-URI") == url:
             read_response(content, url, links, Extract())
     assert {base for _, base, _, _ in links.pages} == {of_browser(url, tmp_path)["base"]}
