@@ -1,9 +1,11 @@
 """``--what-if``: what a range of thresholds would give for a finished output. Changes no table."""
 
+import math
 import uuid
 
 from pipeline import storage
 from pipeline.balance import stage as balance
+from pipeline.errors import UsageError
 from pipeline.fitting import Fit, finished_before
 from pipeline.output import check_output
 from pipeline.progress import results, running, say
@@ -16,6 +18,9 @@ from pipeline.session import open_session
 
 def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | None, dead_links: float) -> None:
     """Shows what a range of ``t`` would give, and writes it as ``what-if.json`` and ``what-if.png`` into ``output``."""
+    for t in ts or []:
+        if not 0 < t < math.inf:
+            raise UsageError(f"--t {t:g}: a number over 0 is allowed")
     given, output = output, storage.absolute(output)
     request = Request(recipe=recipe, output=output, source=storage.absolute(source) if source else output)
     check_output(output, recipe, force=False)

@@ -257,8 +257,9 @@ class Recipe(Section):
         if self.language.identify == "none" and len(lists) != 1:
             raise ValueError(f"entries: language.identify none needs exactly one list, found {len(lists)}")
         for key in ("balance", "rebalance"):
-            if getattr(self, key) is not None:
-                _check_lists(key, getattr(self, key).t, lists)
+            options = getattr(self, key)
+            if options is not None and options.tail_share is None:
+                _check_lists(key, options.t, lists)
         return self
 
 

@@ -93,6 +93,17 @@ def test_a_single_t_needs_a_leader(tmp_path):
         load_recipe(write(tmp_path, "name: x\nentries: {en: a, fr: b}\nbalance: {t: 5}\nlanguage: {identify: none}\n"))
 
 
+@pytest.mark.parametrize(("balance", "needs_en"), [("{t: 5}", True), ("{size: 5}", True), ("{tail_share: 0.1}", False)])
+def test_a_tail_share_needs_no_english(tmp_path, balance, needs_en):
+    """Each list has its own t then; one number is the t of en, which the others follow."""
+    file = write(tmp_path, f"name: x\nentries: {{de: a.txt, fr: b.txt}}\nbalance: {balance}\n")
+    if needs_en:
+        with pytest.raises(UsageError, match="balance: one number for several lists needs a list en"):
+            load_recipe(file)
+    else:
+        assert load_recipe(file).balance.tail_share == 0.1
+
+
 def test_overrides(tmp_path):
     file = write(tmp_path, MINIMAL)
     recipe = load_recipe(

@@ -38,6 +38,18 @@ OutputOption = Annotated[
         metavar="FOLDER", help="Where the tables go; output/<recipe name> by default.", rich_help_panel=PLACES
     ),
 ]
+LookInputOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FOLDER", help="The finished output to look at; --output by default.", rich_help_panel=PLACES),
+]
+LookOutputOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Where what-if.json and what-if.png go; output/<recipe name> by default.",
+        rich_help_panel=PLACES,
+    ),
+]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Fail on a damaged input file instead of going on.", rich_help_panel=HOW)
 ]
@@ -156,8 +168,8 @@ def balance_or_look(
 )
 def look(
     recipe: RecipeOption = DEMO,
-    input: InputOption = None,
-    output: OutputOption = None,
+    input: LookInputOption = None,
+    output: LookOutputOption = None,
     set: SetOption = None,
     t: ThresholdsOption = None,
     dead_links: DeadLinksOption = 0.0,

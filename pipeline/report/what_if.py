@@ -23,7 +23,7 @@ def table(lines: list[dict[str, Any]], dead_links: float) -> Table:
         result.add_column(heading, justify="right")
     for line in lines:
         cells = [
-            f"{line['t']:,.0f}",
+            f"{line['t']:,.0f}" if line["t"] == round(line["t"]) else f"{line['t']:,g}",
             f"{line['size']:,.0f}",
             f"{line['tail_share']:.4f}",
             f"{line['entries_at_cap']:,}",

@@ -22,6 +22,8 @@ WRONG = [
     ("match --set a", "--set a: allowed is dotted.key=value"),
     ("match --set match.engine=x", "match.engine: found 'x'; allowed: 'fast' or 'reference'"),
     ("what-if --dead-links 3", "'--dead-links'"),
+    *((f"{command} --t {t}", f"--t {t}: a number over 0 is allowed")
+      for command in ("what-if", "balance --what-if") for t in ("inf", "nan", "0", "-3")),
     ("entries", "metaclip-pipeline entries: a command is missing; allowed: build, show, stats, diff, lint, merge, check"),
     ("entries nope", "nope: no such command; allowed: build, show, stats, diff, lint, merge, check"),
     ("entries show nope", "nope: no such file; lists that ship: ar, cs, de, en, "),

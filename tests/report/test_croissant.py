@@ -8,7 +8,12 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from pipeline.extract.store import CRAWL_FILES
+from pipeline.images.fetch import IMAGES
+from pipeline.report.card.columns import meaning
 from pipeline.report.card.croissant import croissant
+from pipeline.shards.tar import INDEX
+from pipeline.tables import ENTRY_COUNTS, THRESHOLDS
 from tests.report.loaded import records
 from tests.report.outputs import contents, curated, recipe, write
 
@@ -35,6 +40,22 @@ def test_files_have_their_hashes(tmp_path):
         content = (tmp_path / "out" / part["contentUrl"]).read_bytes()
         assert part["sha256"] == hashlib.sha256(content).hexdigest()
         assert part["contentSize"] == f"{len(content)} B"
+
+
+def test_every_column_of_ours_is_described(tmp_path):
+    write(tmp_path / "out", curated(5), recipe(), tmp_path / "out" / "shards")
+    sets = json.loads((tmp_path / "out" / "croissant.json").read_text())["recordSet"]
+    assert not [field["@id"] for found in sets for field in found["field"] if not field.get("description")]
+    tables = {
+        "crawl_files": CRAWL_FILES,
+        "entry_counts": ENTRY_COUNTS,
+        "thresholds": THRESHOLDS,
+        "images": IMAGES,
+        "shards": INDEX,
+    }
+    assert not [
+        (table, name) for table, schema in tables.items() for name in schema.names if not meaning(table, name, [])
+    ]
 
 
 moment = datetime.datetime(2026, 11, 26, 1, 2, 3, 4)

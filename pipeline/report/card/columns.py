@@ -46,6 +46,12 @@ MEANINGS = {
     "original_sha256": "SHA-256 of the file before it was resized",
     "key": "key of the sample in its tar",
     "extension": "ending of the image's name in the tar",
+    "image_offset": "where the image begins in the tar, in bytes",
+    "image_size": "bytes of the image",
+    "txt_offset": "where the text begins in the tar, in bytes",
+    "txt_size": "bytes of the text",
+    "json_offset": "where the JSON begins in the tar, in bytes",
+    "json_size": "bytes of the JSON",
 }
 PAIR_TABLES = ("pairs", "matched", "curated", "filtered", "final")
 # Where a column means something else in one table.
@@ -56,6 +62,18 @@ OF_TABLE = {
     ("thresholds", "kept"): "pairs of the list after balancing",
     ("final_thresholds", "kept"): "pairs of the list after balancing again",
     ("thresholds", "entries"): "entries of the list",
+    ("crawl_files", "path"): "path or URL of the crawl file",
+    ("crawl_files", "bytes"): "bytes of the crawl file",
+    ("crawl_files", "file"): "the file of extracted/ that holds its pairs",
+    ("crawl_files", "records"): "records that were read",
+    ("crawl_files", "pages"): "pages by what came of them",
+    ("crawl_files", "links"): "image links that were found",
+    ("crawl_files", "dropped"): "links that were left out, by reason",
+    ("crawl_files", "pairs"): "pairs that were kept",
+    ("crawl_files", "relative"): "pairs whose URL was relative to its page",
+    ("crawl_files", "damage"): "what was wrong with the file; null where nothing was",
+    ("images", "key"): "key of the image's sample in its tar",
+    ("images", "retry_after"): "seconds after which the host wanted to be asked again",
     ("final_thresholds", "entries"): "entries of the list",
 }
 PLAIN = {"string": "text", "large_string": "text", "double": "float64", "float": "float32", "halffloat": "float16"}
