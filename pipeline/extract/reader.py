@@ -5,6 +5,7 @@ the way and the place of the last record. A record that takes too long ends the 
 also works where a parser never comes back; the number of the record that is being parsed is in FILE, eight bytes.
 """
 
+import gc
 import io
 import json
 import mmap
@@ -77,5 +78,6 @@ class _Stream(io.BufferedReader):
 if __name__ == "__main__":
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # What a library prints is none of the stream.
+    gc.freeze()  # What was imported stays: the garbage collector need not look at it again and again.
     read(pickle.load(sys.stdin.buffer), sys.argv[1], out)
     out.close()
