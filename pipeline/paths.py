@@ -20,6 +20,12 @@ from pipeline.errors import UsageError
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _FILE = re.compile(r"file:(//(localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
 _OPTIONS = re.compile(r"\?[A-Za-z_][\w.-]*=[^?&]*(&[A-Za-z_][\w.-]*=[^?&]*)*\Z")
+# What of a command gives access to something.
+_SECRET = re.compile(
+    r"((?:^|\s)(?:-H|--header|-u|--user|--password|--token)[\s=]*|\w*(?:secret|token|password|key)\w*=)"
+    r"(?:'[^']*'|\"[^\"]*\"|\S+)",
+    re.IGNORECASE,
+)
 # What Arrow knows; Spark's s3a is its s3.
 _ARROW = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
 GLOB = re.compile(r"[*?\[]")
@@ -59,6 +65,21 @@ def join(folder: str, *names: str) -> str:
 def base_name(path: str) -> str:
     """The last part of a path or URL, without options: a file's name."""
     return split_options(path)[0].rsplit("/", 1)[-1]
+
+
+def shown(path: str) -> str:
+    """A path or URL as people may see it: without the credentials that a URL or a command may hold."""
+    if path.startswith("pipe:"):
+        hidden = _SECRET.sub(r"\1…", path)
+        return re.sub(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+", lambda found: shown(found.group()), hidden)
+    if not is_url(path):
+        return path
+    scheme, rest = path.split("://", 1)
+    before, options = split_options(f"{scheme}://{rest}")
+    if scheme.lower() in ("http", "https"):
+        before, _, options = path.partition("?")
+    authority, slash, inner = before.split("://", 1)[1].partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{inner}{'?…' if options else ''}"
 
 
 def absolute(path: str) -> str:

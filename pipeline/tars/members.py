@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from zlib import adler32
 
-from pipeline.tars.window import Window
+from pipeline.tars.window import AsFile, Window
 
 BLOCK = 512
 REGULAR, FOLDER, OTHER = "regular", "folder", "other"
@@ -34,18 +34,21 @@ def members(window: Window) -> Iterator[Member]:
             seen += 1
             yield member
     except _RareKind:
-        window.file.seek(0)
-        with tarfile.open(fileobj=window.file, mode="r:") as tar:
+        with tarfile.open(fileobj=AsFile(window), mode="r:") as tar:
             for number, info in enumerate(tar):
                 if number >= seen:
                     kind = FOLDER if info.isdir() else REGULAR if info.isreg() and not info.issparse() else OTHER
                     yield info.name, kind, info.offset_data, info.size
+            if window.read_at(BLOCK, tar.offset).strip(b"\0"):  # where tarfile stops and says nothing
+                raise tarfile.ReadError("a header that is not one") from None
 
 
 def _plain_members(window: Window) -> Iterator[Member]:
-    offset, end, known = 0, window.end, {}
-    while offset < end:
+    offset, known = 0, {}
+    while offset < window.end:
         header = window.read_at(BLOCK, offset)
+        if not header:
+            return  # The end, which a window on a stream knows only now.
         if not header[0] and not header.strip(b"\0"):
             return
         if len(header) < BLOCK:

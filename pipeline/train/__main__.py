@@ -27,7 +27,9 @@ def main(
     ] = "nano",
     shards: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="A tar, or a folder of tars (again for more).", rich_help_panel=PLACES),
+        typer.Option(
+            metavar="PATH", help="A tar, a folder of tars, a pattern or a URL (again for more).", rich_help_panel=PLACES
+        ),
     ] = None,
     output: Annotated[
         Path | None,

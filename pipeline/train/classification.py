@@ -5,6 +5,7 @@ Data sets are folders in CLIP_benchmark's webdataset layout (``classnames.txt``,
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import webdataset
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pipeline.errors import UsageError
 from pipeline.tars.index import IMAGE_ENDINGS
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Encoder, Preprocessor, finite
+from pipeline.train.given import TARS
 from pipeline.train.loader import default_workers, worker_errors
-from pipeline.train.reading import read_images
+from pipeline.train.reading import content_of, read_images
 from pipeline.train.retrieval import NAMED, mean_with_interval
+from pipeline.train.shards import MOST_IMAGE, MOST_TEXT
+from pipeline.train.stream import Damaged, read_samples
 
 TEMPLATES = ["a photo of a {c}."]
 CHUNK = 64
@@ -29,11 +32,11 @@ CHUNK = 64
 
 @dataclass
 class ClassificationDataset:
-    """Names of classes, templates with ``{c}`` for a name, and the samples: an image's bytes, class and name."""
+    """Names of classes, templates with ``{c}`` for a name, and the samples: image (bytes or file), class and name."""
 
     classes: list[str]
     templates: list[str]
-    samples: Iterable[tuple[bytes, int, str]]
+    samples: Iterable[tuple[bytes | Path, int, str]]
 
 
 def open_dataset(folder: Path) -> ClassificationDataset:
@@ -44,7 +47,7 @@ def open_dataset(folder: Path) -> ClassificationDataset:
     if wrong := [template for template in templates if "{c}" not in template]:
         raise UsageError(f"--classification {folder}: template {wrong[0]!r} has no {{c}} for the class")
     names = _lines(folder / "classnames.txt")
-    tars = sorted([*folder.glob("test/*.tar"), *folder.glob("*.tar")])
+    tars = sorted(file for file in [*folder.glob("test/*"), *folder.glob("*")] if file.name.endswith(TARS))
     if names and tars:
         return ClassificationDataset(names, templates, TarSamples([str(tar) for tar in tars], len(names)))
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -68,35 +71,39 @@ class TarSamples:
     classes: int
 
     def __iter__(self) -> Iterator[tuple[bytes, int, str]]:
-        for sample in webdataset.WebDataset(self.tars, shardshuffle=False, empty_check=False):
-            image = next((sample[kind] for kind in IMAGE_ENDINGS if kind in sample), None)
-            if image is None or "cls" not in sample:
-                raise UsageError(f"{sample['__url__']}: {sample['__key__']} has no image or no .cls")
-            number = int(sample["cls"])
-            if not 0 <= number < self.classes:
-                where = f"{sample['__url__']}: {sample['__key__']}"
-                raise UsageError(f"{where} is of class {number}; there are {self.classes}")
-            yield image, number, f"{sample['__url__']}: {sample['__key__']}"
+        for tar in self.tars:
+            try:
+                for key, members in read_samples(tar, {"image": MOST_IMAGE, "cls": MOST_TEXT}, Counter()):
+                    yield self._sample(f"{tar}: {key}", members.get("image"), members.get("cls"))
+            except Damaged as error:
+                yield b"", 0, f"{tar}: damaged: {error}"
+
+    def _sample(self, where: str, image: bytes | None, number: bytes | None) -> tuple[bytes, int, str]:
+        if image is None or number is None:
+            raise UsageError(f"{where} has no image or no .cls")
+        if not number.strip().isdigit() or int(number) >= self.classes:
+            raise UsageError(f"{where} is of class {number[:20].decode('utf-8', 'replace')}; there are {self.classes}")
+        return image, int(number), where
 
 
 @dataclass
 class FolderSamples:
-    """Of a folder of images for each class."""
+    """Of a folder of images for each class, each of which is read where it is decoded."""
 
     folders: list[Path]
 
-    def __iter__(self) -> Iterator[tuple[bytes, int, str]]:
+    def __iter__(self) -> Iterator[tuple[Path, int, str]]:
         for number, folder in enumerate(self.folders):
             for file in sorted(folder.rglob("*")):
                 if file.suffix.lower().lstrip(".") in IMAGE_ENDINGS:
-                    yield file.read_bytes(), number, str(file)
+                    yield file, number, str(file)
 
 
 @dataclass
 class ChunkDataset(IterableDataset):
     """Chunks of samples as a model's input: each worker of each process reads all, and decodes its share."""
 
-    samples: Iterable[tuple[bytes, int, str]]
+    samples: Iterable[tuple[bytes | Path, int, str]]
     inputs: Preprocessor
     rank: int
     world_size: int
@@ -111,7 +118,8 @@ class ChunkDataset(IterableDataset):
             if not chunk:
                 return
             if turn % (count * self.world_size) == first:
-                readable, pixels = read_images([content for content, _, _ in chunk], self.inputs)
+                contents = [content_of(found) if isinstance(found, Path) else found for found, _, _ in chunk]
+                readable, pixels = read_images(contents, self.inputs)
                 names = [chunk[place][2] for place in readable]
                 bad = [name for place, (_, _, name) in enumerate(chunk) if place not in readable]
                 yield pixels, [chunk[place][1] for place in readable], names, bad

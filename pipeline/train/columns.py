@@ -1,13 +1,12 @@
 """Columns by key, as ``score`` and ``moderate`` write them: a Parquet file a tar, all of one making.
 
-A file is named by its tar's name and path, as tars of several folders may have one name, and knows its tar by size and
-time, so that one that has changed is done again. ``columns.json`` says what made the columns: those of another model
-are not gone on with.
+A file is named by its tar's name and path or URL, as tars of several folders may have one name, and knows its tar by
+size and time, so that one that has changed is done again. ``columns.json`` says what made the columns: those of another
+model are not gone on with.
 """
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UsageError
 from pipeline.paths import local
-from pipeline.train.outputs import check_folder, write_file
-from pipeline.train.shards import find_tars
+from pipeline.train.given import file_name, find_tars
+from pipeline.train.outputs import check_folder, part_of, write_file
 
 MADE_BY = "columns.json"
 EDGE = 1 << 16
@@ -49,21 +48,20 @@ def begin_columns(folder: Path, made_by: dict[str, Any]) -> None:
 
 def columns_file(folder: Path, tar: str) -> Path:
     """The file of a tar's columns."""
-    path = os.path.realpath(tar)
-    return folder / f"{Path(tar).stem}-{hashlib.sha256(path.encode()).hexdigest()[:12]}.parquet"
+    return folder / f"{file_name(tar)}.parquet"
 
 
-def is_done(folder: Path, tar: str) -> bool:
+def is_done(folder: Path, tar: str, state: str) -> bool:
     """Whether a tar's columns are there, of the tar as it is now."""
     file = columns_file(folder, tar)
-    return file.is_file() and (pq.read_schema(file).metadata or {}).get(b"tar") == _state(tar)
+    return file.is_file() and (pq.read_schema(file).metadata or {}).get(b"tar") == state.encode()
 
 
-def write_columns_of(folder: Path, tar: str, table: pa.Table) -> None:
+def write_columns_of(folder: Path, tar: str, state: str, table: pa.Table) -> None:
     """Writes a tar's columns, complete or not at all."""
     file = columns_file(folder, tar)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    pq.write_table(table.replace_schema_metadata({"tar": _state(tar)}), part)
+    part = part_of(file)
+    pq.write_table(table.replace_schema_metadata({"tar": state}), part)
     part.replace(file)
 
 
@@ -79,8 +77,3 @@ def model_fingerprint(folder: str | Path) -> str:
             opened.seek(max(0, size - EDGE))
             found.update(opened.read())
     return found.hexdigest()
-
-
-def _state(tar: str) -> bytes:
-    state = os.stat(tar)
-    return f"{state.st_size} {state.st_mtime_ns}".encode()

@@ -5,15 +5,17 @@ the tars by name, size and time: those of others are not taken.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.paths import shown
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Encoder, finite
+from pipeline.train.given import identity
+from pipeline.train.outputs import part_of
 from pipeline.train.reading import SampleDataset, Samples, chunks_of, in_workers
 from pipeline.train.shards import ShardSet
 
@@ -46,7 +48,8 @@ def embed_shards(
     ``advance(done)`` is called with the samples done.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{_name(encoder, tar, with_texts)}.npz" for tar in shards.tars]
+    making = encoder.fingerprint(), with_texts
+    files = [folder / f"{_name(*making, *tar)}.npz" for tar in zip(shards.tars, shards.states, strict=True)]
     # Rank 0 says what is missing: what another has written meanwhile does not count.
     missing = group.gather([shard for shard, file in enumerate(files) if not file.is_file()])[0]
     own = missing[group.rank :: group.world_size]
@@ -54,7 +57,7 @@ def embed_shards(
     items = [item for shard in own for item in chunks_of(shard, shards.counts[shard])]
     found: list[tuple[Samples, np.ndarray, np.ndarray]] = []
     for samples in in_workers(SampleDataset(shards, encoder.inputs), items, group, workers):
-        names = [f"{shards.tars[samples.shard]}: {key}" for key in samples.keys]
+        names = [f"{shown(shards.tars[samples.shard])}: {key}" for key in samples.keys]
         texts, images = np.empty((0, 0), np.float32), np.empty((0, 0))
         if with_texts:
             texts = finite(encoder.encode_tokens(*samples.tokens), names)
@@ -83,7 +86,7 @@ def _save(file: Path, found: list[tuple[Samples, np.ndarray, np.ndarray]]) -> No
                 seen.add(digests[row])
                 rows.append(row)
                 images.append(vector)
-    part = file.with_suffix(f".{os.getpid()}.part")
+    part = part_of(file)
     with part.open("wb") as out:
         np.savez(
             out,
@@ -98,7 +101,5 @@ def _save(file: Path, found: list[tuple[Samples, np.ndarray, np.ndarray]]) -> No
     part.replace(file)
 
 
-def _name(encoder: Encoder, tar: str, with_texts: bool) -> str:
-    state = os.stat(tar)
-    parts = (encoder.fingerprint(), os.path.abspath(tar), state.st_size, state.st_mtime_ns, with_texts)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+def _name(model: str, with_texts: bool, tar: str, state: str) -> str:
+    return hashlib.sha256(repr((model, with_texts, identity(tar), state)).encode()).hexdigest()[:24]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +39,9 @@ def main(
     shards: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATH", help="Retrieval: a tar or a folder of tars (again for more).", rich_help_panel=PLACES
+            metavar="PATH",
+            help="Retrieval: a tar, a folder of tars, a pattern or a URL (again for more).",
+            rich_help_panel=PLACES,
         ),
     ] = None,
     classification: Annotated[
@@ -70,6 +71,7 @@ def main(
             found["retrieval"] = _retrieve(encoder, shards, vectors, group)
         if classification:
             found["classification"] = {folder.name: _classify(encoder, folder, group) for folder in classification}
+        group.gather(None)  # The others may still read what goes now.
         if group.is_main:
             write_file(file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
             shutil.rmtree(vectors, ignore_errors=True)
@@ -78,10 +80,12 @@ def main(
 
 def _retrieve(encoder, shards: list[str], vectors: Path, group) -> dict[str, Any] | None:
     from pipeline.train.retrieval import RECALL_AT, embed_pairs, retrieval
-    from pipeline.train.shards import ShardSet
+    from pipeline.train.score import say_damaged
+    from pipeline.train.shards import open_shard_set
 
-    with tempfile.TemporaryDirectory() as cache, _progress(group) as progress:
-        samples = ShardSet(shards, Path(cache))
+    with _progress(group) as progress:
+        samples = open_shard_set(shards, vectors / ".indexes", group)
+        say_damaged(samples, group)
         task = progress.add_task("Reading images and texts", total=int(samples.counts.sum()))
         pairs = embed_pairs(encoder, samples, vectors, group, lambda done: progress.advance(task, done))
     if not group.is_main:

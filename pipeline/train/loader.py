@@ -14,11 +14,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pipeline.errors import PipelineError
+from pipeline.paths import shown
 from pipeline.train.cores import usable_cores
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.images import CROP_DRAWS, decode, draft_side, train_transform
 from pipeline.train.sampler import Sampler, WindowStart, uniforms
-from pipeline.train.shards import ShardSet
+from pipeline.train.shards import Sample, ShardSet
 from pipeline.train.stopping import ignore_signals
 from pipeline.train.tokenizer import tokenize
 
@@ -62,8 +63,9 @@ class ShardDataset(Dataset):
         draws = uniforms(self.sampler.seed, CROP, np.arange(start, end), CROP_DRAWS)
         images = np.empty((end - start, 3, self.size, self.size), np.uint8)
         keys, texts, broken = [], [], []
-        for slot, (shard, row) in enumerate(self.sampler.samples(start, end)):
-            key, image, text = self._load(shard, row, start + slot, draws[slot], broken)
+        places = self.sampler.samples(start, end).tolist()
+        for slot, ((shard, _), sample) in enumerate(zip(places, self.shards.samples(places), strict=True)):
+            key, image, text = self._load(shard, sample, start + slot, draws[slot], broken)
             images[slot] = image
             keys.append(key)
             texts.append(text)
@@ -71,22 +73,32 @@ class ShardDataset(Dataset):
         ids = torch.from_numpy(tokenize(self.tokenizer, texts))
         return Batch(torch.from_numpy(images), ids, keys, broken, self.sampler.window_start(start))
 
-    def _load(self, shard, row, position: int, draws: np.ndarray, broken: list) -> tuple[str, np.ndarray, str]:
+    def _load(
+        self, shard: int, sample: Sample, position: int, draws: np.ndarray, broken: list
+    ) -> tuple[str, np.ndarray, str]:
+        """Key, input and text of a sample, or of the first that may take its slot and can be read."""
         others = islice(self.sampler.replacements(position), ATTEMPTS)
         while True:
-            key = f"row {row}"
             try:
-                key, content, text = self.shards.sample(shard, row)
-                image = decode(content, draft_side(self.size, self.crop) if self.draft else None)
-                return key, train_transform(image, self.size, self.crop, draws), text
+                if sample.error is not None:
+                    raise sample.error
+                image = decode(sample.image, draft_side(self.size, self.crop) if self.draft else None)
+                return sample.key, train_transform(image, self.size, self.crop, draws), sample.text
             except BROKEN as error:
-                broken.append((self.shards.tars[shard], key, f"{type(error).__name__}: {error}"))
+                tar = shown(self.shards.tars[shard])
+                broken.append((tar, sample.key, f"{type(error).__name__}: {error}"))
             if (other := next(others, None)) is None:
                 raise PipelineError(
-                    f"data.shards: {self.shards.tars[shard]}: {key} cannot be read, nor any that may take "
+                    f"data.shards: {tar}: {sample.key} cannot be read, nor any that may take "
                     f"its slot; a batch of {self.sampler.batch:,} needs more samples that can"
                 )
-            shard, row = other
+            shard, row = other.tolist()
+            sample = self.shards.samples([(shard, row)])[0]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether samples are read over a network."""
+        return self.shards.is_remote
 
 
 class KeepByProbability:
@@ -132,6 +144,7 @@ def batches(
         prefetch_factor=4 if workers else None,
         collate_fn=_no_collate,
         worker_init_fn=ignore_signals,
+        multiprocessing_context=start_method(dataset.is_remote, workers),
         generator=torch.Generator(),  # Torch's own is the step's.
     )
     chunks: list[Batch] = []
@@ -143,6 +156,11 @@ def batches(
             if missing == 0:
                 yield collate(chunks, dataset.tokenizer.pad_token_id, pinned)
                 chunks, missing = [], batch // world_size
+
+
+def start_method(is_remote: bool, workers: int) -> str | None:
+    """How workers start: by a fork, but where their parent may have threads of a store's library, which end in one."""
+    return "spawn" if is_remote and workers else None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch._dynamo.exc import TorchDynamoException
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import PipelineError
+from pipeline.paths import shown
 from pipeline.progress import console, say
 from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
@@ -26,6 +27,7 @@ from pipeline.train.optimizer import learning_rate
 from pipeline.train.prefetch import Prefetcher
 from pipeline.train.recipe import TrainRecipe
 from pipeline.train.sampler import Sampler
+from pipeline.train.shards import ShardSet
 from pipeline.train.start import Start, prepare
 from pipeline.train.state import TrainState, full_towers, initial_state
 from pipeline.train.step import forward_backward, make_inputs, seed_step
@@ -71,6 +73,8 @@ def train(
     metrics = (
         MetricsLogger(folder, state.step, recipe.model_dump(), log_samples, start.record.id) if group.is_main else None
     )
+    if isinstance(start.shards, ShardSet):
+        _count_damaged(start, state, metrics)
     try:
         last = _train_steps(recipe, state, _dataset(start, state, group), end, group, metrics, folder, log_samples)
     finally:
@@ -92,6 +96,25 @@ def _dataset(start: Start, state: TrainState, group: ProcessGroup) -> ShardDatas
     keep = KeepByProbability(shards, recipe.seed) if recipe.data.online_balancing else None
     sampler = Sampler(shards.counts, recipe.seed, recipe.data.shuffle_shards, keep, state.mark, recipe.batch)
     return ShardDataset(shards, sampler, tokenizer, recipe.model.image_size, recipe.data.crop, recipe.data.draft)
+
+
+def _count_damaged(start: Start, state: TrainState, metrics: MetricsLogger | None) -> None:
+    """Says which shards are damaged; those of a new run count as a broken sample each, and are named among them."""
+    if start.saved is None:
+        state.broken += len(start.shards.damage)
+    if metrics is None:
+        return
+    for line in start.shards.damaged():
+        say(line)
+    if without := start.shards.without_samples():
+        say(f"{len(without):,} tar(s) hold no sample with an image and a text, the first is {without[0]}")
+    if start.saved is None and start.shards.damage:
+        metrics.log_broken(
+            [
+                (1, shown(start.shards.tars[shard]), "", f"damaged: {said}")
+                for shard, said in start.shards.damage.items()
+            ]
+        )
 
 
 def _train_steps(

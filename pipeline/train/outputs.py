@@ -46,6 +46,11 @@ def _here(inputs: Iterable[str | Path]) -> list[Path]:
 def write_file(file: Path, content: str) -> None:
     """Writes a file complete or not at all, with the folders above it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part = part_of(file)
     part.write_text(content, encoding="utf-8")
     part.replace(file)
+
+
+def part_of(file: Path) -> Path:
+    """A name for a file while it is written: no other process has it, also of a machine that shares the folder."""
+    return file.with_name(f".{file.name}.{os.uname().nodename}.{os.getpid()}.part")

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pipeline.errors import PipelineError
+from pipeline.paths import shown
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Preprocessor
 from pipeline.train.images import decode
-from pipeline.train.loader import BROKEN, default_workers, worker_errors
-from pipeline.train.shards import ShardSet
+from pipeline.train.loader import BROKEN, default_workers, start_method, worker_errors
+from pipeline.train.shards import CutShort, ShardSet
 
 CHUNK = 128  # samples that a worker makes at a time
 
@@ -41,18 +43,26 @@ class SampleDataset(Dataset):
 
     def __getitem__(self, rows: tuple[int, int, int]) -> Samples:
         shard, start, end = rows
-        found = [self.shards.sample(shard, row) for row in range(start, end)]
-        readable, pixels = read_images([content for _, content, _ in found], self.inputs)
+        found = self.shards.samples([(shard, row) for row in range(start, end)], with_json=True)
+        for sample in found:
+            if sample.error is not None and not isinstance(sample.error, CutShort):
+                raise PipelineError(f"--shards {shown(self.shards.tars[shard])}: {sample.key}: {sample.error}")
+        readable, pixels = read_images([sample.image for sample in found], self.inputs)
         return Samples(
             shard,
             start,
-            [key for key, _, _ in found],
-            [hashlib.sha256(content).digest()[:16] for _, content, _ in found],
+            [sample.key for sample in found],
+            [hashlib.sha256(sample.image).digest()[:16] for sample in found],
             readable,
             pixels,
-            self.inputs.texts([text for _, _, text in found]),
-            [language_of(self.shards.json(shard, row)) for row in range(start, end)],
+            self.inputs.texts([sample.text for sample in found]),
+            [language_of(sample.json) for sample in found],
         )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether samples are read over a network."""
+        return self.shards.is_remote
 
 
 class FileDataset(Dataset):
@@ -62,11 +72,11 @@ class FileDataset(Dataset):
         self.inputs = inputs
 
     def __getitem__(self, files: Sequence[Path]) -> tuple[list[int], torch.Tensor | None]:
-        return read_images([_content(file) for file in files], self.inputs)
+        return read_images([content_of(file) for file in files], self.inputs)
 
 
-def _content(file: Path) -> bytes:
-    """Of a file, or none where there is none: not an image either."""
+def content_of(file: Path) -> bytes:
+    """The content of a file, or none where there is none: not an image either."""
     try:
         return file.read_bytes()
     except OSError:
@@ -90,9 +100,11 @@ def in_workers(dataset: Dataset, items: list[Any], group: ProcessGroup, workers:
     count = default_workers(group) if workers is None else workers
     count = min(count, len(items))  # Workers take longer to start than few items take.
     # Lists are pickled as they are; a DataLoader would make tensors of them.
+    count = count if len(items) > 1 else 0
+    method = start_method(getattr(dataset, "is_remote", False), count)
     with worker_errors():
         yield from DataLoader(
-            dataset, None, sampler=items, num_workers=count if len(items) > 1 else 0, collate_fn=_as_is
+            dataset, None, sampler=items, num_workers=count, collate_fn=_as_is, multiprocessing_context=method
         )
 
 

@@ -21,6 +21,7 @@ class Data(Section):
     """The shards, and how samples are drawn and read from them."""
 
     shards: list[StrictStr] = Field(default_factory=list)
+    stream: StrictBool = False
     shuffle_shards: Count = 10
     workers: Annotated[StrictInt, Field(ge=0)] | None = None
     online_balancing: StrictBool = False

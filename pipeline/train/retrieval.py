@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UsageError
+from pipeline.paths import shown
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.embedding import embed_shards
 from pipeline.train.encoder import Encoder
@@ -48,7 +49,7 @@ def embed_pairs(encoder: Encoder, shards: ShardSet, folder: Path, group: Process
         texts.append(found.texts[found.readable])
         image_of.extend(numbers[digests[row]] for row in np.flatnonzero(found.readable))
         languages.append(found.languages[found.readable])
-        unreadable += [f"{shards.tars[found.shard]}: {key}" for key in found.keys[~found.readable]]
+        unreadable += [f"{shown(shards.tars[found.shard])}: {key}" for key in found.keys[~found.readable]]
     if not vectors:
         raise UsageError("--shards: no image can be read")
     return Pairs(np.stack(vectors), np.concatenate(texts), np.array(image_of), np.concatenate(languages), unreadable)

@@ -17,6 +17,7 @@ import typer
 from rich.progress import Progress
 
 from pipeline.job import PLACES, examples, new_app, run
+from pipeline.paths import shown
 from pipeline.progress import console, say
 from pipeline.train.columns import begin_columns, check_columns, is_done, model_fingerprint, write_columns_of
 from pipeline.train.evaluate import DeviceOption, ModelOption
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from pipeline.train.distributed import ProcessGroup
     from pipeline.train.encoder import Encoder
     from pipeline.train.reading import Samples
+    from pipeline.train.shards import ShardSet
 
 app = new_app()
 ShardsOption = Annotated[
     list[str],
-    typer.Option(metavar="PATH", help="A tar or a folder of tars (again for more).", rich_help_panel=PLACES),
+    typer.Option(
+        metavar="PATH", help="A tar, a folder of tars, a pattern or a URL (again for more).", rich_help_panel=PLACES
+    ),
 ]
 ColumnsOption = Annotated[
     Path,
@@ -76,28 +80,30 @@ def write_columns(
     others shared among the processes.
     """
     from pipeline.train.reading import SampleDataset, chunks_of, in_workers
-    from pipeline.train.shards import ShardSet
+    from pipeline.train.shards import open_shard_set
 
     if group.is_main:
         begin_columns(folder, made_by)
-    shards = ShardSet(paths, folder / ".indexes")
+    shards = open_shard_set(paths, folder / ".indexes", group)
+    say_damaged(shards, group)
+    tars = list(zip(shards.tars, shards.states, strict=True))
     # Rank 0 says what is missing: what another has written meanwhile does not count.
-    todo = group.gather([shard for shard, tar in enumerate(shards.tars) if not is_done(folder, tar)])[0]
+    todo = group.gather([shard for shard, tar in enumerate(tars) if not is_done(folder, *tar)])[0]
     own = todo[group.rank :: group.world_size]
     for shard in own:
         if not shards.counts[shard]:
-            write_columns_of(folder, shards.tars[shard], schema.empty_table())
+            write_columns_of(folder, *tars[shard], schema.empty_table())
     items = [item for shard in own for item in chunks_of(shard, shards.counts[shard])]
     written, tables = Counter(), []
     with Progress(console=console, transient=True, disable=not group.is_main) as progress:
         task = progress.add_task(title, total=int(shards.counts[own].sum()))
         for samples in in_workers(SampleDataset(shards, encoder.inputs), items, group):
-            tables.append(_with_nulls(samples, of_samples, schema, shards.tars[samples.shard]))
+            tables.append(_with_nulls(samples, of_samples, schema, shown(shards.tars[samples.shard])))
             progress.advance(task, len(samples.keys))
             written["read"] += len(samples.readable)
             written["unreadable"] += len(samples.keys) - len(samples.readable)
             if samples.start + len(samples.keys) == shards.counts[samples.shard]:
-                write_columns_of(folder, shards.tars[samples.shard], pa.concat_tables(tables))
+                write_columns_of(folder, *tars[samples.shard], pa.concat_tables(tables))
                 tables = []
     written = sum(group.gather(written), Counter())
     if group.is_main:
@@ -105,6 +111,13 @@ def write_columns(
             f"{written['read']:,} samples of {len(todo)} tar(s), {written['unreadable']:,} unreadable; "
             f"{len(shards.tars) - len(todo)} tar(s) were done: {folder}"
         )
+
+
+def say_damaged(shards: ShardSet, group: ProcessGroup) -> None:
+    """Says which of the tars are damaged; their whole samples are read as any."""
+    if group.is_main:
+        for line in shards.damaged():
+            say(line)
 
 
 def _with_nulls(samples: Samples, of_samples: Callable[[Samples], dict], schema: pa.Schema, tar: str) -> pa.Table:

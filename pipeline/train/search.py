@@ -18,9 +18,10 @@ from rich.progress import Progress
 
 from pipeline.errors import UsageError
 from pipeline.job import PLACES, examples, new_app, run
+from pipeline.paths import is_url, shown
 from pipeline.progress import console, say
 from pipeline.train.evaluate import DeviceOption, ModelOption
-from pipeline.train.score import ShardsOption
+from pipeline.train.score import ShardsOption, say_damaged
 
 THUMBNAIL, VECTORS = 160, ".vectors"
 IndexOption = Annotated[Path, typer.Option(help="The folder of the index.", rich_help_panel=PLACES)]
@@ -41,19 +42,25 @@ def index(model: ModelOption, shards: ShardsOption, index: IndexOption, device: 
     from pipeline.train.distributed import processes
     from pipeline.train.embedding import embed_shards
     from pipeline.train.encoder import Encoder
+    from pipeline.train.given import find_tars
     from pipeline.train.outputs import check_folder
-    from pipeline.train.shards import ShardSet, find_tars
+    from pipeline.train.shards import open_shard_set
 
     inputs = [model, *shards, *(tar for path in shards for tar in find_tars(path))]
     check_folder("--index", index, inputs, "index.json", "images.usearch")
     with processes() as group, Progress(console=console, transient=True, disable=not group.is_main) as progress:
-        encoder, samples = Encoder(model, device or group.device), ShardSet(shards, index / ".indexes")
+        encoder, samples = Encoder(model, device or group.device), open_shard_set(shards, index / ".indexes", group)
+        say_damaged(samples, group)
         task = progress.add_task("Embedding", total=int(samples.counts.sum()))
         vectors = embed_shards(
             encoder, samples, index / VECTORS, group, lambda done: progress.advance(task, done), with_texts=False
         )
         if group.is_main:
-            _write_index(vectors, index, {"model": str(model.resolve()), "tars": _resolved(samples.tars)})
+            _write_index(
+                vectors,
+                index,
+                {"model": str(model.resolve()), "tars": _resolved(samples.tars), "states": samples.states},
+            )
         else:
             next(vectors)  # It makes this process's share.
 
@@ -66,7 +73,7 @@ def _write_index(vectors, folder: Path, facts: dict) -> None:
 
     made, located, seen, broken = None, [], set(), []
     for found in vectors:
-        broken += [f"{facts['tars'][found.shard]}: {key}" for key in found.keys[~found.readable]]
+        broken += [f"{shown(facts['tars'][found.shard])}: {key}" for key in found.keys[~found.readable]]
         digests = [digest.tobytes() for digest in found.digests[found.rows]]
         fresh = [place for place, digest in enumerate(digests) if digest not in seen]
         if not fresh:
@@ -90,7 +97,7 @@ def _write_index(vectors, folder: Path, facts: dict) -> None:
 
 
 def _resolved(tars: list[str]) -> list[str]:
-    return [str(Path(tar).resolve()) for tar in tars]
+    return [tar if is_url(tar) else str(Path(tar).resolve()) for tar in tars]
 
 
 @app.command("query", epilog=examples("metaclip-pipeline search query --index i --text 'a red house'"))
@@ -119,28 +126,36 @@ def query(
     check_file("--output", output, [index / "index.json", *asked_for], lambda head: head.startswith(PAGE_HEAD))
     facts = json.loads((index / "index.json").read_text())
     encoder, samples = Encoder(facts["model"], device), ShardSet(facts["tars"], index / ".indexes")
+    _check_same(index, facts, samples)
     asked = ""
     if text is not None:
         vector = encoder.encode_texts([text])[0]
     else:
         try:
-            shown = decode(image.read_bytes())
+            asked_image = decode(image.read_bytes())
         except BROKEN as error:
             raise UsageError(f"--image {image}: not an image that can be read: {error}") from None
-        vector, asked = encoder.encode_images([shown])[0], f"<p>{_thumbnail(shown)}</p>"
+        vector, asked = encoder.encode_images([asked_image])[0], f"<p>{_thumbnail(asked_image)}</p>"
     matches = Index.restore(str(index / "images.usearch")).search(vector, top)
     located, found, broken = np.load(index / "places.npy", mmap_mode="r"), [], []
-    for key, distance in zip(matches.keys.tolist(), matches.distances.tolist(), strict=True):
-        key_of, content, its_text = samples.sample(*located[key].tolist())
+    keys, distances = matches.keys.tolist(), matches.distances.tolist()
+    for sample, distance in zip(samples.samples(located[keys].tolist()), distances, strict=True):
         try:
-            small = _thumbnail(decode(content))
+            small = _thumbnail(decode(sample.image))
         except BROKEN:  # It could be read when the index was made.
-            broken.append(key_of)
+            broken.append(sample.key)
             continue
-        found.append(f"<li>{small}{html.escape(its_text)}<br><small>{1 - distance:.3f}</small></li>")
+        found.append(f"<li>{small}{html.escape(sample.text)}<br><small>{1 - distance:.3f}</small></li>")
     title = html.escape(f"Nearest to “{text}”" if text is not None else f"Nearest to {image.name}")
     write_file(output, PAGE.format(title=title, asked=asked, found="\n".join(found)))
     say(f"Page: {output}" + (f", {len(broken):,} images unreadable, the first is {broken[0]}" if broken else ""))
+
+
+def _check_same(index: Path, facts: dict, samples) -> None:
+    """Refuses tars whose samples stand elsewhere than when the index was made."""
+    for tar, now, then in zip(samples.tars, samples.states, facts.get("states", samples.states), strict=True):
+        if now.split()[0] != then.split()[0]:
+            raise UsageError(f"--index {index}: {shown(tar)} has changed since; make the index anew")
 
 
 def _thumbnail(image: Image.Image) -> str:

@@ -12,15 +12,18 @@ import torch
 from transformers import PretrainedConfig
 
 from pipeline.errors import UsageError
+from pipeline.paths import is_url, local, shown
 from pipeline.recipe_file import to_yaml
 from pipeline.train import checkpoint
 from pipeline.train.agreement import agree, check_shared
 from pipeline.train.architecture import fitted, from_plain, given_config, new_config, to_plain
 from pipeline.train.distributed import ProcessGroup
+from pipeline.train.given import find_tars, is_http, is_stream
+from pipeline.train.indexes import tar_states
 from pipeline.train.recipe import TrainRecipe
 from pipeline.train.run_folder import INDEXES, RunRecord, check_run_folder, read_record, start_run
-from pipeline.train.shards import ShardSet, check_unbalanced, find_tars
-from pipeline.train.stream import ShardStream, is_stream
+from pipeline.train.shards import ShardSet, check_unbalanced, open_shard_set
+from pipeline.train.stream import ShardStream
 from pipeline.train.tokenizer import (
     MAX_TEXTS,
     check_pooling,
@@ -83,8 +86,11 @@ def prepare(
         shards=tars,
         recipe=recipe.model_dump() | {"data": recipe.data.model_dump(exclude={"shards", "workers"})},
     )
-    shards = group.together(lambda: open_shards(recipe, folder))
-    group.together(lambda: _check_batch(recipe, shards))
+    shards = open_shards(recipe, folder, group)
+    group.together(lambda: _check_shards(recipe, shards))
+    # From here on the recipe is what is written into the run and its model.
+    data = recipe.data.model_copy(update={"shards": [shown(path) for path in recipe.data.shards]})
+    recipe = recipe.model_copy(update={"data": data})
     tokenizer = _tokenizer(recipe, folder, shards, former, saved, init_from, group)
     fitting, config = group.together(lambda: _architecture(recipe, tokenizer, former if saved else None, init_from))
     record = RunRecord(
@@ -100,21 +106,32 @@ def prepare(
     return Start(fitting, folder, shards, tokenizer, config, record, init_from, saved, force)
 
 
-def open_shards(recipe: TrainRecipe, folder: Path) -> ShardSet | ShardStream:
-    """The shards of a recipe, to be read in any order, or streamed where one of them cannot be."""
-    if any(map(is_stream, recipe.data.shards)):
-        shards = ShardStream(recipe.data.shards)
+def open_shards(recipe: TrainRecipe, folder: Path, group: ProcessGroup) -> ShardSet | ShardStream:
+    """The shards of a recipe, to be read in any order, or streamed where one of them must be or all are to be."""
+    streamed = recipe.data.stream or any(is_stream(tar) for path in recipe.data.shards for tar in find_tars(path))
+    if streamed:
+        shards = group.together(lambda: ShardStream(recipe.data.shards))
     else:
-        shards = ShardSet(recipe.data.shards, folder / INDEXES)
+        shards = open_shard_set(recipe.data.shards, folder / INDEXES, group)
     if recipe.data.online_balancing:
-        check_unbalanced(shards.tars)
+        group.together(lambda: check_unbalanced(shards.tars))
     return shards
 
 
-def _check_batch(recipe: TrainRecipe, shards: ShardSet | ShardStream) -> None:
-    """Refuses a batch that would have samples twice, which are then trained as negatives of themselves."""
-    if isinstance(shards, ShardSet) and recipe.batch > (found := int(shards.counts.sum())):
+def _check_shards(recipe: TrainRecipe, shards: ShardSet | ShardStream) -> None:
+    """Refuses a batch that would have samples twice, which are then trained as negatives of themselves, and a set of
+
+    which more tars are damaged than samples may be.
+    """
+    if isinstance(shards, ShardStream):
+        return
+    if recipe.batch > (found := int(shards.counts.sum())):
         raise UsageError(f"batch: found {recipe.batch:,}; at most the {found:,} samples of the shards are allowed")
+    if len(shards.damage) > max(1, recipe.data.max_broken * len(shards.tars)):
+        raise UsageError(
+            f"data.shards: {len(shards.damage):,} of {len(shards.tars):,} tars are damaged, data.max_broken allows "
+            f"{recipe.data.max_broken:.1%}; the first is {shards.damaged()[0]}"
+        )
 
 
 def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str | None, force: bool, allow: bool):
@@ -124,12 +141,12 @@ def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str
     if recipe.precision == "bfloat16" and group.device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise UsageError("precision: found bfloat16; this GPU has none, allowed: float32")
     given = recipe.data.shards
-    tars = [tar for path in given for tar in ([path] if is_stream(path) else find_tars(path))]
-    inputs = [("data.shards", path) for path in (*tars, *given) if os.path.exists(path)]
+    tars = [tar for path in given for tar in find_tars(path)]
+    inputs = [("data.shards", path) for path in (*tars, *given) if not is_url(path) and os.path.exists(local(path))]
     named = (("--init-from", init_from), ("tokenizer.path", recipe.tokenizer.path))
     inputs += [(option, path) for option, path in named if path is not None]
     check_run_folder(folder, inputs, force)
-    listed = [[os.path.basename(tar), os.path.getsize(tar)] if os.path.isfile(tar) else [tar, None] for tar in tars]
+    listed = _names_and_sizes(tars, recipe.data.stream)
     former = None if force else read_record(folder)
     found = None if former is None else checkpoint.latest(folder / "checkpoints")
     if found is None:
@@ -140,6 +157,13 @@ def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str
         return listed, former, None
     _check_same_run(folder, former, recipe, listed, init_from, CHANGEABLE if allow else set())
     return listed, former, checkpoint.load(found)
+
+
+def _names_and_sizes(tars: list[str], streamed: bool) -> list[list]:
+    """What a run remembers of its shards: a name without credentials, and the bytes where they are known."""
+    read = [tar for tar in tars if not tar.startswith("pipe:") and not (streamed and is_http(tar))]
+    sizes = dict(zip(read, (int(state.split()[0]) for state in tar_states(read)), strict=True))
+    return [[shown(tar) if is_url(tar) or tar not in sizes else os.path.basename(tar), sizes.get(tar)] for tar in tars]
 
 
 def _check_same_run(
