@@ -39,7 +39,8 @@ def members(window: Window) -> Iterator[Member]:
                 if number >= seen:
                     kind = FOLDER if info.isdir() else REGULAR if info.isreg() and not info.issparse() else OTHER
                     yield info.name, kind, info.offset_data, info.size
-            if window.read_at(BLOCK, tar.offset).strip(b"\0"):  # where tarfile stops and says nothing
+            # tarfile stops at both and says nothing.
+            if window.read_at(BLOCK, tar.offset).strip(b"\0") or not window.holds(tar.offset):
                 raise tarfile.ReadError("a header that is not one") from None
 
 
@@ -48,7 +49,7 @@ def _plain_members(window: Window) -> Iterator[Member]:
     while offset < window.end:
         header = window.read_at(BLOCK, offset)
         if not header:
-            return  # The end, which a window on a stream knows only now.
+            break  # The end, which a window on a stream knows only now.
         if not header[0] and not header.strip(b"\0"):
             return
         if len(header) < BLOCK:
@@ -74,6 +75,8 @@ def _plain_members(window: Window) -> Iterator[Member]:
         if kind != REGULAR:
             offset = data  # Whatever their size says, no content follows.
         yield name, kind, data, size
+    if offset > window.end:
+        raise tarfile.ReadError("unexpected end of data")
 
 
 def _checked(header: bytes) -> tuple[int, bytes]:

@@ -24,9 +24,9 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)
 SAID = {401: "needs other credentials", 403: "is forbidden", 404: "not found", 410: "not found"}
 REASONS = {
     urllib3.exceptions.NameResolutionError: "its host is not known",
+    urllib3.exceptions.NewConnectionError: "no connection",
     urllib3.exceptions.ConnectTimeoutError: f"no connection in {CONNECT_SECONDS:g} s",
     urllib3.exceptions.ReadTimeoutError: f"nothing came for {READ_SECONDS:g} s",
-    urllib3.exceptions.NewConnectionError: "no connection",
     urllib3.exceptions.SSLError: "its certificate is not accepted",
     urllib3.exceptions.ProxyError: "the proxy gives no connection",
 }
@@ -174,5 +174,6 @@ def _answer(url: str, ranges: str | None) -> Iterator[urllib3.BaseHTTPResponse]:
 @cache
 def _pool(proxy: str | None, process: int) -> urllib3.PoolManager:
     """The connections of a process: a fork must not go on with those of its parent."""
-    options = {"num_pools": 16, "maxsize": CONNECTIONS, "timeout": urllib3.Timeout(CONNECT_SECONDS, READ_SECONDS)}
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    options = {"num_pools": 16, "maxsize": CONNECTIONS, "timeout": timeout}
     return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)

@@ -15,6 +15,7 @@ from pipeline.train.start import prepare
 
 from .conftest import drawn, write_tar
 from .distributed import start_with_own_folders
+from .servers import served
 
 ALONE = ProcessGroup(0, 1, 1, torch.device("cpu"))
 
@@ -192,7 +193,17 @@ def test_every_file_of_a_run_is_known_as_its(run):
 @pytest.mark.slow
 def test_processes_that_do_not_share_the_run_are_refused(recipe, finished, shard_set, tmp_path):
     """The fault: rank 0 went on at step 3, and rank 1 started at 0, with no error."""
+    with served(shard_set) as server:
+        start_apart(recipe, finished, shard_set, server.url, tmp_path)
+
+
+def start_apart(recipe, finished, shard_set, url, tmp_path):
     one, other = recipe(), recipe(seed=1)
+    braces, fewer, urls, turned = (
+        recipe(data__shards=json.dumps([path + ".tar"]))
+        for path in (f"{shard_set}/{{00000..00002}}", f"{shard_set}/{{00000..00001}}", url + "/{00000..00002}",
+                     url + "/{00002,00001,00000}")
+    )  # fmt: skip
     some = recipe(data__shards=f'["{shard_set / "00000.tar"}"]')
     wanted = {
         "fresh": ((one, one), "rank 1 does not see what rank 0 writes there"),
@@ -200,6 +211,10 @@ def test_processes_that_do_not_share_the_run_are_refused(recipe, finished, shard
         "another run": ((one, one), "another run than rank 0"),
         "another recipe": ((one, other), "another recipe than rank 0"),
         "other shards": ((one, some), "another shards than rank 0"),
+        "braces": ((braces, one), "rank 1 does not see what rank 0 writes there"),
+        "other braces": ((braces, fewer), "another shards than rank 0"),
+        "URLs": ((urls, urls), "rank 1 does not see what rank 0 writes there"),
+        "other URLs": ((urls, turned), "another shards than rank 0"),
     }
     for case in ("gone on", "another run"):
         shutil.copytree(finished, tmp_path / case / "0")
