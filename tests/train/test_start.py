@@ -225,7 +225,9 @@ def start_apart(recipe, finished, shard_set, url, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    cases = [(recipes, [tmp_path / case / "0", tmp_path / case / "1"]) for case, (recipes, _) in wanted.items()]
+    # Indexes are kept of URLs' tars, whatever comes of the run.
+    roots = {case: tmp_path.with_name("urls") if "URLs" in case else tmp_path for case in wanted}
+    cases = [(recipes, [roots[case] / case / rank for rank in "01"]) for case, (recipes, _) in wanted.items()]
     said = tmp_path.with_name("said")
     said.mkdir()
     torch.multiprocessing.spawn(start_with_own_folders, (port, cases, str(said)), nprocs=2)
