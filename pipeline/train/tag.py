@@ -44,7 +44,7 @@ def main(
     from pipeline.train.encoder import Encoder, finite
 
     images = list(map(str, images))
-    tars = [path for path in images if is_url(path) or path.endswith((*TARS, "}"))]
+    tars = [path for path in images if _are_shards(path)]
     if tars and len(tars) < len(images):
         other = next(path for path in images if path not in tars)
         raise UsageError(f"{other}: found beside shards; give images or shards")
@@ -80,6 +80,16 @@ def main(
         say(f"Written: {output}")
     if unreadable := sum(missing for _, missing in shares):
         say(f"{unreadable:,} images unreadable, which are left out")
+
+
+def _are_shards(path: str) -> bool:
+    """Whether a path is of tars: by its name, or as a folder in which some lie."""
+    folder = Path(path)
+    return (
+        is_url(path)
+        or path.endswith((*TARS, "}"))
+        or (folder.is_dir() and any(file.name.endswith(TARS) for file in folder.iterdir()))
+    )
 
 
 def _files(images: list[str]) -> list[Path]:
