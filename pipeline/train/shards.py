@@ -22,13 +22,14 @@ from pipeline.errors import UsageError
 from pipeline.paths import is_url, shown
 from pipeline.tars.index import JSON
 from pipeline.train.distributed import ProcessGroup
-from pipeline.train.files import open_file, read_whole
-from pipeline.train.given import beside, check_distinct, find_tars
+from pipeline.train.files import TarFile, open_file, read_whole
+from pipeline.train.given import beside, check_distinct, find_tars, is_packed
 from pipeline.train.indexes import NEEDED, find_indexes, holds, tar_states
 
 MOST_ROWS = 2_000_000
 MOST_IMAGE, MOST_TEXT = 1 << 28, 1 << 20  # bytes: a header may lie
 AT_A_TIME = 16  # requests of a process
+MOST_PACKED = 2  # compressed tars that are open, each with what is read ahead of it
 GAP, MOST_REQUEST = 1 << 16, 1 << 24  # bytes between what one request reads, and of all that
 
 
@@ -78,8 +79,12 @@ class ShardSet:
         self._json_offsets = lru_cache(maxsize=4)(self._read_json_offsets)
         # Half of what the system lets a process open; the other half is for others.
         most = max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        self._file = lru_cache(maxsize=most)(lambda shard: open_file(self.tars[shard], self.states[shard]))
+        self._file = lru_cache(maxsize=most)(self._open)
+        self._packed_file = lru_cache(maxsize=MOST_PACKED)(self._open)
         self._pool: ThreadPoolExecutor | None = None
+
+    def _open(self, shard: int) -> TarFile:
+        return open_file(self.tars[shard], self.states[shard])
 
     @property
     def is_remote(self) -> bool:
@@ -181,7 +186,8 @@ class ShardSet:
         if size > MOST_IMAGE:
             return CutShort(f"a file of {size:,} bytes, more than {MOST_IMAGE:,}")
         try:
-            found = self._file(shard).read_at(size, offset)
+            file = (self._packed_file if is_packed(self.tars[shard]) else self._file)(shard)
+            found = file.read_at(size, offset)
         except OSError as error:
             return error
         return found if len(found) == size else CutShort(f"ends after {len(found):,} of {size:,} bytes")

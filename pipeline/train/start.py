@@ -108,8 +108,8 @@ def prepare(
 
 def open_shards(recipe: TrainRecipe, folder: Path, group: ProcessGroup) -> ShardSet | ShardStream:
     """The shards of a recipe, to be read in any order, or streamed where one of them must be or all are to be."""
-    streamed = recipe.data.stream or any(is_stream(tar) for path in recipe.data.shards for tar in find_tars(path))
-    if streamed:
+    tars = group.together(lambda: [tar for path in recipe.data.shards for tar in find_tars(path)])
+    if recipe.data.stream or any(map(is_stream, tars)):
         shards = group.together(lambda: ShardStream(recipe.data.shards))
     else:
         shards = open_shard_set(recipe.data.shards, folder / INDEXES, group)
