@@ -142,7 +142,7 @@ def test_scores_are_similarities_and_go_on_by_shard(model, shard_set, tmp_path):
     table = pq.read_table(files[1], partitioning=None)
     encoder, shards = Encoder(model), ShardSet([str(shard_set)], tmp_path)
     for row in (0, 7):
-        key, content, text = shards.sample(1, row)
+        key, content, text, *_ = shards.sample(1, row)
         assert table["key"][row].as_py() == key
         similarity = float((encoder.encode_images([decode(content)]) @ encoder.encode_texts([text]).T)[0, 0])
         assert table["score"][row].as_py() == pytest.approx(similarity, abs=1e-5)
