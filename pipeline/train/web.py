@@ -27,7 +27,6 @@ REASONS = {
     urllib3.exceptions.NewConnectionError: "no connection",
     urllib3.exceptions.ConnectTimeoutError: f"no connection in {CONNECT_SECONDS:g} s",
     urllib3.exceptions.ReadTimeoutError: f"nothing came for {READ_SECONDS:g} s",
-    urllib3.exceptions.SSLError: "its certificate is not accepted",
     urllib3.exceptions.ProxyError: "the proxy gives no connection",
 }
 
@@ -161,9 +160,12 @@ def _answer(url: str, ranges: str | None) -> Iterator[urllib3.BaseHTTPResponse]:
     except urllib3.exceptions.LocationParseError:
         raise UsageError(f"data.shards: {shown(url)}: not a URL") from None
     except urllib3.exceptions.HTTPError as error:
-        if isinstance(getattr(error, "reason", None), urllib3.exceptions.ResponseError):
+        reason = getattr(error, "reason", None)
+        if isinstance(reason, urllib3.exceptions.ResponseError):
             raise NotGiven(f"{shown(url)}: is redirected too often") from None
-        known = (said for kind, said in REASONS.items() for e in (getattr(error, "reason", None), error)
+        if isinstance(reason, urllib3.exceptions.SSLError):
+            raise NotGiven(f"{shown(url)}: is not HTTPS, or of a certificate that is not accepted") from None
+        known = (said for kind, said in REASONS.items() for e in (reason, error)
                  if isinstance(e, kind))  # fmt: skip
         raise Passing(next(known, "the connection was cut")) from None
     finally:

@@ -116,6 +116,11 @@ def test_no_server_and_no_host():
         WebFile("http://no-such-host.invalid/a.tar")
 
 
+def test_what_is_not_https_is_said_at_once(folder):
+    with served(folder) as server, pytest.raises(OSError, match="is not HTTPS, or of a certificate"):
+        WebFile(f"https://{server.host}/a.tar")
+
+
 def test_a_server_that_says_nothing_is_left(folder, monkeypatch):
     monkeypatch.setattr(web, "READ_SECONDS", 0.05)
     web._pool.cache_clear()
