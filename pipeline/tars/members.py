@@ -39,9 +39,9 @@ def members(window: Window) -> Iterator[Member]:
                 if number >= seen:
                     kind = FOLDER if info.isdir() else REGULAR if info.isreg() and not info.issparse() else OTHER
                     yield info.name, kind, info.offset_data, info.size
-            # tarfile stops at both and says nothing.
-            if window.read_at(BLOCK, tar.offset).strip(b"\0") or not window.holds(tar.offset):
-                raise tarfile.ReadError("a header that is not one") from None
+            # Where that is no end, tarfile stops all the same and says nothing.
+            if (last := window.read_at(BLOCK, tar.offset)).strip(b"\0") or not last:
+                raise tarfile.ReadError("ends in what is no header and no empty block") from None
 
 
 def _plain_members(window: Window) -> Iterator[Member]:
@@ -75,8 +75,8 @@ def _plain_members(window: Window) -> Iterator[Member]:
         if kind != REGULAR:
             offset = data  # Whatever their size says, no content follows.
         yield name, kind, data, size
-    if offset > window.end:
-        raise tarfile.ReadError("unexpected end of data")
+    if offset:
+        raise tarfile.ReadError("ends without the empty block that ends a tar")
 
 
 def _checked(header: bytes) -> tuple[int, bytes]:

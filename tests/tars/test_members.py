@@ -111,3 +111,15 @@ def test_empty_tars(content):
 def test_a_name_in_front_of_a_prefix_and_an_old_folder():
     content = write([("a" * 90 + "/" + "b" * 90 + ".jpg", tarfile.REGTYPE, 5)], tarfile.USTAR_FORMAT)
     assert ours(content) == reference(content)
+
+
+@pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize("name", ["b.jpg", "d" * 120 + ".jpg"])
+def test_a_tar_that_is_cut_between_two_members_is_damaged(kind, name):
+    """tarfile takes it for whole; every writer ends a tar with empty blocks."""
+    content = write([("a.jpg", tarfile.REGTYPE, 700), (name[-99:], tarfile.REGTYPE, 9)], kind)
+    whole = ours(content)
+    at = whole[-1][2] + 512
+    assert ours(content[: at + 512]) == whole
+    with pytest.raises(tarfile.ReadError, match="ends without|ends in what"):
+        ours(content[:at])
