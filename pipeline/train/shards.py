@@ -30,16 +30,19 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 class ShardSet:
     """The samples of some tars, by shard and row."""
 
-    def __init__(self, paths: list[str], cache: Path):
-        """``paths``: tars, or folders of them. Raises ``UsageError`` where one is missing or holds no tar."""
-        self.tars = [tar for path in paths for tar in find_tars(path)]
+    def __init__(self, paths: list[str], cache: Path, option: str = "data.shards"):
+        """``paths``: tars, or folders of them. Raises ``UsageError`` where one is missing or holds no tar.
+
+        ``option``: what names them.
+        """
+        self.tars = [tar for path in paths for tar in find_tars(path, option)]
         if not self.tars:
-            raise UsageError("data.shards: no shards are given; give tars or folders of tars")
-        check_distinct(self.tars)
+            raise UsageError(f"{option}: no shards are given; give tars or folders of tars")
+        check_distinct(self.tars, option)
         self.indexes = [find_index(tar, cache) for tar in self.tars]
         self.counts = np.array([pq.read_metadata(index).num_rows for index in self.indexes], np.int64)
         if not self.counts.sum():
-            raise UsageError(f"data.shards: no samples with an image and a text in {len(self.tars)} tar(s)")
+            raise UsageError(f"{option}: no samples with an image and a text in {len(self.tars)} tar(s)")
         self.most_rows = MOST_ROWS  # of indexes in memory, some 60 bytes each
         self._make_caches()
 
@@ -129,35 +132,33 @@ class _File:
         os.close(self.number)
 
 
-def find_tars(path: str) -> list[str]:
+def find_tars(path: str, option: str = "data.shards") -> list[str]:
     """The tars that a path stands for, by name: itself, those in a folder, or those of a pattern."""
     found = Path(local(path))
     if found.is_dir():
         tars = sorted(str(file) for file in found.iterdir() if file.name.endswith(".tar"))
         if not tars:
-            raise UsageError(f"data.shards: {path}: a folder without .tar files")
+            raise UsageError(f"{option}: {path}: a folder without .tar files")
         return tars
     if path.endswith(COMPRESSED):
-        raise UsageError(f"--shards {path}: a compressed tar cannot be read in any order; unpack it to .tar first")
+        raise UsageError(f"{option}: {path}: a compressed tar cannot be read in any order; unpack it to .tar first")
     if found.is_file():
         return [str(found)]
     tars = [] if is_url(path) else [tar for tar, _, _ in list_files(path) if tar.endswith(".tar")]
     if missing := [tar for tar in tars if not Path(tar).is_file()]:
-        raise UsageError(f"data.shards: {missing[0]}: a link to nowhere")
+        raise UsageError(f"{option}: {missing[0]}: a link to nowhere")
     if not tars:
         hint = "; metaclip-pipeline curate writes the demo's" if path.startswith("output/demo") else ""
-        raise UsageError(f"data.shards: {path}: no such file or folder{hint}")
+        raise UsageError(f"{option}: {path}: no such file or folder{hint}")
     return tars
 
 
-def check_distinct(tars: list[str]) -> None:
+def check_distinct(tars: list[str], option: str = "data.shards") -> None:
     """Refuses tars of which one is given twice, by whatever path: its samples would be twice in a batch or a table."""
     seen: dict[str, str] = {}
     for tar in tars:
         if (real := os.path.realpath(tar)) in seen:
-            raise UsageError(
-                f"data.shards: {tar}: given twice" + (f", also as {seen[real]}" if seen[real] != tar else "")
-            )
+            raise UsageError(f"{option}: {tar}: given twice" + (f", also as {seen[real]}" if seen[real] != tar else ""))
         seen[real] = tar
 
 

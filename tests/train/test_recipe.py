@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.recipe_file import bundled
-from pipeline.train.models import TokenizerConfig, build_model
+from pipeline.train.models import TokenizerConfig, Towers, build_model
 from pipeline.train.optimizer import build_optimizer, learning_rate
 from pipeline.train.recipe import FOLDER, load_train_recipe
 
@@ -39,7 +39,7 @@ def test_the_schedule():
 def test_decay_is_not_on_gains_biases_and_the_scale(recipe):
     model = build_model(recipe().model, TokenizerConfig(400, 398, 399, 0, 77))
     names = {id(p): name for name, p in model.named_parameters()}
-    groups = build_optimizer(model, recipe().optimizer, torch.device("cpu")).param_groups
+    groups = build_optimizer(Towers(model), recipe(), torch.device("cpu"))[0].param_groups
     decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
     assert "text_model.embeddings.token_embedding.weight" in decayed
     assert not {name for name in decayed if name.endswith("bias") or "norm" in name or name == "logit_scale"}
