@@ -47,6 +47,8 @@ ALIGN = {
     "loss__label_smoothing": 0.1,
 }
 
+SIGLIP = {"model__kind": "siglip", "model__projection": 64, "loss__name": "siglip"}
+
 
 @pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
 @pytest.mark.parametrize(
@@ -57,6 +59,8 @@ ALIGN = {
         {"loss__name": "siglip"},
         {"patch_dropout": 0.5},
         {"loss__label_smoothing": 0.1},
+        {"loss__name": "siglip", "loss__chunked": "true"},
+        SIGLIP,
     ],
     ids=lambda c: "-".join(map(str, c.values())) or "clip",
 )
@@ -91,6 +95,11 @@ def test_two_processes_are_one(recipe, tmp_path):
             ALIGN,
             {"shard_parameters": "true"},
             {"shard_parameters": "true", "micro_batch": 2, "loss__name": "siglip"},
+            {"loss__name": "siglip", "loss__chunked": "true"},
+            {"loss__name": "siglip", "loss__chunked": "true", "micro_batch": 2},
+            {"image__frozen": "true"},
+            {"text__frozen": "true", "shard_parameters": "true", "micro_batch": 2},
+            SIGLIP | {"shard_parameters": "true", "patch_dropout": 0.5},
         )
     ]
     with socket.socket() as free:
