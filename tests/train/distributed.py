@@ -97,7 +97,12 @@ def siglip_gradients(chunked: bool, count: int = 12) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
     images, texts = (torch.randn(count, 5, dtype=torch.float64, generator=generator) for _ in range(2))
     rows = slice(rank * count // world, (rank + 1) * count // world)
-    leaves = [images[rows], texts[rows], torch.tensor(3.0, dtype=torch.float64), torch.tensor(-2.0, dtype=torch.float64)]
+    leaves = [
+        images[rows],
+        texts[rows],
+        torch.tensor(3.0, dtype=torch.float64),
+        torch.tensor(-2.0, dtype=torch.float64),
+    ]
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
     loss = (chunked_siglip_loss if chunked else siglip_loss)(*leaves)
     (2 * loss).backward()

@@ -34,9 +34,13 @@ def test_it_is_what_the_checkpoints_say(recipe, train, tmp_path, changes):
     exported = AutoModel.from_pretrained(tmp_path / "run" / "model").state_dict()
     towers, ema = steps[-1]
     assert set(ema) == {name for name, value in towers.items() if value.is_floating_point()} - {
-        name for name in towers if ".pooler." in name and "text" in name  # does not learn
+        name
+        for name in towers
+        if ".pooler." in name and "text" in name  # does not learn
     }
-    assert all(torch.equal(exported[name.removeprefix("model.")], value) for name, value in ema.items() if name[:5] == "model")
+    assert all(
+        torch.equal(exported[name.removeprefix("model.")], value) for name, value in ema.items() if name[:5] == "model"
+    )
     assert any(not torch.equal(towers[name], value) for name, value in ema.items())
     assert json.loads((tmp_path / "run" / "model" / "training.json").read_text())["ema"] is True
 
@@ -116,6 +120,8 @@ def test_any_checkpoint_is_exported(recipe, train, tmp_path):
 
 def test_a_run_without_an_average_has_none_to_export(recipe, train, tmp_path):
     train(recipe(**LITTLE), tmp_path / "run", stop_after=1)
-    done = CliRunner().invoke(export.app, ["--checkpoint", str(tmp_path / "run"), "--output", str(tmp_path / "x"), "--ema"])
+    done = CliRunner().invoke(
+        export.app, ["--checkpoint", str(tmp_path / "run"), "--output", str(tmp_path / "x"), "--ema"]
+    )
     assert "has no average of the weights; the run has no ema.decay" in str(done.exception)
     assert not (tmp_path / "x").exists()

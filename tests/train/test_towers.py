@@ -21,9 +21,13 @@ def test_each_tower_has_its_rate(recipe):
     towers = towers_of(build_model(recipe().model, TOKENS), made := recipe(image__lr=1e-3, text__lr=1e-5))
     optimizer, peaks = build_optimizer(towers, made, torch.device("cpu"))
     names = {id(p): name.removeprefix("model.") for name, p in towers.named_parameters()}
-    rates = {names[id(p)]: peak for group, peak in zip(optimizer.param_groups, peaks, strict=True) for p in group["params"]}
+    rates = {
+        names[id(p)]: peak for group, peak in zip(optimizer.param_groups, peaks, strict=True) for p in group["params"]
+    }
     assert set(rates) == set(names.values())
-    want = {name: 1e-3 if name.startswith(IMAGE) else 1e-5 if name.startswith(TEXT) else made.optimizer.lr for name in rates}
+    want = {
+        name: 1e-3 if name.startswith(IMAGE) else 1e-5 if name.startswith(TEXT) else made.optimizer.lr for name in rates
+    }
     assert rates == want
 
 
@@ -34,7 +38,9 @@ def test_rates_are_used_logged_and_may_change_where_that_is_asked_for(recipe, tr
     first, second = lines(tmp_path / "run" / "metrics.jsonl")[:2]
     assert first["image_lr"] / first["lr"] == pytest.approx(1e-12 / made.optimizer.lr)
     assert second["image_lr"] == 1e-12
-    weights = [torch.load(tmp_path / "run" / "checkpoints" / f"step-{n:08d}.pt", weights_only=True)["towers"] for n in (3, 4)]
+    weights = [
+        torch.load(tmp_path / "run" / "checkpoints" / f"step-{n:08d}.pt", weights_only=True)["towers"] for n in (3, 4)
+    ]
     moved = {name for name in weights[0] if (weights[0][name] - weights[1][name]).abs().max() > 1e-8}
     assert moved
     assert not [name for name in moved if name.removeprefix("model.").startswith(IMAGE)]
@@ -143,7 +149,10 @@ def test_what_a_recipe_may_not_say(recipe, changes, message):
     ("changes", "message"),
     [
         ({"image__frozen": "true"}, "image.frozen: the tower would keep random weights; --init-from"),
-        ({"steps": "null", "epochs": 1, "data__shards": '["pipe:cat x.tar"]'}, "epochs: .* streamed have no known size"),
+        (
+            {"steps": "null", "epochs": 1, "data__shards": '["pipe:cat x.tar"]'},
+            "epochs: .* streamed have no known size",
+        ),
     ],
 )
 def test_what_does_not_fit_changes_nothing(recipe, train, tmp_path, changes, message):
