@@ -132,6 +132,8 @@ class Evaluator:
         except Stopped:
             return None
         except PipelineError as error:
+            if group.any(stops()):  # It may have ended a worker, too.
+                return None
             if group.is_main:
                 say(f"Step {state.step:,} could not be evaluated, and training goes on: {error}")
             return {FAILED: str(error)}

@@ -29,7 +29,8 @@ def shard_parameters(towers: nn.Module, precision: str) -> None:
     """
     half = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if precision == "bfloat16" else {}
     policy = MixedPrecisionPolicy(**half)
-    layers = set(towers.model._no_split_modules)
+    # A head that pools gives a view, which FSDP's hooks are not made for; it goes with the rest.
+    layers = {name for name in towers.model._no_split_modules if not name.endswith("PoolingHead")}
     for module in list(towers.model.modules()):
         if type(module).__name__ in layers:
             fully_shard(module, mp_policy=policy)

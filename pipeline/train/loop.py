@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.errors import PipelineError
 from pipeline.progress import console, say
 from pipeline.train import checkpoint
+from pipeline.train.agreement import held_folder
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.evaluating import Evaluator
 from pipeline.train.export import export
@@ -65,10 +66,21 @@ def train(
         return {"step": state.step}
     fitting = fitting_micro_batch(state.towers, recipe, start.tokenizer.model_max_length, group)
     recipe = recipe.model_copy(update={"micro_batch": fitting})
+    end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
+    with held_folder(folder, group, None if force else state.step):
+        return _run(start, recipe, state, end, group, log_samples)
+
+
+def _run(
+    start: Start, recipe: TrainRecipe, state: TrainState, end: int, group: ProcessGroup, log_samples: bool
+) -> dict[str, Any]:
+    """The run from its state to ``end``, and the export where that is the last step; the last record."""
+    folder = start.folder
     start.write(group)
+    if recipe.optimizer.warmup >= recipe.steps and group.is_main:
+        say(f"optimizer.warmup: {recipe.optimizer.warmup:,} of {recipe.steps:,} steps, so the rate only rises")
     if start.saved and group.is_main:
         say(f"Going on after step {state.step:,} in {folder}")
-    end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
     metrics = (
         MetricsLogger(folder, state.step, recipe.model_dump(), log_samples, start.record.id) if group.is_main else None
     )

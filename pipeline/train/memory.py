@@ -130,7 +130,10 @@ def _beside(towers: Towers, recipe: TrainRecipe, world_size: int) -> float:
     """What a step will hold beside a pass: the optimizer's two moments, the batch's images and logits."""
     sharded = world_size if recipe.shard_parameters else 1
     local, side = recipe.batch // world_size, recipe.model.image_size
-    moments = sum(8 * parameter.numel() / sharded for parameter in towers.parameters() if parameter.requires_grad)
+    values = 8 if recipe.ema.decay is None else 12  # two moments, and the average of the weights
+    moments = sum(values * parameter.numel() / sharded for parameter in towers.parameters() if parameter.requires_grad)
+    if sharded > 1 and (recipe.evaluate.every or recipe.evaluate.every_samples):
+        moments += sum(4 * parameter.numel() for parameter in towers.parameters())  # whole, to be evaluated
     others = local if recipe.loss.chunked else recipe.batch
     return moments + BATCHES * local * 3 * side * side + LOGITS * 4 * local * others
 
