@@ -44,7 +44,8 @@ def new_config(model: Model, tokens, siglip: bool = False) -> PretrainedConfig:
         if model.kind == "align":
             # The momentum's default, 0.99, is meant as TensorFlow means it; PyTorch's is one less that.
             vision = {"batch_norm_momentum": 0.01, **vision}
-            return AlignConfig(text_config=text, vision_config=vision, projection_dim=model.projection)
+            temperature = {"temperature_init_value": 1 / SIGLIP_SCALE} if siglip else {}
+            return AlignConfig(text_config=text, vision_config=vision, projection_dim=model.projection, **temperature)
         if model.kind == "siglip":
             made = SiglipConfig(text_config={"projection_size": model.projection, **text}, vision_config=vision)
             _check_width(made, model.projection)

@@ -199,3 +199,48 @@ def test_the_module_runs(tmp_path):
     assert done.stderr.strip().replace("\n", " ") == (
         f"error: --checkpoint {tmp_path}: has no checkpoints; give a run's folder, or a checkpoint of one"
     )
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_ends_an_evaluation(evaluated, train, tmp_path):
+    """A scheduler ends the workers of the evaluation, too; that is no failure of its set."""
+    made, run = evaluated(steps=4, evaluate__every=3, log__checkpoint=100), tmp_path / "run"
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
+    command = [
+        *two_processes(),
+        "-m",
+        "pipeline.train",
+        "--recipe",
+        str(tmp_path / "recipe.yaml"),
+        "--output",
+        str(run),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
+        while not (run / ".evaluation").is_dir():
+            assert process.poll() is None, process.stdout.read().decode()
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGTERM)
+        said = process.communicate(timeout=200)[0].decode()
+    assert "could not be evaluated" not in said
+    assert not evaluations(run)
+    assert [file.name for file in (run / "checkpoints").iterdir()] == ["step-00000003.pt"]
+    train(made, run)
+    assert list(evaluations(run)) == [3, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", ["false", "true"])
+def test_two_processes_with_a_frozen_tower_and_then_one(evaluated, recipe, train, tmp_path, sharded):
+    train(recipe(**LITTLE, steps=1), tmp_path / "first")
+    changes = {"image__frozen": "true", "text__lr": 1e-3, "ema__decay": 0.5, "model__text": TINY}
+    made, given = evaluated(steps=4, shard_parameters=sharded, **changes), tmp_path / "first" / "model"
+    train(made, tmp_path / "whole", log_samples=True, init_from=str(given))
+    (tmp_path / "recipe.yaml").write_text(to_yaml(made))
+    command = [*two_processes(), "-m", "pipeline.train", "--recipe", str(tmp_path / "recipe.yaml"), "--log-samples",
+               "--output", str(tmp_path / "both"), "--stop-after", "2", "--init-from", str(given)]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    train(made, tmp_path / "both", log_samples=True)
+    ours, theirs = (outcome_of(tmp_path / name) for name in ("both", "whole"))
+    assert ours[0] == theirs[0]
+    for name, weights in theirs[2].items():
+        assert ours[2][name].allclose(weights, atol=1e-3), name
