@@ -26,7 +26,11 @@ app = new_app()
 @app.command(
     "checkpoint",
     help="Exports a checkpoint of a run, finished or going on, as the model at its end is exported.",
-    epilog=examples("metaclip-pipeline export checkpoint --checkpoint run/checkpoints/step-00001000.pt --output model"),
+    epilog=examples(
+        "metaclip-pipeline export checkpoint --checkpoint run --output model",
+        "metaclip-pipeline export checkpoint --output model --ema \\",
+        "    --checkpoint run/checkpoints/step-00001000.pt",
+    ),
 )
 def main(
     checkpoint: Annotated[
