@@ -192,6 +192,7 @@ def test_two_processes_evaluate_as_one(evaluated, train, tmp_path, changes):
         assert ours[2][name].allclose(weights, atol=1e-3), name
 
 
+@pytest.mark.slow
 def test_the_module_runs(tmp_path):
     command = [sys.executable, "-m", "pipeline.train.export", "--checkpoint", str(tmp_path), "--output", "x"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -117,7 +117,9 @@ def open_clip_folder(recipe, tmp_path, tokenizer):
     return make
 
 
-@pytest.mark.parametrize("weights", ["safetensors", "bin", "a training's"])
+@pytest.mark.parametrize(
+    "weights", ["safetensors", *(pytest.param(w, marks=pytest.mark.slow) for w in ("bin", "a training's"))]
+)
 @pytest.mark.parametrize(("bias", "eos"), [(None, None), (-3.5, 2)])
 def test_a_model_of_open_clip(open_clip_folder, shard_set, tmp_path, weights, bias, eos):
     folder, given = open_clip_folder(bias, eos)
