@@ -45,5 +45,7 @@ COMMANDS = {
     "tag": Command("pipeline.train.tag:app", TRAINING, "Label images with entries."),
     "moderate": Command("pipeline.train.moderate:app", TRAINING, "How much images are like unwanted concepts."),
     "search": Command("pipeline.train.search:app", TRAINING, "Find images by text or by image."),
-    "export": Command("pipeline.command.export:app", TRAINING, "Write a trained model in another's format."),
+    "export": Command(
+        "pipeline.command.export:app", TRAINING, "Write a checkpoint as a model, or a model in another's format."
+    ),
 }

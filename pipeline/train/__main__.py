@@ -42,13 +42,17 @@ def main(
     set: SetOption = None,
     init_from: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="An exported model to start from.", rich_help_panel=PLACES),
+        typer.Option(
+            metavar="FOLDER",
+            help="A model to start from, ours, transformers' or open_clip's.",
+            rich_help_panel=PLACES,
+        ),
     ] = None,
     log_samples: Annotated[
         bool, typer.Option("--log-samples", help="Write the keys of each batch.", rich_help_panel=HOW)
     ] = False,
     stop_after: Annotated[
-        int | None, typer.Option(help="End after so many steps, with a checkpoint.", rich_help_panel=HOW)
+        int | None, typer.Option(min=1, help="End after so many steps, with a checkpoint.", rich_help_panel=HOW)
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Start anew where there is a run.", rich_help_panel=HOW)

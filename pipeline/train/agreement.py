@@ -1,14 +1,22 @@
-"""What all processes of a run must agree on before its first step: what it is of, and the folder that it is in."""
+"""What all processes of a run must agree on before its first step: what it is of, and the folder that it is in.
+
+One run at a time is in a folder: of two, each would write over the other's records and remove its checkpoints.
+"""
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.lock import held
+from pipeline.train import checkpoint
 from pipeline.train.distributed import ProcessGroup
 
 SHARED_SECONDS = 10  # for a file to be seen by all processes
+FREED_SECONDS = 10  # for the workers of a run that was killed to end, which have its folder as long
 
 
 def agree(group: ProcessGroup, **facts: Any) -> None:
@@ -48,3 +56,30 @@ def check_shared(folder: Path, group: ProcessGroup, run: str) -> None:
         raise UsageError(
             f"--output {folder}: rank {blind[0]} does not see what rank 0 writes there; give a shared folder"
         )
+
+
+@contextmanager
+def held_folder(folder: Path, group: ProcessGroup, step: int | None) -> Iterator[None]:
+    """Holds a run's folder. ``UsageError``, in all processes, where another run does, or went on behind ``step``.
+
+    ``step``: where the run was when its folder was looked at; None for one that starts anew, whatever is there.
+    """
+    with ExitStack() as stack:
+        group.together(lambda: _hold(folder, stack, step) if group.is_main else None)
+        yield
+
+
+def _hold(folder: Path, stack: ExitStack, step: int | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + FREED_SECONDS
+    while True:
+        try:
+            stack.enter_context(held(str(folder)))
+            break
+        except UsageError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+    newest = checkpoint.latest(folder / "checkpoints")
+    if newest is not None and step is not None and checkpoint.step_of(newest) != step:
+        raise UsageError(f"--output {folder}: another run went on there meanwhile; start again")

@@ -6,17 +6,18 @@ recipe names must be the same: weights have no meaning with other heads, another
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AlignConfig, AutoConfig, CLIPConfig, MetaClip2Config, PretrainedConfig
+from transformers import AlignConfig, CLIPConfig, MetaClip2Config, PretrainedConfig, SiglipConfig
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from pipeline.errors import UsageError
 from pipeline.train.recipe import Model
 
-CONFIGS = {"clip": CLIPConfig, "metaclip2": MetaClip2Config, "align": AlignConfig}
+CONFIGS = {"clip": CLIPConfig, "metaclip2": MetaClip2Config, "align": AlignConfig, "siglip": SiglipConfig}
 CLIP_SCALE, SIGLIP_SCALE = 1 / 0.07, 10.0
+HALF = (0.5, 0.5, 0.5)
 # What training does to a model and its weights do not depend on: here the recipe has its way.
 TRAINING_KEYS = {
     "attention_dropout",
@@ -43,7 +44,12 @@ def new_config(model: Model, tokens, siglip: bool = False) -> PretrainedConfig:
         if model.kind == "align":
             # The momentum's default, 0.99, is meant as TensorFlow means it; PyTorch's is one less that.
             vision = {"batch_norm_momentum": 0.01, **vision}
-            return AlignConfig(text_config=text, vision_config=vision, projection_dim=model.projection)
+            temperature = {"temperature_init_value": 1 / SIGLIP_SCALE} if siglip else {}
+            return AlignConfig(text_config=text, vision_config=vision, projection_dim=model.projection, **temperature)
+        if model.kind == "siglip":
+            made = SiglipConfig(text_config={"projection_size": model.projection, **text}, vision_config=vision)
+            _check_width(made, model.projection)
+            return made
         return make(
             text_config={"projection_dim": model.projection, **text},
             vision_config={"projection_dim": model.projection, **vision},
@@ -54,22 +60,16 @@ def new_config(model: Model, tokens, siglip: bool = False) -> PretrainedConfig:
         raise wrong_model(error) from None
 
 
+def _check_width(config: SiglipConfig, projection: int) -> None:
+    """Refuses a SigLIP model whose towers give vectors of two sizes; its image tower has no projection."""
+    width, text = config.vision_config.hidden_size, config.text_config.projection_size
+    if not width == text == projection:
+        raise UsageError(f"model.projection: found {projection}; this image tower gives vectors of {width}")
+
+
 def wrong_model(error: Exception) -> UsageError:
     """What ``transformers`` says of a model that cannot be built, as one line."""
     return UsageError(f"model: {str(error).strip().splitlines()[-1].strip()}")
-
-
-def given_config(folder: str) -> PretrainedConfig:
-    """The configuration of an exported model's folder. ``UsageError`` where there is none of a kind that is trained."""
-    if not (Path(folder) / "config.json").is_file():
-        raise UsageError(f"--init-from {folder}: no config.json; give the folder of an exported model")
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"--init-from {folder}: {str(error).splitlines()[0]}") from None
-    if kind_of(config) is None:
-        raise UsageError(f"--init-from {folder}: a {config.model_type} model; allowed: {', '.join(CONFIGS)}")
-    return config
 
 
 def kind_of(config: PretrainedConfig) -> str | None:
@@ -77,18 +77,31 @@ def kind_of(config: PretrainedConfig) -> str | None:
     return next((kind for kind, made in CONFIGS.items() if type(config) is made), None)
 
 
-def fitted(model: Model, config: PretrainedConfig, where: str) -> Model:
+def vector_size(config: PretrainedConfig) -> int:
+    """The size of the vectors of a model."""
+    return config.text_config.projection_size if isinstance(config, SiglipConfig) else config.projection_dim
+
+
+def normalisation(model: Model) -> dict[str, tuple[float, ...]]:
+    """The ``mean`` and the deviation (``std``) of the channels of images, where none is named that of the kind."""
+    mean, std = (HALF, HALF) if model.kind == "siglip" else (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
+    return {"mean": model.mean or tuple(mean), "std": model.std or tuple(std)}
+
+
+def fitted(model: Model, config: PretrainedConfig, where: str, normal: dict[str, tuple[float, ...]]) -> Model:
     """A recipe's model with the architecture of ``config``, into which what changes training alone is put.
 
     ``UsageError`` where the recipe names another architecture. ``where``: what ``config`` is of, for the message.
+    ``normal``: the ``normalisation`` of its images.
     """
     has = {
         "kind": kind_of(config),
         "image_size": config.vision_config.image_size,
-        "projection": config.projection_dim,
-    }
+        "projection": vector_size(config),
+    } | normal
     for key in model.model_fields_set & set(has):
-        _check_same(f"model.{key}", getattr(model, key), has[key], where)
+        if getattr(model, key) is not None:
+            _check_same(f"model.{key}", getattr(model, key), has[key], where)
     for side in ("vision", "text"):
         named, inner = getattr(model, side), getattr(config, f"{side}_config")
         for key, value in named.items():

@@ -35,6 +35,11 @@ def latest(folder: Path) -> Path | None:
     return max(folder.glob(PATTERN), default=None)
 
 
+def step_of(file: Path) -> int:
+    """After how many steps a checkpoint was written."""
+    return int(file.stem.partition("-")[2])
+
+
 def load(file: Path) -> dict[str, Any]:
     """What ``save`` wrote, on the CPU."""
     try:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.tars.index import IMAGE_ENDINGS
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Encoder, Preprocessor, finite
@@ -39,24 +39,30 @@ class ClassificationDataset:
     samples: Iterable[tuple[bytes | Path, int, str]]
 
 
-def open_dataset(folder: Path) -> ClassificationDataset:
-    """The data set in a folder. ``UsageError`` where it is in neither layout."""
+def open_dataset(folder: Path, option: str = "--classification") -> ClassificationDataset:
+    """The data set in a folder that ``option`` names. ``UsageError`` where it is in neither layout."""
     if not folder.is_dir():
-        raise UsageError(f"--classification {folder}: no such folder")
+        raise UsageError(f"{option} {folder}: no such folder")
     templates = _lines(folder / "zeroshot_classification_templates.txt") or TEMPLATES
     if wrong := [template for template in templates if "{c}" not in template]:
-        raise UsageError(f"--classification {folder}: template {wrong[0]!r} has no {{c}} for the class")
+        raise UsageError(f"{option} {folder}: template {wrong[0]!r} has no {{c}} for the class")
     names = _lines(folder / "classnames.txt")
     tars = sorted(file for file in [*folder.glob("test/*"), *folder.glob("*")] if file.name.endswith(TARS))
     if names and tars:
         return ClassificationDataset(names, templates, TarSamples([str(tar) for tar in tars], len(names)))
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
-        raise UsageError(f"--classification {folder}: neither classnames.txt with tars nor a folder for each class")
+        raise UsageError(f"{option} {folder}: neither classnames.txt with tars nor a folder for each class")
     names = names or [path.name.replace("_", " ") for path in folders]
     if len(names) != len(folders):
-        raise UsageError(f"--classification {folder}: {len(names)} class names and {len(folders)} folders")
+        raise UsageError(f"{option} {folder}: {len(names)} class names and {len(folders)} folders")
     return ClassificationDataset(names, templates, FolderSamples(folders))
+
+
+def dataset_names(folders: list[Path]) -> list[str]:
+    """What the results of data sets are called: by their folders' names, or whole paths where two are of one name."""
+    names = [Path(folder).name for folder in folders]
+    return [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
 
 
 def _lines(file: Path) -> list[str]:
@@ -77,6 +83,8 @@ class TarSamples:
                     yield self._sample(f"{tar}: {key}", members.get("image"), members.get("cls"))
             except Damaged as error:
                 yield b"", 0, f"{tar}: damaged: {error}"
+            except OSError as error:
+                raise PipelineError(f"classification: {' '.join(map(str, error.args))}") from None
 
     def _sample(self, where: str, image: bytes | None, number: bytes | None) -> tuple[bytes, int, str]:
         if image is None or number is None:
@@ -134,23 +142,10 @@ def class_embeddings(encoder: Encoder, classes: list[str], templates: list[str])
 
 def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup, advance) -> dict[str, Any]:
     """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives."""
-    vectors = class_embeddings(encoder, data.classes, data.templates)
-    ranks, truth, unreadable = [], [], []
-    dataset = ChunkDataset(data.samples, encoder.inputs, group.rank, group.world_size)
-    loader = DataLoader(dataset, None, num_workers=default_workers(group), collate_fn=lambda chunk: chunk)
-    with worker_errors():
-        for pixels, numbers, names, bad in loader:
-            unreadable += bad
-            if pixels is not None:
-                similar = finite(encoder.encode_pixels(pixels), names) @ vectors.T
-                own = similar[np.arange(len(numbers)), numbers]
-                ranks.extend((similar >= own[:, None]).sum(1) - 1)
-                truth.extend(numbers)
-            advance(len(numbers) + len(bad))
-    shares = group.gather((ranks, truth, unreadable))
+    shares = group.together(lambda: _rank(encoder, data, group, advance), all_results=True)
     ranks, truth, unreadable = ([value for share in shares for value in share[part]] for part in range(3))
     if not ranks:
-        raise UsageError("--classification: the data set has no images that can be read")
+        raise UsageError("classification: the data set has no images that can be read")
     rank, number = np.array(ranks), np.array(truth)
     of_class = [float((rank[number == c] < 1).mean()) for c in np.unique(number)]
     return {
@@ -164,3 +159,21 @@ def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup,
         "mean_class_recall": float(np.mean(of_class)),
         "chance": 1 / len(data.classes),
     }
+
+
+def _rank(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup, advance) -> tuple[list, list, list]:
+    """Of a process's share of the images: the ranks of their classes, these, and those that cannot be read."""
+    vectors = class_embeddings(encoder, data.classes, data.templates)
+    ranks, truth, unreadable = [], [], []
+    dataset = ChunkDataset(data.samples, encoder.inputs, group.rank, group.world_size)
+    loader = DataLoader(dataset, None, num_workers=default_workers(group), collate_fn=lambda chunk: chunk)
+    with worker_errors():
+        for pixels, numbers, names, bad in loader:
+            unreadable += bad
+            if pixels is not None:
+                similar = finite(encoder.encode_pixels(pixels), names) @ vectors.T
+                own = similar[np.arange(len(numbers)), numbers]
+                ranks.extend((similar >= own[:, None]).sum(1) - 1)
+                truth.extend(numbers)
+            advance(len(numbers) + len(bad))
+    return ranks, truth, unreadable

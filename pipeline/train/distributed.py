@@ -78,13 +78,16 @@ class ProcessGroup:
     def together(self, work: Callable[[], Result], all_results: bool = False) -> Any:
         """The result of what each process does; where one fails with a ``PipelineError``, all do.
 
-        So none is left waiting for one that has ended. ``all_results``: those of all processes, by rank.
+        So none is left waiting for one that has ended; a file that fails is a ``PipelineError`` here. ``all_results``:
+        those of all processes, by rank.
         """
         result = failure = None
         try:
             result = work()
         except PipelineError as error:
             failure = error
+        except OSError as error:
+            failure = PipelineError(str(error))
         found = self.gather((failure and (type(failure), str(failure)), result if all_results else None))
         for kind, message in (failed for failed, _ in found if failed):
             raise kind(message)

@@ -43,17 +43,34 @@ def embed_shards(
     with_texts: bool,
     workers: int | None = None,
 ) -> Iterator[ShardVectors]:
-    """The vectors of each shard, in order, when all processes have made their share.
+    """The vectors of each shard, in order, when all processes have made their share; where one fails, all do.
 
     ``advance(done)`` is called with the samples done.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    making = encoder.fingerprint(), with_texts
-    files = [folder / f"{_name(*making, *tar)}.npz" for tar in zip(shards.tars, shards.states, strict=True)]
+
+    def look() -> tuple[list[Path], list[int]]:
+        folder.mkdir(parents=True, exist_ok=True)
+        making = encoder.fingerprint(), with_texts
+        files = [folder / f"{_name(*making, *tar)}.npz" for tar in zip(shards.tars, shards.states, strict=True)]
+        return files, [shard for shard, file in enumerate(files) if not file.is_file()]
+
+    files, missing = group.together(look)
     # Rank 0 says what is missing: what another has written meanwhile does not count.
-    missing = group.gather([shard for shard, file in enumerate(files) if not file.is_file()])[0]
+    missing = group.gather(missing)[0]
     own = missing[group.rank :: group.world_size]
     advance(int(shards.counts.sum() - shards.counts[missing].sum()))
+    group.together(lambda: _embed(encoder, shards, own, files, group, advance, with_texts, workers))
+    return _read(shards, files)
+
+
+def _read(shards: ShardSet, files: list[Path]) -> Iterator[ShardVectors]:
+    for shard in np.flatnonzero(shards.counts):
+        with np.load(files[shard]) as content:
+            yield ShardVectors(int(shard), **content)
+
+
+def _embed(encoder, shards, own: list[int], files: list[Path], group, advance, with_texts: bool, workers) -> None:
+    """Writes the vectors of a process's share of the shards."""
     items = [item for shard in own for item in chunks_of(shard, shards.counts[shard])]
     found: list[tuple[Samples, np.ndarray, np.ndarray]] = []
     for samples in in_workers(SampleDataset(shards, encoder.inputs), items, group, workers):
@@ -68,10 +85,6 @@ def embed_shards(
         if samples.start + len(samples.keys) == shards.counts[samples.shard]:
             _save(files[samples.shard], found)
             found = []
-    group.gather(None)
-    for shard in np.flatnonzero(shards.counts):
-        with np.load(files[shard]) as content:
-            yield ShardVectors(int(shard), **content)
 
 
 def _save(file: Path, found: list[tuple[Samples, np.ndarray, np.ndarray]]) -> None:

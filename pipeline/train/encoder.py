@@ -10,12 +10,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModel, CLIPImageProcessorPil
+from transformers import AutoImageProcessor, AutoModel, CLIPImageProcessorPil, PreTrainedModel
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.train.images import eval_transform
 from pipeline.train.models import needs_attention_mask
-from pipeline.train.tokenizer import load_tokenizer
+from pipeline.train.tokenizer import fit_length, load_tokenizer, padding
 
 BATCH = 256
 BICUBIC = 3
@@ -46,7 +46,9 @@ class Preprocessor:
 
     def texts(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask of texts; what is too long is cut."""
-        tokens = self.tokenizer(texts, padding=True, truncation=True, split_special_tokens=True, return_tensors="pt")
+        tokens = self.tokenizer(
+            texts, padding=padding(self.tokenizer), truncation=True, split_special_tokens=True, return_tensors="pt"
+        )
         return tokens["input_ids"], tokens["attention_mask"]
 
 
@@ -64,22 +66,22 @@ class Encoder:
             Path(folder),
             torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")),
         )
-        fits = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        self.half = precision == "bfloat16" if precision else fits
+        self.half = precision == "bfloat16" if precision else bfloat16_fits(self.device)
         try:
-            self.model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(self.device)
+            model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(self.device)
             processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise UsageError(f"--model {folder}: {str(error).splitlines()[0]}") from None
-        if not hasattr(self.model, "get_image_features"):
-            raise UsageError(f"--model {folder}: {type(self.model).__name__} is no model of images and texts")
+        if not hasattr(model, "get_image_features"):
+            raise UsageError(f"--model {folder}: {type(model).__name__} is no model of images and texts")
         tokenizer = load_tokenizer(folder, option="--model")
-        positions = getattr(getattr(self.model.config, "text_config", None), "max_position_embeddings", None)
-        if positions is not None:  # Not all tokenizers know how long a text may be.
-            tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
-        self.inputs = Preprocessor(processor, tokenizer)
-        scale = getattr(self.model, "logit_scale", None)
-        self.scale = float(scale.detach().exp() if scale is not None else 1 / self.model.temperature.detach())
+        fit_length(tokenizer, model.config)
+        self._take(model, processor, tokenizer)
+
+    def _take(self, model: PreTrainedModel, processor: Any, tokenizer: Any) -> None:
+        self.model, self.inputs = model, Preprocessor(processor, tokenizer)
+        scale = getattr(model, "logit_scale", None)
+        self.scale = float(scale.detach().exp() if scale is not None else 1 / model.temperature.detach())
         if self.inputs.size is not None:
             values = (processor.image_mean, processor.image_std)
             self.mean, self.std = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in values)
@@ -117,6 +119,11 @@ class Encoder:
         """Another one for each model and precision, by the files of its folder."""
         files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in self.folder.iterdir()]
         return hashlib.sha256(repr((str(self.folder.resolve()), sorted(files), self.half)).encode()).hexdigest()
+
+
+def bfloat16_fits(device: torch.device) -> bool:
+    """Whether a device is a GPU that has bfloat16."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def finite(values: np.ndarray, names: Sequence[str]) -> np.ndarray:

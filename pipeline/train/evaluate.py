@@ -55,6 +55,7 @@ def main(
     device: DeviceOption = None,
 ) -> None:
     """Evaluates."""
+    from pipeline.train.classification import dataset_names
     from pipeline.train.distributed import processes
     from pipeline.train.encoder import Encoder
     from pipeline.train.outputs import check_file, write_file
@@ -70,7 +71,9 @@ def main(
         if shards:
             found["retrieval"] = _retrieve(encoder, shards, vectors, group)
         if classification:
-            found["classification"] = {folder.name: _classify(encoder, folder, group) for folder in classification}
+            names = dataset_names(classification)
+            sets = zip(names, classification, strict=True)
+            found["classification"] = {name: _classify(encoder, name, folder, group) for name, folder in sets}
         group.gather(None)  # The others may still read what goes now.
         if group.is_main:
             write_file(file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
@@ -79,7 +82,8 @@ def main(
 
 
 def _retrieve(encoder, shards: list[str], vectors: Path, group) -> dict[str, Any] | None:
-    from pipeline.train.retrieval import RECALL_AT, embed_pairs, retrieval
+    from pipeline.train.embedding import embed_shards
+    from pipeline.train.retrieval import RECALL_AT, pairs_of, retrieval
     from pipeline.train.score import say_damaged
     from pipeline.train.shards import open_shard_set
 
@@ -87,9 +91,12 @@ def _retrieve(encoder, shards: list[str], vectors: Path, group) -> dict[str, Any
         samples = open_shard_set(shards, vectors / ".indexes", group)
         say_damaged(samples, group)
         task = progress.add_task("Reading images and texts", total=int(samples.counts.sum()))
-        pairs = embed_pairs(encoder, samples, vectors, group, lambda done: progress.advance(task, done))
+        embedded = embed_shards(
+            encoder, samples, vectors, group, lambda done: progress.advance(task, done), with_texts=True
+        )
     if not group.is_main:
         return None
+    pairs = pairs_of(embedded, samples)
     found = retrieval(pairs)
     if pairs.unreadable:
         left_out = len(pairs.unreadable)
@@ -108,17 +115,17 @@ def _retrieve(encoder, shards: list[str], vectors: Path, group) -> dict[str, Any
     return found
 
 
-def _classify(encoder, folder: Path, group) -> dict[str, Any] | None:
+def _classify(encoder, name: str, folder: Path, group) -> dict[str, Any] | None:
     from pipeline.train.classification import classify, open_dataset
 
     with _progress(group) as progress:
-        task = progress.add_task(f"Classifying {folder.name}", total=None)
+        task = progress.add_task(f"Classifying {name}", total=None)
         found = classify(encoder, open_dataset(folder), group, lambda done: progress.advance(task, done))
     if not group.is_main:
         return None
     top = found["top_1"]
     say(
-        f"{folder.name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "
+        f"{name}: top-1 {top['value']:.1%} ({top['low']:.1%} to {top['high']:.1%}), "
         f"top-5 {found['top_5']['value']:.1%}, mean class recall {found['mean_class_recall']:.1%}, "
         f"chance {found['chance']:.1%}, {found['images']:,} images of {found['classes']:,} classes, "
         f"{found['unreadable']:,} unreadable"

@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PretrainedConfig
 
-from pipeline.train.models import Towers, meta_model, needs_attention_mask, num_patches
+from pipeline.train.models import Towers, meta_model, needs_attention_mask, num_patches, towers_of
 from pipeline.train.recipe import TrainRecipe
 
 SAMPLES = 2  # Batch norms want more than one.
@@ -27,7 +27,7 @@ def flop_counter(config: PretrainedConfig, recipe: TrainRecipe) -> Callable[[int
 def meta_towers(config: PretrainedConfig, recipe: TrainRecipe) -> Towers:
     """The towers of a configuration, of which every tensor has a shape alone."""
     with torch.device("meta"):
-        return Towers(meta_model(config), recipe.patch_dropout, recipe.loss.name == "siglip").train()
+        return towers_of(meta_model(config), recipe).train()
 
 
 def meta_inputs(towers: Towers, recipe: TrainRecipe, samples: int, tokens: int) -> tuple:

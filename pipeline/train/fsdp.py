@@ -1,7 +1,7 @@
 """Parameters sharded over the processes (FSDP2), for models too large for one GPU with their optimizer's state.
 
-The scale and the bias of the logits are scalars, which cannot be sharded: every process has them, and their gradient is
-averaged here. States are saved and loaded whole, so a run may go on with another number of processes.
+The scale and the bias of the logits are single numbers, which are not sharded: every process has them, and their
+gradient is averaged here. States are saved and loaded whole, so a run may go on with another number of processes.
 """
 
 from typing import Any
@@ -29,11 +29,17 @@ def shard_parameters(towers: nn.Module, precision: str) -> None:
     """
     half = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if precision == "bfloat16" else {}
     policy = MixedPrecisionPolicy(**half)
-    layers = set(towers.model._no_split_modules)
+    # A head that pools gives a view, which FSDP's hooks are not made for; it goes with the rest.
+    layers = {name for name in towers.model._no_split_modules if not name.endswith("PoolingHead")}
     for module in list(towers.model.modules()):
-        if type(module).__name__ in layers and any(p.requires_grad for p in module.parameters()):
+        if type(module).__name__ in layers:
             fully_shard(module, mp_policy=policy)
-    fully_shard(towers, mp_policy=policy, ignored_params={p for p in towers.parameters() if p.ndim == 0})
+    fully_shard(towers, mp_policy=policy, ignored_params={p for p in towers.parameters() if p.numel() == 1})
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of a tensor, sharded or not, without gradients. All processes call this."""
+    return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
 
 
 def average_scalars(towers: nn.Module) -> None:

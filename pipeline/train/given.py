@@ -37,27 +37,29 @@ def is_stream(path: str) -> bool:
     return path.startswith("pipe:") or is_packed(path)
 
 
-def find_tars(path: str) -> list[str]:
+def find_tars(path: str, option: str = "data.shards") -> list[str]:
     """The tars that a path stands for, in order: itself, those in a folder, or those of a pattern.
 
     What is there under the path as it is written is that; else its braces are expanded, ``{000..127}`` and ``{a,b}``,
-    and it may be several patterns with ``::`` between. Raises ``UsageError`` for one that stands for no tar.
+    and it may be several patterns with ``::`` between. Raises ``UsageError``, which names ``option``, for one that
+    stands for no tar.
     """
-    if not path.startswith("pipe:") and not (is_http(path) and "{" in path) and (found := _found(path)):
+    if not path.startswith("pipe:") and not (is_http(path) and "{" in path) and (found := _found(path, option)):
         return found
-    parts = _expanded(path)
+    parts = _expanded(path, option)
     if parts == [path]:
-        return [path] if path.startswith("pipe:") else _missing(path)
-    return [tar for part in parts for tar in ([part] if part.startswith("pipe:") else _found(part) or _missing(part))]
+        return [path] if path.startswith("pipe:") else _missing(path, option)
+    found = ([part] if part.startswith("pipe:") else _found(part, option) or _missing(part, option) for part in parts)
+    return [tar for tars in found for tar in tars]
 
 
-def check_distinct(tars: list[str]) -> None:
+def check_distinct(tars: list[str], option: str = "data.shards") -> None:
     """Refuses tars of which one is given twice, by whatever path: its samples would be twice in a batch or a table."""
     seen: dict[str, str] = {}
     for tar in tars:
         if (real := identity(tar)) in seen and not tar.startswith("pipe:"):
             also = f", also as {shown(seen[real])}" if seen[real] != tar else ""
-            raise UsageError(f"data.shards: {shown(tar)}: given twice{also}")
+            raise UsageError(f"{option}: {shown(tar)}: given twice{also}")
         seen[real] = tar
 
 
@@ -93,58 +95,59 @@ def _name(path: str) -> str:
     return base_name(path.partition("?")[0] if is_http(path) else path)
 
 
-def _expanded(path: str) -> list[str]:
+def _expanded(path: str, option: str) -> list[str]:
     """The paths that the braces of a path stand for, and the patterns between ``::``."""
     several = [path] if path.startswith("pipe:") else SEVERAL.split(path)
     try:
         return [part for pattern in several for part in braceexpand(pattern)]
     except UnbalancedBracesError:
         raise UsageError(
-            f"data.shards: {shown(path)}: a brace without its other; allowed: {{000..127}}, {{a,b}}"
+            f"{option}: {shown(path)}: a brace without its other; allowed: {{000..127}}, {{a,b}}"
         ) from None
 
 
-def _found(path: str) -> list[str]:
+def _found(path: str, option: str) -> list[str]:
     """The tars of a path as it is written, or of a pattern with ``*``; none where nothing is there."""
     if is_http(path):
         return [path]
     there = Path(local(path))
     if not is_url(path) and there.is_dir():
-        return _in_folder(path, [str(file) for file in there.iterdir() if not file.name.startswith(".")])
+        return _in_folder(path, [str(file) for file in there.iterdir() if not file.name.startswith(".")], option)
     if not is_url(path) and there.is_file():
         return [str(there)]
     try:
         files = [file for file, _, _ in list_files(path)]
     except OSError as error:
-        raise UsageError(f"data.shards: {shown(path)}: {' '.join(str(error).split())[:300]}") from None
+        raise UsageError(f"{option}: {shown(path)}: {' '.join(str(error).split())[:300]}") from None
     if is_url(path):
         if files == [path]:
             return files
         above = split_options(path)[0].rstrip("/")
         inside = [file for file in files if file.startswith(f"{above}/")]
         if inside:  # a folder: what is in it, and not below
-            return _in_folder(path, [file for file in inside if "/" not in split_options(file)[0][len(above) + 1 :]])
+            here = [file for file in inside if "/" not in split_options(file)[0][len(above) + 1 :]]
+            return _in_folder(path, here, option)
     tars = [file for file in files if _name(file).endswith(TARS)]
     if missing := [tar for tar in tars if not is_url(tar) and not Path(tar).is_file()]:
-        raise UsageError(f"data.shards: {missing[0]}: a link to nowhere")
+        raise UsageError(f"{option}: {missing[0]}: a link to nowhere")
     return tars
 
 
-def _in_folder(folder: str, files: list[str]) -> list[str]:
+def _in_folder(folder: str, files: list[str], option: str) -> list[str]:
     tars = sorted(file for file in files if _name(file).endswith(TARS))
     if not tars:
-        raise UsageError(f"data.shards: {shown(folder)}: a folder without .tar files, compressed or not")
+        raise UsageError(f"{option}: {shown(folder)}: a folder without .tar files, compressed or not")
     stems: dict[str, str] = {}
     for tar in tars:
         stem = re.sub(ENDING, "", _name(tar))
         if stem in stems:
             raise UsageError(
-                f"data.shards: {shown(tar)}: is there as {_name(stems[stem])}, too; name those that are meant"
+                f"{option}: {shown(tar)}: is there as {_name(stems[stem])}, too; name those that are meant"
             )
         stems[stem] = tar
     return tars
 
 
-def _missing(path: str) -> list[str]:
+def _missing(path: str, option: str) -> list[str]:
     hint = "; metaclip-pipeline curate writes the demo's" if path.startswith("output/demo") else ""
-    raise UsageError(f"data.shards: {shown(path)}: no such file or folder{hint}")
+    raise UsageError(f"{option}: {shown(path)}: no such file or folder{hint}")

@@ -168,10 +168,11 @@ def worker_errors() -> Iterator[None]:
     """Makes what ``DataLoader`` says of a worker's error, with its traceback, the error itself."""
     try:
         yield
-    except PipelineError as error:
+    except (PipelineError, OSError) as error:
         said = str(error).strip().splitlines()
         if said and said[0].startswith("Caught "):
-            raise type(error)(said[-1].partition(": ")[2]) from None
+            kind = type(error) if isinstance(error, PipelineError) else PipelineError
+            raise kind(said[-1].partition(": ")[2]) from None
         raise
     except RuntimeError as error:
         if "DataLoader worker" in str(error):

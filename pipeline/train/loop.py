@@ -15,21 +15,23 @@ from pipeline.errors import PipelineError
 from pipeline.paths import shown
 from pipeline.progress import console, say
 from pipeline.train import checkpoint
+from pipeline.train.agreement import held_folder
 from pipeline.train.distributed import ProcessGroup
+from pipeline.train.evaluating import Evaluator
 from pipeline.train.export import export
 from pipeline.train.flops import flop_counter
-from pipeline.train.fsdp import average_scalars, clip_grad_norm, full_state
+from pipeline.train.fsdp import average_scalars, clip_grad_norm
 from pipeline.train.loader import KeepByProbability, ShardDataset, batches, default_workers
 from pipeline.train.memory import fitting_micro_batch
 from pipeline.train.metrics import MetricsLogger, plot_loss
 from pipeline.train.models import Towers, num_patches
 from pipeline.train.optimizer import learning_rate
 from pipeline.train.prefetch import Prefetcher
-from pipeline.train.recipe import TrainRecipe
+from pipeline.train.recipe import TOWERS, TrainRecipe
 from pipeline.train.sampler import Sampler
 from pipeline.train.shards import ShardSet
 from pipeline.train.start import Start, prepare
-from pipeline.train.state import TrainState, full_towers, initial_state
+from pipeline.train.state import TrainState, initial_state, saved_state, towers_in
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 from pipeline.train.stopping import StopSignal
 from pipeline.train.stream import ShardStream, StreamDataset
@@ -66,24 +68,40 @@ def train(
         return {"step": state.step}
     fitting = fitting_micro_batch(state.towers, recipe, start.tokenizer.model_max_length, group)
     recipe = recipe.model_copy(update={"micro_batch": fitting})
+    end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
+    with held_folder(folder, group, None if force else state.step):
+        return _run(start, recipe, state, end, group, log_samples)
+
+
+def _run(
+    start: Start, recipe: TrainRecipe, state: TrainState, end: int, group: ProcessGroup, log_samples: bool
+) -> dict[str, Any]:
+    """The run from its state to ``end``, and the export where that is the last step; the last record."""
+    folder = start.folder
     start.write(group)
+    if recipe.optimizer.warmup >= recipe.steps and group.is_main:
+        say(f"optimizer.warmup: {recipe.optimizer.warmup:,} of {recipe.steps:,} steps, so the rate only rises")
     if start.saved and group.is_main:
         say(f"Going on after step {state.step:,} in {folder}")
-    end = recipe.steps if stop_after is None else min(recipe.steps, state.step + stop_after)
     metrics = (
         MetricsLogger(folder, state.step, recipe.model_dump(), log_samples, start.record.id) if group.is_main else None
     )
     if isinstance(start.shards, ShardSet):
         _count_damaged(start, state, metrics)
     try:
-        last = _train_steps(recipe, state, _dataset(start, state, group), end, group, metrics, folder, log_samples)
+        evaluator = Evaluator(recipe, start.sets, start.config, folder, start.record.id)
+        dataset = _dataset(start, state, group)
+        last = _train_steps(recipe, state, dataset, end, group, metrics, evaluator, folder, log_samples)
     finally:
         if metrics is not None:
             metrics.close()
-    if group.is_main and state.step >= recipe.steps:
+    if group.is_main and state.step >= recipe.steps and not evaluator.missing(state.step, metrics.evaluated):
         seen = state.step * recipe.batch
+        ema = recipe.ema.decay is not None
         facts = {"recipe": recipe.model_dump(), "steps": state.step, "samples": seen, "broken": state.broken}
-        export(full_towers(start), start.tokenizer, recipe.model.kind, recipe.model.image_size, facts, folder / "model")
+        saved = checkpoint.load(checkpoint.latest(folder / "checkpoints"))
+        towers = towers_in(saved, start.config, recipe, ema)
+        export(towers, start.tokenizer, recipe.model, facts | {"ema": ema}, folder / "model")
         plot_loss(folder, recipe.name)
         say(f"Model: {folder / 'model'}")
     return last
@@ -124,6 +142,7 @@ def _train_steps(
     end: int,
     group: ProcessGroup,
     metrics: MetricsLogger | None,
+    evaluator: Evaluator,
     folder: Path,
     log_samples: bool,
 ) -> dict[str, Any]:
@@ -143,6 +162,23 @@ def _train_steps(
     loading = closing(Prefetcher(batches_of, group.device))
     with StopSignal() as stop, _progress(group.is_main) as progress, loading as loader:
         task = progress.add_task(recipe.name, total=recipe.steps, completed=state.step, status="")
+
+        def save() -> None:
+            saved = saved_state(state, recipe, group)
+            if group.is_main:
+                checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
+
+        def evaluate() -> bool:
+            """Whether it came to its end; else the run is to stop."""
+            with loader.paused():
+                found = evaluator.evaluate(state, dataset.tokenizer, group, lambda: stop.number is not None)
+            if found is not None and metrics is not None:
+                metrics.log(state.step, {"samples": state.step * recipe.batch} | found)
+            throughput.restart()
+            return found is not None
+
+        if evaluator.missing(state.step, group.from_main(lambda: metrics.evaluated)) and not evaluate():
+            return {"step": state.step, "stopped": stop.number or SIGTERM}
         while state.step < end:
             step = state.step
             batch = throughput.next_batch(loader)
@@ -150,9 +186,9 @@ def _train_steps(
             patches = num_patches(recipe, towers.model)
             inputs = make_inputs(towers, batch.images, batch.ids, pad, recipe.seed, first, patches)
             seed_step(recipe.seed, step, group.rank)
-            lr = learning_rate(step, recipe.steps, recipe.optimizer)
-            for param_group in state.optimizer.param_groups:
-                param_group["lr"] = lr
+            rates = [learning_rate(step, recipe.steps, recipe.optimizer, peak) for peak in state.peaks]
+            for param_group, rate in zip(state.optimizer.param_groups, rates, strict=True):
+                param_group["lr"] = rate
             state.optimizer.zero_grad(set_to_none=True)
             loss = _compiled(lambda inputs=inputs: forward_backward(module, inputs, recipe))
             if sharded:
@@ -161,6 +197,8 @@ def _train_steps(
             state.optimizer.step()
             towers.clamp_scale()
             state.step += 1
+            if state.average is not None:
+                state.average.update(state.step)
             state.mark = batch.mark and tuple(batch.mark)  # a plain tuple: no pickle is loaded
             unchecked.add(state.step, loss, norm, batch.keys, batch.broken)
             if log_samples:
@@ -170,7 +208,8 @@ def _train_steps(
             stops = group.any(stop.number is not None)
             logs = state.step % recipe.log.every == 0 or state.step == end or stops
             saves = state.step % recipe.log.checkpoint == 0 or state.step == end or stops
-            if logs or saves:
+            evaluates = evaluator.due(state.step) and not stops
+            if logs or saves or evaluates:
                 loss, norm, broken = unchecked.check(group, folder)
                 state.broken += len(broken)
                 if broken:
@@ -181,7 +220,7 @@ def _train_steps(
                 record = {
                     "loss": loss,
                     "samples": state.step * recipe.batch,
-                    "lr": lr,
+                    **_rates(step, recipe),
                     "logit_scale": float(towers.scale().detach()),
                     "gradient_norm": norm,
                     "broken": state.broken,
@@ -191,14 +230,21 @@ def _train_steps(
                 progress_log.update(progress, task, state.step, record)
             progress.update(task, completed=state.step)
             if saves:
-                saved = full_state(towers, state.optimizer)
-                if group.is_main:
-                    saved |= {"step": state.step, "seed": recipe.seed, "batch": recipe.batch, "mark": state.mark,
-                              "threads": torch.get_num_threads(), "broken": state.broken}  # fmt: skip
-                    checkpoint.save(folder / "checkpoints", saved, recipe.log.keep)
+                save()
+            if evaluates and not evaluate():
+                stops = True
+                if not saves:
+                    save()
             if stops:
                 return {"step": state.step, "stopped": stop.number or SIGTERM} | record
     return {"step": state.step} | record
+
+
+def _rates(step: int, recipe: TrainRecipe) -> dict[str, float]:
+    """The learning rates of a step, as they are logged."""
+    own = {f"{name}_lr": getattr(recipe, name).lr for name in TOWERS if getattr(recipe, name).lr is not None}
+    peaks = {"lr": recipe.optimizer.lr} | own
+    return {name: learning_rate(step, recipe.steps, recipe.optimizer, peak) for name, peak in peaks.items()}
 
 
 def _wrap(towers: Towers, recipe: TrainRecipe, group: ProcessGroup, sharded: bool) -> torch.nn.Module:

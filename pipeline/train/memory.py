@@ -17,7 +17,7 @@ from transformers import PretrainedConfig
 
 from pipeline.errors import UsageError
 from pipeline.train.distributed import ProcessGroup
-from pipeline.train.models import MODELS, Towers, kind_of, needs_attention_mask, num_patches
+from pipeline.train.models import MODELS, Towers, kind_of, needs_attention_mask, num_patches, towers_of
 from pipeline.train.recipe import TrainRecipe
 
 FEW = 32
@@ -130,8 +130,12 @@ def _beside(towers: Towers, recipe: TrainRecipe, world_size: int) -> float:
     """What a step will hold beside a pass: the optimizer's two moments, the batch's images and logits."""
     sharded = world_size if recipe.shard_parameters else 1
     local, side = recipe.batch // world_size, recipe.model.image_size
-    moments = sum(8 * parameter.numel() / sharded for parameter in towers.parameters() if parameter.requires_grad)
-    return moments + BATCHES * local * 3 * side * side + LOGITS * 4 * local * recipe.batch
+    values = 8 if recipe.ema.decay is None else 12  # two moments, and the average of the weights
+    moments = sum(values * parameter.numel() / sharded for parameter in towers.parameters() if parameter.requires_grad)
+    if sharded > 1 and (recipe.evaluate.every or recipe.evaluate.every_samples):
+        moments += sum(4 * parameter.numel() for parameter in towers.parameters())  # whole, to be evaluated
+    others = local if recipe.loss.chunked else recipe.batch
+    return moments + BATCHES * local * 3 * side * side + LOGITS * 4 * local * others
 
 
 def device_memory(device: torch.device) -> int:
@@ -192,7 +196,7 @@ def estimate(config: PretrainedConfig, recipe: TrainRecipe, tokens: int, world_s
         model = MODELS[kind_of(config)](config)
         if recipe.activation_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        towers = Towers(model, recipe.patch_dropout, recipe.loss.name == "siglip").train()
+        towers = towers_of(model, recipe).train()
         norms_in_float32(towers)
         need = measured_need(lambda n: _measure(towers, recipe, n, tokens, cpu), towers, recipe, world_size, memory)
         # Of values and gradients, too, a process has its share.

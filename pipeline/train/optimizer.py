@@ -5,30 +5,51 @@ import math
 import torch
 from torch import nn
 
-from pipeline.train.recipe import Optimizer
+from pipeline.train.models import Towers
+from pipeline.train.recipe import TOWERS, Optimizer, TrainRecipe
 
 
-def build_optimizer(module: nn.Module, options: Optimizer, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW, or LAMB, over the parameters that learn; weight decay not on gains, biases and the scale."""
-    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": options.weight_decay},
-        {"params": [p for p in learning if p.ndim == 1], "weight_decay": 0.0},
-        {"params": [p for p in learning if p.ndim == 0], "weight_decay": 0.0},
-    ]
+def build_optimizer(
+    towers: Towers, recipe: TrainRecipe, device: torch.device
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """AdamW, or LAMB, over the parameters that learn, and the highest learning rate of each of its groups.
+
+    Weight decay is not on gains, biases and the scale.
+    """
+    options = recipe.optimizer
+    groups, peaks = [], []
+    for peak, parameters in _by_rate(towers, recipe).items():
+        for decays in (True, False):
+            if chosen := [p for p in parameters if (p.ndim >= 2) == decays]:
+                groups.append({"params": chosen, "weight_decay": options.weight_decay if decays else 0.0})
+                peaks.append(peak)
     if options.name == "lamb":
-        return Lamb(groups, lr=options.lr, betas=options.betas, eps=options.eps)
-    return torch.optim.AdamW(
-        groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=device.type == "cuda" or None
-    )
+        return Lamb(groups, lr=options.lr, betas=options.betas, eps=options.eps), peaks
+    fused = device.type == "cuda" or None
+    return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=fused), peaks
 
 
-def learning_rate(step: int, steps: int, options: Optimizer) -> float:
-    """The rate of a step, counted from 0: linear in the warm-up, then half a cosine to zero at ``steps``."""
+def _by_rate(towers: Towers, recipe: TrainRecipe) -> dict[float, list[nn.Parameter]]:
+    """The parameters that learn, by the highest learning rate: that of their tower, where it has one."""
+    own = {name: getattr(recipe, name).lr or recipe.optimizer.lr for name in TOWERS}
+    of_tower = {id(p): own[name] for name in TOWERS for part in towers.tower(name) for p in part.parameters()}
+    found: dict[float, list[nn.Parameter]] = {}
+    for parameter in towers.parameters():
+        if parameter.requires_grad:
+            found.setdefault(of_tower.get(id(parameter), recipe.optimizer.lr), []).append(parameter)
+    return found
+
+
+def learning_rate(step: int, steps: int, options: Optimizer, peak: float | None = None) -> float:
+    """The rate of a step, counted from 0: linear in the warm-up, then half a cosine to zero at ``steps``.
+
+    ``peak``: the highest one, where it is not the optimizer's.
+    """
+    peak = options.lr if peak is None else peak
     if step < options.warmup:
-        return options.lr * (step + 1) / options.warmup
+        return peak * (step + 1) / options.warmup
     done = (step - options.warmup) / max(1, steps - options.warmup)
-    return options.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 class Lamb(torch.optim.Optimizer):

@@ -5,7 +5,8 @@ The copy is on a stream of its own, so that it takes place while the step before
 
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class Prefetcher:
         self.batches = batches
         self.copies = CudaCopies(device) if device.type == "cuda" else None
         self.ready: queue.Queue = queue.Queue(AHEAD)
-        self.closed = threading.Event()
+        self.closed, self.held = threading.Event(), threading.Lock()
         self.thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
 
     def __iter__(self) -> "Prefetcher":
@@ -47,12 +48,19 @@ class Prefetcher:
         if self.thread.ident is not None:
             self.thread.join()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keeps the thread from making batches: processes may be forked, and cores are free."""
+        with self.held:
+            yield
+
     def _run(self) -> None:
         try:
-            for batch in self.batches:
+            while True:
+                with self.held:
+                    batch = next(self.batches)
                 if not self._put((batch, None) if self.copies is None else self.copies.start(batch)):
                     return
-            self._put(StopIteration())
         except BaseException as error:  # It is raised where the batch is asked for.
             self._put(error)
         finally:

@@ -14,7 +14,9 @@ FOLDER = BUNDLED / "train"
 
 Count = Annotated[StrictInt, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Channels = tuple[Positive, Positive, Positive]
+TOWERS = ("image", "text")
 
 
 class Data(Section):
@@ -33,9 +35,11 @@ class Data(Section):
 class Model(Section):
     """The two towers, built from scratch."""
 
-    kind: Literal["clip", "metaclip2", "align"] = "clip"
+    kind: Literal["clip", "metaclip2", "align", "siglip"] = "clip"
     image_size: Count = 224
     projection: Count = 512
+    mean: Channels | None = None
+    std: Channels | None = None
     vision: dict[StrictStr, Any] = Field(default_factory=dict)
     text: dict[StrictStr, Any] = Field(default_factory=dict)
 
@@ -60,11 +64,35 @@ class Optimizer(Section):
     clip_norm: Positive | None = None
 
 
+class Tower(Section):
+    """How one of the towers learns: with the optimizer's learning rate or one of its own, or not at all."""
+
+    lr: Positive | None = None
+    frozen: StrictBool = False
+
+
+class Ema(Section):
+    """An exponential moving average of the weights, which is evaluated and exported in their place."""
+
+    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    warmup: Annotated[StrictInt, Field(ge=0)] | None = None
+
+
 class Loss(Section):
     """CLIP's softmax loss, or SigLIP's sigmoid loss."""
 
     name: Literal["clip", "siglip"] = "clip"
     label_smoothing: Share = 0.0
+    chunked: StrictBool = False
+
+
+class Evaluate(Section):
+    """Evaluation while the model trains: how often, and on what."""
+
+    every: Count | None = None
+    every_samples: Count | None = None
+    shards: list[StrictStr] = Field(default_factory=list)
+    classification: list[StrictStr] = Field(default_factory=list)
 
 
 class Log(Section):
@@ -85,18 +113,31 @@ class TrainRecipe(Section):
     tokenizer: Tokenizer = Tokenizer()
     batch: Count = 32_768
     micro_batch: Count | Literal["auto"] | None = None
-    steps: Count
+    steps: Count | None = None
+    epochs: Positive | None = None
     optimizer: Optimizer = Optimizer()
+    image: Tower = Tower()
+    text: Tower = Tower()
+    ema: Ema = Ema()
     loss: Loss = Loss()
     patch_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: StrictBool = False
     activation_checkpointing: StrictBool = False
     shard_parameters: StrictBool = False
+    evaluate: Evaluate = Evaluate()
     log: Log = Log()
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The towers that do not learn."""
+        return tuple(name for name in TOWERS if getattr(self, name).frozen)
 
     @model_validator(mode="after")
     def _fits(self):
+        if (self.steps is None) == (self.epochs is None):
+            found = "neither" if self.steps is None else "both"
+            raise ValueError(f"steps, epochs: found {found}; exactly one is allowed (the other null)")
         if self.model.kind == "align" and self.patch_dropout:
             raise ValueError("patch_dropout: an ALIGN model has no patches; allowed: 0")
         if self.model.kind == "align" and self.micro_batch not in (None, "auto"):
@@ -104,9 +145,38 @@ class TrainRecipe(Section):
         if isinstance(self.micro_batch, int) and self.micro_batch > self.batch:
             raise ValueError(f"micro_batch: found {self.micro_batch}; at most batch, {self.batch}, is allowed")
         if self.shard_parameters and (self.model.kind == "align" or self.optimizer.name == "lamb"):
-            raise ValueError("shard_parameters: for CLIP and MetaCLIP 2 models with adamw; allowed here: false")
+            raise ValueError("shard_parameters: not for ALIGN models, nor with lamb; allowed here: false")
+        if self.model.kind == "siglip" and self.loss.name != "siglip":
+            raise ValueError(f"loss.name: found '{self.loss.name}'; for a SigLIP model siglip is allowed")
         if self.loss.name == "siglip" and self.loss.label_smoothing:
             raise ValueError("loss.label_smoothing: SigLIP's loss has none; allowed: 0")
+        if self.loss.name != "siglip" and self.loss.chunked:
+            raise ValueError("loss.chunked: for loss.name siglip; allowed here: false")
+        return self
+
+    @model_validator(mode="after")
+    def _towers_fit(self):
+        if len(self.frozen) == len(TOWERS):
+            raise ValueError("image.frozen, text.frozen: found both; one tower at most is allowed")
+        for name in self.frozen:
+            if getattr(self, name).lr is not None:
+                raise ValueError(f"{name}.lr: the tower is frozen; allowed: null")
+        if self.image.frozen and self.patch_dropout:
+            raise ValueError("patch_dropout: the image tower is frozen; allowed: 0")
+        if self.ema.decay is None and self.ema.warmup is not None:
+            raise ValueError("ema.warmup: there is no ema.decay; allowed: null")
+        return self
+
+    @model_validator(mode="after")
+    def _evaluation_fits(self):
+        wanted = self.evaluate
+        if wanted.every is not None and wanted.every_samples is not None:
+            raise ValueError("evaluate.every, evaluate.every_samples: found both; one at most is allowed")
+        often, sets = wanted.every or wanted.every_samples, wanted.shards or wanted.classification
+        if often and not sets:
+            raise ValueError("evaluate: no sets; give evaluate.shards or evaluate.classification")
+        if sets and not often:
+            raise ValueError("evaluate.every: found none; steps, or evaluate.every_samples, are needed with sets")
         return self
 
 

@@ -1,16 +1,14 @@
 """Image-text retrieval over a shard set: how often the right one is among the nearest, both ways."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.paths import shown
-from pipeline.train.distributed import ProcessGroup
-from pipeline.train.embedding import embed_shards
-from pipeline.train.encoder import Encoder
+from pipeline.train.embedding import ShardVectors
 from pipeline.train.shards import ShardSet
 
 RECALL_AT = (1, 5, 10)
@@ -33,14 +31,11 @@ class Pairs:
     unreadable: list[str] = field(default_factory=list)
 
 
-def embed_pairs(encoder: Encoder, shards: ShardSet, folder: Path, group: ProcessGroup, advance) -> Pairs:
-    """The vectors of a shard set, which are kept in ``folder`` too; images of equal bytes are one.
-
-    ``advance(done)`` is called with the samples done.
-    """
+def pairs_of(embedded: Iterable[ShardVectors], shards: ShardSet) -> Pairs:
+    """The pairs of the vectors of a shard set; images of equal bytes are one."""
     numbers: dict[bytes, int] = {}
     vectors, texts, image_of, languages, unreadable = [], [], [], [], []
-    for found in embed_shards(encoder, shards, folder, group, advance, with_texts=True):
+    for found in embedded:
         digests = [digest.tobytes() for digest in found.digests]
         for row, vector in zip(found.rows, found.images, strict=True):
             if digests[row] not in numbers:
@@ -51,7 +46,7 @@ def embed_pairs(encoder: Encoder, shards: ShardSet, folder: Path, group: Process
         languages.append(found.languages[found.readable])
         unreadable += [f"{shown(shards.tars[found.shard])}: {key}" for key in found.keys[~found.readable]]
     if not vectors:
-        raise UsageError("--shards: no image can be read")
+        raise UsageError(f"{shards.tars[0]}: no image can be read, here or in a tar beside it")
     return Pairs(np.stack(vectors), np.concatenate(texts), np.array(image_of), np.concatenate(languages), unreadable)
 
 

@@ -20,7 +20,7 @@ RUN, RECIPE, INDEXES = "run.json", "recipe.yaml", ".indexes"
 # What a run and its evaluation write; run.json goes last, so that the rest of a removal that was killed is still ours.
 OURS = ("model", "model.part", "checkpoints", "tokenizer", "tensorboard", "wandb", "metrics.jsonl", "metrics.part",
         "samples.jsonl", "samples.part", "broken.jsonl", "broken.part", "not-finite.txt", "loss.png",
-        "evaluation.json", RECIPE, RUN)  # fmt: skip
+        ".evaluation", "evaluation.json", RECIPE, RUN)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class RunRecord:
     config: dict[str, Any] | None  # the model's; none where only the tokenizer is there
 
 
-def read_record(folder: Path) -> RunRecord | None:
-    """The record of the run in a folder, if there is one."""
+def read_record(folder: Path, option: str = "--output") -> RunRecord | None:
+    """The record of the run in a folder, if there is one. ``option``: what names the folder."""
     try:
         return RunRecord(**json.loads((folder / RUN).read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):
-        raise UsageError(f"--output {folder}: {RUN} cannot be read, so what the run is of is unknown") from None
+        raise UsageError(f"{option} {folder}: {RUN} cannot be read, so what the run is of is unknown") from None
 
 
 def check_run_folder(folder: Path, inputs: list[tuple[str, str]], force: bool) -> None:

@@ -50,12 +50,15 @@ class Sample(NamedTuple):
 class ShardSet:
     """The samples of some tars, by shard and row."""
 
-    def __init__(self, paths: list[str], cache: Path):
-        """``paths``: tars, as ``find_tars`` takes them. Raises ``UsageError`` where one is missing or holds no tar."""
-        self.tars = [tar for path in paths for tar in find_tars(path)]
+    def __init__(self, paths: list[str], cache: Path, option: str = "data.shards"):
+        """``paths``: tars, as ``find_tars`` takes them; ``option`` is what names them.
+
+        Raises ``UsageError`` where one is missing or holds no tar.
+        """
+        self.tars = [tar for path in paths for tar in find_tars(path, option)]
         if not self.tars:
-            raise UsageError("data.shards: no shards are given; give tars or folders of tars")
-        check_distinct(self.tars)
+            raise UsageError(f"{option}: no shards are given; give tars or folders of tars")
+        check_distinct(self.tars, option)
         self.states = tar_states(self.tars)
         found = find_indexes(self.tars, self.states, cache)
         self.indexes = [index.file for index in found]
@@ -66,7 +69,7 @@ class ShardSet:
             what = f"not a whole tar: {self.damage[shard]}; " if self.damage else ""
             tar = self.tars[shard]
             raise UsageError(
-                f"data.shards: {shown(tar)}: {what}found {holds(tar)}; {len(self.tars):,} tar(s) have no samples with "
+                f"{option}: {shown(tar)}: {what}found {holds(tar)}; {len(self.tars):,} tar(s) have no samples with "
                 "an image and a text (.txt)"
             )
         self.most_rows = MOST_ROWS  # of indexes in memory, some 60 bytes each

@@ -1,5 +1,6 @@
 """The start of a run: everything is looked at, by all processes, before anything in its folder changes."""
 
+import math
 import os
 import uuid
 from collections.abc import Iterator
@@ -13,14 +14,16 @@ from transformers import PretrainedConfig
 
 from pipeline.errors import UsageError
 from pipeline.paths import is_url, local, shown
-from pipeline.recipe_file import to_yaml
+from pipeline.recipe_file import to_yaml, validated
 from pipeline.train import checkpoint
 from pipeline.train.agreement import agree, check_shared
-from pipeline.train.architecture import fitted, from_plain, given_config, new_config, to_plain
+from pipeline.train.architecture import fitted, from_plain, new_config, normalisation, to_plain
 from pipeline.train.distributed import ProcessGroup
+from pipeline.train.evaluating import EvaluationSets, open_sets
 from pipeline.train.given import find_tars, is_http, is_stream
 from pipeline.train.indexes import tar_states
-from pipeline.train.recipe import TrainRecipe
+from pipeline.train.init_from import given_config, given_normalisation
+from pipeline.train.recipe import Model, TrainRecipe
 from pipeline.train.run_folder import INDEXES, RunRecord, check_run_folder, read_record, start_run
 from pipeline.train.shards import ShardSet, check_unbalanced, open_shard_set
 from pipeline.train.stream import ShardStream
@@ -28,18 +31,21 @@ from pipeline.train.tokenizer import (
     MAX_TEXTS,
     check_pooling,
     fingerprint,
+    fit_length,
+    lacks_tokenizer,
     load_tokenizer,
     tokenizer_config,
     train_tokenizer,
 )
 
 # What may change while a run goes on: it neither changes a sample nor, but for the last bits, a gradient.
-FREE = {"name", "steps", "micro_batch", "compile", "activation_checkpointing", "shard_parameters", "log.every",
-        "log.checkpoint", "log.keep", "data.shards", "data.workers", "data.max_broken"}  # fmt: skip
+FREE = {"name", "steps", "epochs", "micro_batch", "compile", "activation_checkpointing", "shard_parameters",
+        "loss.chunked", "log.every", "log.checkpoint", "log.keep", "data.shards", "data.workers", "data.max_broken",
+        "evaluate.every", "evaluate.every_samples", "evaluate.shards", "evaluate.classification"}  # fmt: skip
 # What may change, too, where that is asked for (``allow_changes``): the run is another from there on, and goes on.
 CHANGEABLE = {"precision", "patch_dropout", "loss.label_smoothing", "data.crop", "data.draft", "optimizer.lr",
               "optimizer.warmup", "optimizer.weight_decay", "optimizer.betas", "optimizer.eps",
-              "optimizer.clip_norm"}  # fmt: skip
+              "optimizer.clip_norm", "image.lr", "text.lr", "ema.decay", "ema.warmup"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Start:
     init_from: str | None
     saved: dict[str, Any] | None
     force: bool
+    sets: EvaluationSets
 
     def write(self, group: ProcessGroup, tokenizer_only: bool = False) -> None:
         """Makes the folder that of the run; from here on it changes."""
@@ -87,10 +94,14 @@ def prepare(
         recipe=recipe.model_dump() | {"data": recipe.data.model_dump(exclude={"shards", "workers"})},
     )
     shards = open_shards(recipe, folder, group)
+    recipe = group.together(lambda: _in_steps(recipe, shards))
     group.together(lambda: _check_shards(recipe, shards))
+    group.together(lambda: _check_frozen(recipe, former.init_from if saved else init_from))
+    sets = group.together(lambda: open_sets(recipe.evaluate, folder))
     # From here on the recipe is what is written into the run and its model.
     data = recipe.data.model_copy(update={"shards": [shown(path) for path in recipe.data.shards]})
-    recipe = recipe.model_copy(update={"data": data})
+    evaluate = recipe.evaluate.model_copy(update={"shards": [shown(path) for path in recipe.evaluate.shards]})
+    recipe = recipe.model_copy(update={"data": data, "evaluate": evaluate})
     tokenizer = _tokenizer(recipe, folder, shards, former, saved, init_from, group)
     fitting, config = group.together(lambda: _architecture(recipe, tokenizer, former if saved else None, init_from))
     record = RunRecord(
@@ -103,7 +114,7 @@ def prepare(
     )
     agree(group, tokenizer=record.tokenizer, model=record.config)
     check_shared(folder, group, record.id)
-    return Start(fitting, folder, shards, tokenizer, config, record, init_from, saved, force)
+    return Start(fitting, folder, shards, tokenizer, config, record, init_from, saved, force, sets)
 
 
 def open_shards(recipe: TrainRecipe, folder: Path, group: ProcessGroup) -> ShardSet | ShardStream:
@@ -143,6 +154,8 @@ def _look(recipe: TrainRecipe, folder: Path, group: ProcessGroup, init_from: str
     given = recipe.data.shards
     tars = [tar for path in given for tar in find_tars(path)]
     inputs = [("data.shards", path) for path in (*tars, *given) if not is_url(path) and os.path.exists(local(path))]
+    inputs += [("evaluate.shards", path) for path in recipe.evaluate.shards]
+    inputs += [("evaluate.classification", path) for path in recipe.evaluate.classification]
     named = (("--init-from", init_from), ("tokenizer.path", recipe.tokenizer.path))
     inputs += [(option, path) for option, path in named if path is not None]
     check_run_folder(folder, inputs, force)
@@ -170,8 +183,11 @@ def _check_same_run(
     folder: Path, former: RunRecord, recipe: TrainRecipe, tars: list, init_from: str | None, allowed: set[str]
 ) -> None:
     """Refuses to go on with a run of another recipe, but for keys that are ``allowed``, other shards or weights."""
-    model = fitted(recipe.model, from_plain(former.config), f"the run in {folder}")
-    recipes = recipe.model_copy(update={"model": model}), TrainRecipe.model_validate(former.recipe)
+    then = TrainRecipe.model_validate(former.recipe)
+    then = then.model_copy(update={"model": _with_normalisation(then.model)})
+    normal = normalisation(then.model)
+    model = fitted(recipe.model, from_plain(former.config), f"the run in {folder}", normal)
+    recipes = recipe.model_copy(update={"model": model}), then
     now, then = (dict(_flat(given.model_dump(mode="json"))) for given in recipes)
     for key in sorted(now.keys() | then.keys()):
         if key not in FREE | allowed and now.get(key) != then.get(key):
@@ -218,7 +234,7 @@ def _tokenizer(recipe: TrainRecipe, folder: Path, shards, former, saved, init_fr
             raise UsageError(f"{own}: is not the tokenizer that the run was started with; --force starts anew")
         return tokenizer
     for option, given in (("--init-from", init_from), ("tokenizer.path", options.path)):
-        if given is not None:
+        if given is not None and not (given == init_from and options.path and lacks_tokenizer(given)):
             return group.together(partial(load_tokenizer, given, options.length, option))
     if former is not None and former.recipe["tokenizer"] == options.model_dump(mode="json") and own.is_dir():
         tokenizer = group.from_main(lambda: load_tokenizer(own))  # --tokenizer-only made it
@@ -229,17 +245,43 @@ def _tokenizer(recipe: TrainRecipe, folder: Path, shards, former, saved, init_fr
 
 def _architecture(recipe: TrainRecipe, tokenizer, former: RunRecord | None, init_from: str | None):
     """The recipe with the model's architecture, and that as a configuration."""
+    named = "length" in recipe.tokenizer.model_fields_set
     if former is not None:
         config, where = from_plain(former.config), "the run's model"
+        normal = normalisation(Model.model_validate(former.recipe["model"]))
     elif init_from is not None:
         config, where = given_config(init_from), f"--init-from {init_from}"
+        normal = given_normalisation(init_from, config)
     else:
         tokens = tokenizer_config(tokenizer, recipe.model.kind)
         config, where = new_config(recipe.model, tokens, recipe.loss.name == "siglip"), "the recipe's model"
+        fit_length(tokenizer, config, named=True)
         check_pooling(tokenizer, config, where)
-        return recipe, config
-    if "length" not in recipe.tokenizer.model_fields_set:
-        positions = config.text_config.max_position_embeddings
-        tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+        return recipe.model_copy(update={"model": _with_normalisation(recipe.model)}), config
+    fit_length(tokenizer, config, named)
     check_pooling(tokenizer, config, where)
-    return recipe.model_copy(update={"model": fitted(recipe.model, config, where)}), config
+    fitting = recipe.model_copy(update={"model": fitted(recipe.model, config, where, normal)})
+    # Its architecture may make other keys impossible.
+    return validated(TrainRecipe, fitting.model_dump(), recipe.name), config
+
+
+def _with_normalisation(model: Model) -> Model:
+    return model.model_copy(update=normalisation(model))
+
+
+def _in_steps(recipe: TrainRecipe, shards: ShardSet | ShardStream) -> TrainRecipe:
+    """A recipe of epochs as one of steps, in which every sample is seen as often, at least."""
+    if recipe.epochs is None:
+        return recipe
+    if isinstance(shards, ShardStream):
+        raise UsageError("epochs: shards that are streamed have no known size; use steps")
+    if recipe.data.online_balancing:
+        raise UsageError("epochs: with data.online_balancing each is of another size; use steps")
+    steps = math.ceil(recipe.epochs * int(shards.counts.sum()) / recipe.batch)
+    return recipe.model_copy(update={"steps": steps, "epochs": None})
+
+
+def _check_frozen(recipe: TrainRecipe, init_from: str | None) -> None:
+    if recipe.frozen and init_from is None:
+        name = recipe.frozen[0]
+        raise UsageError(f"{name}.frozen: the tower would keep random weights; --init-from gives it others")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.train.loss import LOSSES
+from pipeline.train.loss import loss_of
 from pipeline.train.models import Towers, needs_attention_mask
 from pipeline.train.recipe import TrainRecipe
 from pipeline.train.sampler import uniforms
@@ -65,7 +65,7 @@ def compute_loss(outputs, recipe: TrainRecipe) -> torch.Tensor:
     """The loss of a forward pass's outputs, in float32 (float64 where the model is)."""
     images, texts, scale, bias = outputs
     wide = torch.promote_types(images.dtype, torch.float32)
-    return LOSSES[recipe.loss.name](images.to(wide), texts.to(wide), scale, bias, recipe.loss.label_smoothing)
+    return loss_of(recipe.loss)(images.to(wide), texts.to(wide), scale, bias)
 
 
 def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, autocast) -> torch.Tensor:
@@ -83,7 +83,8 @@ def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, aut
     images, texts = (torch.cat(side).requires_grad_() for side in zip(*vectors, strict=True))
     towers = module.module if isinstance(module, DistributedDataParallel) else module
     scale = towers.scale().detach().requires_grad_()
-    bias = None if towers.bias is None else towers.bias.detach().clone().requires_grad_()
+    bias = towers.logit_bias()
+    bias = None if bias is None else bias.detach().clone().requires_grad_()
     loss = compute_loss((images, texts, scale, bias), recipe)
     loss.backward()
     after = _rng_states(inputs.images.device)
@@ -96,12 +97,13 @@ def cached_gradients(module: nn.Module, inputs: Inputs, recipe: TrainRecipe, aut
                     chunk.images, chunk.ids, chunk.mask, chunk.patch_noise
                 )
             rows = slice(number * size, number * size + len(chunk.images))
-            outputs, gradients = [got_images, got_texts], [images.grad[rows], texts.grad[rows]]
+            found = [(got_images, images.grad[rows]), (got_texts, texts.grad[rows])]
             # The scale and the bias get their gradient once.
             for got, leaf in ((got_scale, scale), (got_bias, bias)):
                 if got is not None:
-                    outputs.append(got)
-                    gradients.append(leaf.grad if last else torch.zeros_like(leaf))
+                    found.append((got, leaf.grad if last else torch.zeros_like(leaf)))
+            # Vectors of a frozen tower have none.
+            outputs, gradients = zip(*(pair for pair in found if pair[0].requires_grad), strict=True)
             torch.autograd.backward(outputs, gradients)
     _set_rng_states(after)
     return loss.detach()

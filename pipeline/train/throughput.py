@@ -20,6 +20,10 @@ class Throughput:
         """``local_batch``: this process's samples of a batch. ``sample_flops``: as ``flop_counter`` gives it."""
         self.device, self.batch, self.local_batch, self.sample_flops = device, batch, local_batch, sample_flops
         self.peak = peak_flops(device)
+        self.restart()
+
+    def restart(self) -> None:
+        """Counts anew."""
         self.started, self.waited, self.steps, self.flops = time.monotonic(), 0.0, 0, 0.0
 
     def next_batch(self, batches):
@@ -42,7 +46,7 @@ class Throughput:
             "data_wait": self.waited / seconds,
             "mfu": self.flops / seconds / self.peak if self.peak else None,
         }
-        self.started, self.waited, self.steps, self.flops = time.monotonic(), 0.0, 0, 0.0
+        self.restart()
         return figures
 
 

@@ -66,6 +66,12 @@ def load_tokenizer(
     return tokenizer
 
 
+def lacks_tokenizer(folder: str | Path) -> bool:
+    """Whether a folder has none of the files of a tokenizer, as some models' have."""
+    names = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
+    return not any((Path(folder) / name).is_file() for name in names)
+
+
 def fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     """What is the same of two tokenizers that give the same ids of any text."""
     state = [tokenizer.model_max_length, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id]
@@ -83,7 +89,7 @@ def tokenizer_config(tokenizer: PreTrainedTokenizerFast, kind: str = "clip") -> 
     named = tokenizer.name_or_path or "the tokenizer"
     if kind == "align" and start is None:
         raise UsageError(f"tokenizer.path {named}: puts no token before a text, which ALIGN models pool")
-    if kind != "align" and end is None:
+    if kind not in ("align", "siglip") and end is None:
         raise UsageError(f"tokenizer.path {named}: appends no end of text of its own, which CLIP models pool")
     bos = next((i for i in (tokenizer.bos_token_id, tokenizer.cls_token_id, start) if i is not None), 0)
     eos = next((i for i in (end, tokenizer.eos_token_id, tokenizer.sep_token_id) if i is not None), 0)
@@ -111,6 +117,11 @@ def check_pooling(tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, 
     if tokenizer.model_max_length > text.max_position_embeddings:
         found, most = tokenizer.model_max_length, text.max_position_embeddings
         raise UsageError(f"tokenizer.length: found {found}; {where} has {most} positions")
+    if kind == "siglip":
+        if tokenizer.model_max_length != text.max_position_embeddings:
+            found, most = tokenizer.model_max_length, text.max_position_embeddings
+            raise UsageError(f"tokenizer.length: found {found}; {where} pools at the last of its {most} positions")
+        return
     end = tokenizer_config(tokenizer, kind).eos
     if kind == "clip" and text.eos_token_id == LEGACY_EOS:
         # So transformers says that the highest id is pooled, whatever it is.
@@ -123,8 +134,25 @@ def check_pooling(tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, 
         raise UsageError(f"{where}: pools the token {text.eos_token_id}, a text of the tokenizer ends with {end}")
 
 
+def fit_length(tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, named: bool = False) -> None:
+    """Lets texts have no more tokens than a model has positions; those of SigLIP models have as many, with padding.
+
+    ``named``: how long they may be is not to be changed.
+    """
+    positions = getattr(getattr(config, "text_config", None), "max_position_embeddings", None)
+    tokenizer.pads_all = kind_of(config) == "siglip"
+    if positions is not None and not named:  # Not all tokenizers know how long a text may be.
+        most = tokenizer.model_max_length
+        tokenizer.model_max_length = positions if tokenizer.pads_all else min(most, positions)
+
+
+def padding(tokenizer: PreTrainedTokenizerFast) -> bool | str:
+    """How texts are padded: to the longest, or (SigLIP) to the most tokens, at the last of which a model pools."""
+    return "max_length" if getattr(tokenizer, "pads_all", False) else True
+
+
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> np.ndarray:
     """Token ids, int32 of shape (texts, tokens of the longest), padded; over-long texts are cut and keep their end."""
     # "<eos>" in a text is these five characters and no end of it.
-    made = tokenizer(texts, truncation=True, padding=True, split_special_tokens=True, return_tensors="np")
+    made = tokenizer(texts, truncation=True, padding=padding(tokenizer), split_special_tokens=True, return_tensors="np")
     return made["input_ids"].astype(np.int32)

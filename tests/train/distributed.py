@@ -13,7 +13,8 @@ from pipeline.errors import UsageError
 from pipeline.train import agreement
 from pipeline.train.distributed import destroy_process_group, init_process_group
 from pipeline.train.fsdp import average_scalars, clip_grad_norm, shard_parameters
-from pipeline.train.models import Towers, build_model
+from pipeline.train.loss import chunked_siglip_loss, siglip_loss
+from pipeline.train.models import build_model, towers_of
 from pipeline.train.start import prepare
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 
@@ -22,8 +23,7 @@ def gradients(recipe, tokens, images, ids, double: bool, evaluating: bool = Fals
     """The loss and the gradients of a batch, by this process alone or together with the others of its group."""
     rank, count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
-    towers = Towers(build_model(recipe.model, tokens, recipe.loss.name == "siglip"), recipe.patch_dropout,
-                    recipe.loss.name == "siglip")  # fmt: skip
+    towers = towers_of(build_model(recipe.model, tokens, recipe.loss.name == "siglip"), recipe)
     towers = (towers.double() if double else towers).train(not evaluating)
     if evaluating:
         _settle_batch_norms(towers, images)
@@ -89,3 +89,30 @@ def start_with_own_folders(rank: int, port: int, cases: list[tuple[list, list]],
             errors.append(str(error))
     Path(said, str(rank)).write_text(json.dumps(errors))
     destroy_process_group()
+
+
+def siglip_gradients(chunked: bool, count: int = 12) -> list[torch.Tensor]:
+    """The loss of a batch of which each process has its part, and its gradients by vectors, scale and bias."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    generator = torch.Generator().manual_seed(3)
+    images, texts = (torch.randn(count, 5, dtype=torch.float64, generator=generator) for _ in range(2))
+    rows = slice(rank * count // world, (rank + 1) * count // world)
+    leaves = [
+        images[rows],
+        texts[rows],
+        torch.tensor(3.0, dtype=torch.float64),
+        torch.tensor(-2.0, dtype=torch.float64),
+    ]
+    leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+    loss = (chunked_siglip_loss if chunked else siglip_loss)(*leaves)
+    (2 * loss).backward()
+    return [loss.detach(), *(leaf.grad for leaf in leaves)]
+
+
+def one_in_a_ring(rank: int, world: int, port: int, folder: str) -> None:
+    """A process of a group; each writes what it got of both losses."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=world)
+    torch.save([siglip_gradients(True), siglip_gradients(False)], Path(folder, str(rank)))
+    dist.destroy_process_group()

@@ -10,9 +10,10 @@ import pytest
 from pipeline.errors import PipelineError, UsageError
 from pipeline.train import evaluate, moderate, score, search, tag
 from pipeline.train.classification import class_embeddings, classify, open_dataset
+from pipeline.train.embedding import embed_shards
 from pipeline.train.encoder import Encoder
 from pipeline.train.images import decode
-from pipeline.train.retrieval import Pairs, embed_pairs, image_ranks, mean_with_interval, retrieval, text_ranks
+from pipeline.train.retrieval import Pairs, image_ranks, mean_with_interval, pairs_of, retrieval, text_ranks
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
@@ -266,7 +267,9 @@ def test_tags(model, tmp_path):
 
 
 def test_pairs_of_a_set(model, shard_set, tmp_path):
-    pairs = embed_pairs(Encoder(model), ShardSet([str(shard_set)], tmp_path), tmp_path / "v", ALONE, lambda done: None)
+    shards = ShardSet([str(shard_set)], tmp_path)
+    embedded = embed_shards(Encoder(model), shards, tmp_path / "v", ALONE, lambda done: None, with_texts=True)
+    pairs = pairs_of(embedded, shards)
     assert pairs.texts.shape == (60, 32)
     assert pairs.images.shape == (30, 32)
     assert (pairs.image_of[:30] == np.arange(30)).all()

@@ -14,6 +14,7 @@ from pipeline.images.decode import TooManyPixels
 from pipeline.train.images import CROP_DRAWS, crop_box, decode, eval_transform, train_transform
 from pipeline.train.loader import BROKEN
 from pipeline.train.models import build_processor
+from pipeline.train.recipe import Model
 from tests.images.files import encoded, huge, png, ramp, to_bytes
 
 
@@ -25,7 +26,7 @@ def noise(width, height):
 @pytest.mark.parametrize("sides", [(64, 64), (100, 71), (71, 100), (33, 200), (299, 31), (65, 64), (500, 333)])
 def test_evaluation_pixels_are_the_processors(kind, sides):
     image = noise(*sides)
-    theirs = build_processor(kind, 64)(image, return_tensors="np")["pixel_values"][0]
+    theirs = build_processor(Model(kind=kind, image_size=64))(image, return_tensors="np")["pixel_values"][0]
     mean, std = (np.array(v).reshape(3, 1, 1) for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
     ours = (eval_transform(image, 64, square=kind == "align") / 255 - mean) / std
     assert np.abs(ours - theirs).max() < 1e-5

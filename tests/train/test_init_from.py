@@ -28,7 +28,7 @@ def given(recipe, tmp_path):
     torch.manual_seed(5)
     towers = Towers(model_of(new_config(made.model, tokenizer_config(tokenizer), True)), siglip=True)
     torch.nn.init.constant_(towers.bias, -3.5)
-    export(towers, tokenizer, "clip", 32, {}, tmp_path / "given")
+    export(towers, tokenizer, recipe().model, {}, tmp_path / "given")
     return tmp_path / "given", towers.eval()
 
 

@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(recipe, train, tmp_path
         (ALIGN | {"micro_batch": 4}, "batch norm makes cached gradients differ"),
         (ALIGN | {"patch_dropout": 0.5}, "has no patches"),
         ({"loss__name": "siglip", "loss__label_smoothing": 0.1}, "SigLIP's loss has none"),
-        ({"model__kind": "blip"}, "found 'blip'; allowed: 'clip', 'metaclip2' or 'align'"),
+        ({"model__kind": "blip"}, "found 'blip'; allowed: 'clip', 'metaclip2', 'align' or 'siglip'"),
         ({"data__shard": "x"}, "data.shard: no such key"),
     ],
 )

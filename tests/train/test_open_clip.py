@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from pipeline.errors import UsageError
 from pipeline.train.export import export
 from pipeline.train.models import TokenizerConfig, Towers, build_model
-from pipeline.train.open_clip import app, open_clip_config, open_clip_weights
+from pipeline.train.open_clip import app
+from pipeline.train.open_clip_model import open_clip_config, open_clip_weights
 from pipeline.train.tokenizer import tokenizer_config, train_tokenizer
 
 from .test_step import ALIGN, TOKENS
@@ -37,7 +38,7 @@ def test_siglips_bias_goes_along(recipe, tmp_path):
     tokenizer = train_tokenizer(["a red square"] * 20, 300, 24)
     towers = Towers(build_model(recipe(**WIDE).model, tokenizer_config(tokenizer), True), siglip=True)
     torch.nn.init.constant_(towers.bias, -3.5)
-    export(towers, tokenizer, "clip", 32, {}, tmp_path / "model")
+    export(towers, tokenizer, recipe().model, {}, tmp_path / "model")
     done = CliRunner().invoke(app, ["--model", str(tmp_path / "model"), "--output", str(tmp_path / "open")])
     assert done.exit_code == 0, done.exception
     assert load_file(tmp_path / "open" / "open_clip_model.safetensors")["logit_bias"].item() == -3.5
@@ -46,9 +47,9 @@ def test_siglips_bias_goes_along(recipe, tmp_path):
 
 def test_what_it_cannot_hold(recipe):
     with pytest.raises(UsageError, match="heads are 32 wide; allowed here: 64"):
-        open_clip_config(build_model(recipe().model, TOKENS), "x")
+        open_clip_config(build_model(recipe().model, TOKENS), "x", {})
     with pytest.raises(UsageError, match="an ALIGN model"):
-        open_clip_config(build_model(recipe(**ALIGN).model, TOKENS), "x")
+        open_clip_config(build_model(recipe(**ALIGN).model, TOKENS), "x", {})
 
 
 def test_open_clip_gives_equal_logits(recipe, tmp_path):

@@ -92,3 +92,18 @@ def test_two_processes_score_as_one(model, shard_set, tmp_path):
         one, two = (pq.read_table(tmp_path / name / file.name, partitioning=None) for name in ("one", "two"))
         assert one["key"].equals(two["key"])
         assert np.allclose(one["score"], two["score"], atol=1e-5)
+
+
+def test_a_model_whose_tokenizer_knows_no_longest_text(model, tmp_path):
+    """The fault: long texts had more tokens than the model has positions, and ended the command."""
+    import json
+    import shutil
+
+    from pipeline.train.encoder import Encoder
+
+    folder = shutil.copytree(model, tmp_path / "model")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    assert config.pop("model_max_length") == 77
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    texts = ["a red square", "a red square " * 200]
+    assert (Encoder(folder).encode_texts(texts) == Encoder(model).encode_texts(texts)).all()

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from pipeline.recipe_file import bundled
-from pipeline.train.models import TokenizerConfig, build_model
+from pipeline.train.models import TokenizerConfig, Towers, build_model, towers_of
 from pipeline.train.optimizer import build_optimizer, learning_rate
 from pipeline.train.recipe import FOLDER, load_train_recipe
+
+from .test_step import ALIGN, SIGLIP
 
 PARAMETERS = {"nano": 2.056, "vit-b-32": 151, "vit-b-16": 150, "vit-l-14": 428, "vit-h-14": 986, "align": 173}
 
@@ -39,8 +41,18 @@ def test_the_schedule():
 def test_decay_is_not_on_gains_biases_and_the_scale(recipe):
     model = build_model(recipe().model, TokenizerConfig(400, 398, 399, 0, 77))
     names = {id(p): name for name, p in model.named_parameters()}
-    groups = build_optimizer(model, recipe().optimizer, torch.device("cpu")).param_groups
+    groups = build_optimizer(Towers(model), recipe(), torch.device("cpu"))[0].param_groups
     decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
     assert "text_model.embeddings.token_embedding.weight" in decayed
     assert not {name for name in decayed if name.endswith("bias") or "norm" in name or name == "logit_scale"}
     assert sum(len(group["params"]) for group in groups) == len(names)
+
+
+@pytest.mark.parametrize("kind", ["clip", "align", "siglip"])
+def test_siglips_loss_starts_at_its_scale_and_bias(recipe, kind):
+    """The fault: of ALIGN models the scale was 1, and the bias of 10 hid all that a cosine could say."""
+    changes = {"clip": {}, "align": ALIGN | {"loss__label_smoothing": 0}, "siglip": SIGLIP}[kind]
+    made = recipe(**changes | {"loss__name": "siglip"})
+    towers = towers_of(build_model(made.model, TokenizerConfig(400, 398, 399, 0, 77), siglip=True), made)
+    assert towers.scale().item() == pytest.approx(10)
+    assert towers.logit_bias().item() == -10

@@ -29,8 +29,12 @@ ONE_LAYER = {
 }
 
 
-@pytest.mark.parametrize("peak", [None, 1e12], ids=["no peak", "peak"])
-def test_a_step_is_compiled_whether_or_not_operations_are_counted(recipe, train, tmp_path, monkeypatch, peak):
+@pytest.mark.parametrize(
+    ("peak", "changes"),
+    [(None, {}), (1e12, {}), (None, {"loss__name": "siglip", "loss__chunked": "true", "ema__decay": 0.5})],
+    ids=["no peak", "peak", "chunked loss and averages"],
+)
+def test_a_step_is_compiled_whether_or_not_operations_are_counted(recipe, train, tmp_path, monkeypatch, peak, changes):
     graphs = []
 
     def counting(graph, _inputs):
@@ -41,7 +45,7 @@ def test_a_step_is_compiled_whether_or_not_operations_are_counted(recipe, train,
     monkeypatch.setattr(loop, "COMPILED_ON", ("cpu",))
     monkeypatch.setattr(throughput, "peak_flops", lambda device: peak)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counting))
-    last = train(recipe(compile="true", steps=1, **ONE_LAYER), tmp_path / "run")
+    last = train(recipe(compile="true", steps=1, **ONE_LAYER | changes), tmp_path / "run")
     assert graphs
     assert (last["mfu"] is not None) == (peak is not None)
 

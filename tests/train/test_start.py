@@ -238,3 +238,27 @@ def start_apart(recipe, finished, shard_set, url, tmp_path):
     assert {path for path in tmp_path.rglob("*") if path.parent != tmp_path} == {
         f for f in folders if f.parent != tmp_path
     }
+
+
+def test_one_run_at_a_time_is_in_a_folder(recipe, train, run, monkeypatch):
+    """The fault: a job that was started twice wrote over its own records, and removed its checkpoints."""
+    from pipeline.lock import held
+    from pipeline.train import agreement
+
+    monkeypatch.setattr(agreement, "FREED_SECONDS", 0.3)
+    with held(str(run)):
+        before = content(run)
+        for options in ({}, {"force": True}):
+            with pytest.raises(UsageError, match=r"--output .*: another run is at work there \(process"):
+                train(recipe(), run, **options)
+        assert content(run) == before
+    assert train(recipe(), run, stop_after=1)["step"] == 2
+    # One that looked at the folder before another went on, or started, there.
+    before = content(run)
+    for step in (0, 1):
+        with (
+            pytest.raises(UsageError, match="another run went on there meanwhile; start again"),
+            agreement.held_folder(run, ALONE, step),
+        ):
+            pass
+    assert [entry for entry in content(run) if ".lock" not in entry[0]] == [e for e in before if ".lock" not in e[0]]

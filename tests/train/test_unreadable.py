@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.train import evaluate, search, tag
+from pipeline.train.embedding import embed_shards
 from pipeline.train.encoder import Encoder
-from pipeline.train.retrieval import embed_pairs
+from pipeline.train.retrieval import pairs_of
 from pipeline.train.shards import ShardSet
 from tests.images.files import huge
 
@@ -46,7 +47,10 @@ def test_what_cannot_be_read_ends_no_evaluation(model, tmp_path, capsys):
         tmp_path / "bad.tar", {name: content for name, content in members.items() if name[:3] in ("001", "002")}
     )
     with pytest.raises(UsageError, match="no image can be read"):
-        embed_pairs(Encoder(model), ShardSet([str(nothing)], tmp_path), tmp_path / "v", ALONE, lambda done: None)
+        shards = ShardSet([str(nothing)], tmp_path)
+        pairs_of(
+            embed_shards(Encoder(model), shards, tmp_path / "v", ALONE, lambda done: None, with_texts=True), shards
+        )
 
 
 def test_what_cannot_be_read_ends_no_search(model, tmp_path):
