@@ -1,0 +1,105 @@
+"""Runs commands, each in a process forked from one that has a Spark session, so that one costs a fraction of a second.
+
+``python -m tests.faults.nursery`` under the shim: a line of JSON asks for a command, another says how it ended. The
+forked process has its own connections to the JVM, and is the driver: it may fail, hang or die without the session.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+
+LIMIT = 60
+# Compiled plans and many partitions are for more rows than a few dozens.
+QUICK = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+}
+
+
+def main() -> None:
+    """Answers until its input ends."""
+    from pipeline.command.main import main as command
+    from pipeline.session import open_session
+
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    session = open_session("local[1]")
+    for name, value in QUICK.items():
+        session.conf.set(name, value)
+    for line in sys.argv[1:]:
+        _warm(json.loads(line), command)
+    print("{}", file=answers)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _run(session, asked, command)
+        code = _wait(child)
+        busy = _settle(session)
+        print(json.dumps({"code": code, "busy": busy}), file=answers)
+
+
+def _warm(arguments: list[str], command) -> None:
+    """Runs a command in this process, so that those that are forked from it have all modules and kernels."""
+    sys.argv = ["metaclip-pipeline", *arguments]
+    with contextlib.suppress(SystemExit):
+        command()
+
+
+def _run(session, asked: dict, command) -> None:
+    client = session.sparkContext._gateway._gateway_client
+    client.deque, client.thread_connection = deque(), threading.local()
+    for descriptor in (1, 2):
+        log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, descriptor)
+    sys.argv = ["metaclip-pipeline", *asked["arguments"]]
+    code = 99
+    try:
+        command()
+    except SystemExit as ended:
+        code = ended.code or 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _wait(child: int) -> int:
+    """Its exit code, or the signal that ended it as a negative number; one that hangs is killed: -100."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.003)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return -100
+
+
+def _settle(session) -> bool:
+    """Ends the tasks of a driver that died, as the JVM of one of its own would; whether some go on."""
+    store = session.sparkContext._jsc.sc().statusStore()
+    if not store.executorList(True).apply(0).activeTasks():
+        return False
+    session.sparkContext.cancelAllJobs()
+    end = time.monotonic() + LIMIT
+    while store.executorList(True).apply(0).activeTasks():
+        if time.monotonic() > end:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+if __name__ == "__main__":
+    main()
