@@ -38,8 +38,10 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
     """Refuses a folder that holds something else, or (without ``--force``) the output of another recipe."""
     try:
         here = storage.names(output)
-    except OSError:
+    except NotADirectoryError:
         raise UsageError(f"--output {output}: not a folder") from None
+    except OSError as error:
+        raise UsageError(f"--output {output}: cannot be read: {error.strerror or error}") from None
     ours = OURS if {RECIPE, record.FOLDER} & set(here) else WHAT_IF  # Folders of these names may be anyone's.
     if foreign := [name for name in here if name not in ours and not name.startswith(".")]:
         raise UsageError(f"--output {output}: holds {foreign[0]!r}, which is not of this project; give an empty folder")
@@ -58,18 +60,23 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def held(request: Request) -> Iterator[None]:
-    """Holds the output folder within a ``with`` block. A new one is the recipe's from the start."""
+def held(request: Request) -> Iterator[lock.Check]:
+    """Holds the output folder within a ``with`` block. A new one is the recipe's from the start.
+
+    What it gives raises ``PipelineError`` where the hold was lost.
+    """
     output = request.output
     with contextlib.ExitStack() as stack:
         try:
             storage.make_folder(output)
-            stack.enter_context(lock.held(output))
+            check = stack.enter_context(lock.held(output))
+            for folder in (output, storage.join(output, record.FOLDER)):
+                storage.sweep(folder)
             if not {RECIPE, record.FOLDER} & set(storage.names(output)):
                 write_recipe(request, Finished())
         except OSError as error:
             raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
-        yield
+        yield check
 
 
 def forget(output: str, stage: Stage) -> None:
@@ -121,6 +128,8 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
     described = storage.join(output, DESCRIBED)
     same_tables = storage.read_json(storage.join(output, MANIFEST)) == manifest
     if all(same.values()) and same_tables and storage.exists(described) == (manifest is not None):
+        if not storage.exists(storage.join(output, REPORT[0])):  # It went wrong before.
+            _write_report(Output.of(output, recipe, records, written))
         return False
     storage.remove(storage.join(output, MANIFEST))
     storage.remove(described)

@@ -70,6 +70,7 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
     if (found.damage or "").startswith(UNREADABLE):
         storage.remove(hidden)
         return Found(damage=found.damage)
+    storage.sync(hidden)
     storage.replace(hidden, storage.join(folder, name))
     return found
 

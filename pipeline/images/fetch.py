@@ -86,6 +86,7 @@ def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options:
     ):
         writer = SampleWriter(sink, options.format)
         _download(Path(made), number, images, options, a_host, writer)
+    storage.sync(storage.join(folder, f"{name}.part"))
     filesystem.move(f"{path}.part", path)
     rows = [_row(image, writer.found.get(image["image_id"]), name, options.format) for image in images]
     table = pa.BufferOutputStream()
