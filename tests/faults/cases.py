@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.test_kills import RECIPE as KILLS
 from tests.extract.files import packed, page
+from tests.faults.calls import CALLS
 from tests.pool import write_pool, write_recipe
 
 PAIRS = 60
@@ -17,14 +19,33 @@ class Case:
     after: str | None
     arguments: tuple[str, ...]
     warms: bool = False
+    counts: bool = True
 
 
-def cases(work: Path, site: str | None = None) -> list[Case]:
-    """All of them, in order; ``site``: where images are fetched from."""
+def plain_cases(work: Path, site: str) -> list[Case]:
+    """Those without Spark: commands of small stages, and what tasks do; ``site``: where images are fetched from."""
+    (work / "kills.yaml").write_text(KILLS)
+    (work / "site").write_text(site)
+    _crawl(work)
+    recipe = ("curate", "--recipe", str(work / "kills.yaml"))
+    found = [
+        Case("new", None, recipe, warms=True),
+        Case("change", "new", (*recipe, "--set", "balance.t=5")),
+        Case("match-change", "new", (*recipe, "--set", "seed=2")),
+        Case("shrink", "new", (*recipe, "--set", "filter={}")),
+        Case("credit", "new", (*recipe, "--set", "credit=ours")),
+    ]
+    return found + [Case(name, None, ("call", name, str(work)), warms=name == "fetch") for name in CALLS]
+
+
+def spark_cases(work: Path, site: str) -> list[Case]:
+    """Those of the stages as they are; ``site``: where images are fetched from."""
     pool = write_pool(work / "pool", count=PAIRS)
     write_recipe(work, pool)
     main = ("--recipe", str(work / "recipe.yaml"), "--set", "shards.samples=8")
     filtered = (*main, "--set", "filter.min_words=2", "--set", "filter.near_duplicates=4", "--set", "rebalance.t=6")
+    crawl = work / "extract"
+    crawl.mkdir()
     found = [
         Case("ingest", None, ("ingest", *main)),
         Case("match", "ingest", ("match", *main)),
@@ -35,15 +56,11 @@ def cases(work: Path, site: str | None = None) -> list[Case]:
         Case("all", "shards", ("curate", *main, "--set", "seed=8"), warms=True),
         Case("filter", "balance", ("filter", *filtered)),
         Case("rebalance", "filter", ("rebalance", *filtered)),
-        Case("extract", None, ("extract", *_crawl(work / "crawl"))),
+        Case("extract", None, ("extract", *_crawl(crawl))),
     ]
-    if site is not None:
-        fetched = _fetched(work / "fetched", site)
-        found += [
-            Case("chosen", None, ("curate", *fetched, "--set", "images.fetch=false")),
-            Case("images", "chosen", ("images", *fetched)),
-        ]
-    return found
+    fetched = _fetched(work / "fetched", site)
+    found.append(Case("chosen", None, ("curate", *fetched, "--set", "images.fetch=false"), counts=False))
+    return [*found, Case("images", "chosen", ("images", *fetched))]
 
 
 def _crawl(work: Path) -> tuple[str, ...]:

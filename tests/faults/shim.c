@@ -27,6 +27,7 @@ enum { OFF, ENOSPC_, EIO_, TORN, DEATH, POWER };
 static struct control {
     int32_t kind, persistent;
     int64_t at, count, fired;
+    int64_t all, making, writes; /* operations of each sort, whatever is to fail */
     char root[512];
     char where[512];
     uint64_t unsynced[FILES]; /* inodes of files whose content was written and not synced since */
@@ -79,6 +80,9 @@ static int of_path(int folder, const char *given, char *path) {
 /* What is to happen at an operation: 0, or the kind of fault. `makes`: it needs room on the disk. */
 static int fault(const char *what, const char *path, int makes) {
     int kind = __atomic_load_n(&control->kind, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&control->all, 1, __ATOMIC_SEQ_CST);
+    if (makes) __atomic_add_fetch(&control->making, 1, __ATOMIC_SEQ_CST);
+    if (!strcmp(what, "write")) __atomic_add_fetch(&control->writes, 1, __ATOMIC_SEQ_CST);
     if (kind == OFF || (kind == ENOSPC_ && !makes) || (kind == TORN && strcmp(what, "write"))) return 0;
     int64_t number = __atomic_add_fetch(&control->count, 1, __ATOMIC_SEQ_CST);
     if (number != control->at && !(control->persistent && number > control->at)) return 0;

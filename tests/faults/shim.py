@@ -24,6 +24,9 @@ class Layout(ctypes.Structure):
         ("at", ctypes.c_int64),
         ("count", ctypes.c_int64),
         ("fired", ctypes.c_int64),
+        ("all", ctypes.c_int64),
+        ("making", ctypes.c_int64),
+        ("writes", ctypes.c_int64),
         ("root", ctypes.c_char * 512),
         ("where", ctypes.c_char * 512),
         ("unsynced", ctypes.c_uint64 * FILES),
@@ -60,6 +63,7 @@ class Control:
         self.layout.kind = OFF
         ctypes.memset(ctypes.addressof(self.layout.unsynced), 0, ctypes.sizeof(self.layout.unsynced))
         self.layout.count = self.layout.fired = 0
+        self.layout.all = self.layout.making = self.layout.writes = 0
         self.layout.at, self.layout.persistent, self.layout.where = at, persistent, b""
         self.layout.kind = kind
 
@@ -72,10 +76,10 @@ class Control:
         """How many operations went wrong."""
         return self.layout.fired
 
-    @property
-    def count(self) -> int:
-        """How many there were that could have."""
-        return self.layout.count
+    def count(self, kind: int) -> int:
+        """How many operations there were that could go wrong so."""
+        layout = self.layout
+        return {NO_SPACE: layout.making, TORN: layout.writes}.get(kind, layout.all)
 
     @property
     def where(self) -> str:
