@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
+from pipeline.room import needed
 from pipeline.run import Request, Run
 from pipeline.session import open_session, start_session
 from pipeline.stage import Stage
@@ -70,7 +72,8 @@ def _curate(
                 done = former
             if not skipped or stage.missing(former):
                 run = Run(**vars(request), session=_session(), finished=finished, found=found[stage.name])
-                with in_words(place, f"the stage {stage.name}"):
+                lacks = partial(needed, run.session, storage.join(place, tables.STAGING))
+                with in_words(place, ", ".join(stage.tables), lacks):
                     done = _run_stage(stage, run, origin, former if skipped else None, check)
                 skipped = done is former
             finished.add(done, stage.folders, place)

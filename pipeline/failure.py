@@ -9,10 +9,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline import storage
 from pipeline.errors import PipelineError
+from pipeline.room import shown
 
 LESS = "let fewer tasks run at a time (--master local[N])"
 AGAIN = "what is finished stays: the same command goes on from there"
@@ -41,27 +42,29 @@ FULL = 1 << 20  # less is free where a disk is full
 
 
 @contextlib.contextmanager
-def in_words(output: str, what: str) -> Iterator[None]:
+def in_words(output: str, what: str, needed: Callable[[], int | None] = lambda: None) -> Iterator[None]:
     """Raises a ``PipelineError`` in place of what a disk, memory or the end of a process did to a run.
 
-    ``what``: the stage, for the line.
+    ``what``: what was to be done, for the line; ``needed``: how many bytes more a full disk would have to have.
     """
     try:
         yield
     except PipelineError:
         raise
     except Exception as error:
-        if (line := explained(error, output, what)) is None:
+        if (line := explained(error, output, what, needed)) is None:
             raise
         raise PipelineError(line) from error
 
 
-def explained(error: BaseException, output: str, what: str) -> str | None:
+def explained(
+    error: BaseException, output: str, what: str, needed: Callable[[], int | None] = lambda: None
+) -> str | None:
     """The line for a person; None for what is none of these."""
     text = str(error)
     number = _number(error, text)
     if number in (SPACE, QUOTA):
-        return _no_space(text, output, what, number)
+        return _no_space(output, what, number, needed)
     place = _place(error, text, output)
     if number is not None:
         why = {
@@ -102,15 +105,16 @@ def _place(error: BaseException, text: str, output: str) -> str:
     return next((path for path in paths if not path.startswith(inside)), output) if paths else output
 
 
-def _no_space(text: str, output: str, what: str, number: int) -> str:
-    """Which disk is full: that of the output, or where Spark or Python keep what is on its way."""
+def _no_space(output: str, what: str, number: int, needed: Callable[[], int | None]) -> str:
+    """Which disk is full, the output's or where Spark and Python keep what is on its way, and how much it lacks."""
     if number == QUOTA:
         return f"No space left in {output}: the quota is used up, in {what}; {AGAIN}"
     places = [output] if storage.is_local(output) else []
     places += [*os.environ.get("SPARK_LOCAL_DIRS", "").split(","), tempfile.gettempdir()]
-    full = [place for place in places if place and _is_full(place)]
-    place = (full or [output])[0]
-    return f"No space left in {place}{_files_left(place)}: more is needed for {what}; {AGAIN}"
+    place = next((place for place in places if place and _is_full(place)), output)
+    more = needed() if place == output else None
+    lacks = f"about {shown(more)} more are needed" if more else "more is needed"
+    return f"No space left in {place}{_files_left(place)}: {lacks} for {what}; {AGAIN}"
 
 
 def _is_full(place: str) -> bool:

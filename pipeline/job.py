@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.secrets import public
 
 # The panels in which `--help` shows options.
 RECIPE, PLACES, HOW = "Recipe", "Input and output", "Run"
@@ -136,7 +137,7 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 def _unexpected(error: Exception) -> str:
     details = Path(tempfile.gettempdir()) / f"metaclip-failure-{os.getpid()}.txt"
-    details.write_text(traceback.format_exc(), encoding="utf-8")
+    details.write_text(public(traceback.format_exc()), encoding="utf-8")
     return f"{cause(error)} (details: {details})"
 
 
@@ -158,6 +159,6 @@ def fail(message: str, code: int) -> None:
     """Says what is wrong on one line and exits."""
     from pipeline.progress import console
 
-    message = message.replace("\n", "\\n")  # of a name
+    message = public(message).replace("\n", "\\n")  # of a name
     console.print(f"error: {message}", markup=False, soft_wrap=True)
     sys.exit(code)

@@ -24,6 +24,7 @@ from pipeline.report.page.report import NAMES as REPORT
 from pipeline.report.page.report import write_report
 from pipeline.report.page.source import Output
 from pipeline.run import Finished, Request
+from pipeline.secrets import without_secrets
 from pipeline.stage import Stage
 from pipeline.stages import STAGES, named, stages_from
 
@@ -109,7 +110,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
 
     Where tables are there that the recipe does not fit, and no stage was done, it says what it said.
     """
-    output, recipe = request.output, request.recipe
+    output, recipe = request.output, Recipe.model_validate(without_secrets(request.recipe.model_dump()))
     records, whole = _belonging(output, fit, finished)
     lines = [found.summary(skipped=False) for found in records]
     written = {table: what for found in records for table, what in named(found.stage).tables.items()}
@@ -139,7 +140,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
         from pipeline.report.plots import distribution_plot
 
         storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
-    storage.write_json(storage.join(output, SUMMARY), summary)
+    storage.write_json(storage.join(output, SUMMARY), without_secrets(summary))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
     _write_report(Output.of(output, recipe, records, written))

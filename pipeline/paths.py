@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from pipeline.errors import UsageError
+from pipeline.secrets import without_user
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _FILE = re.compile(r"file:(//(localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
@@ -102,11 +103,11 @@ def absolute(path: str) -> str:
 def spark_url(path: str) -> str:
     """The URL by which Spark writes what Arrow finds: a plain path is a file, whatever a cluster's default store is.
 
-    Hadoop takes it literally, and has its own settings for Arrow's options. Its readers take ``*?[]{}\\`` for patterns:
-    ``tables.read`` and ``spark_pattern`` are for reading.
+    Hadoop takes it literally, and has its own settings for Arrow's options, and for keys, which it refuses in a URL.
+    Its readers take ``*?[]{}\\`` for patterns: ``tables.read`` and ``spark_pattern`` are for reading.
     """
     path = absolute(path)
-    return split_options(path)[0] if is_url(path) else f"file://{path}"
+    return without_user(split_options(path)[0]) if is_url(path) else f"file://{path}"
 
 
 def spark_pattern(path: str) -> str:

@@ -9,6 +9,7 @@ the small ones of ``tests/e2e/test_kills.py``, so that all that is left is what 
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -96,6 +97,8 @@ def _run(session, asked: dict) -> None:
     for descriptor in (1, 2):
         log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, descriptor)
+    if memory := asked.get("memory"):
+        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + memory,) * 2)
     code = 99
     try:
         _command(asked["arguments"])
@@ -108,6 +111,11 @@ def _run(session, asked: dict) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def _wait(child: int) -> int:

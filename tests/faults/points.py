@@ -64,6 +64,7 @@ class Faults:
     kind: str
     work: Path
     cases: list[Case]
+    environment: dict[str, str] = field(default_factory=dict)
     seen: dict[tuple[str, str], str | None] = field(default_factory=dict)
     process: subprocess.Popen | None = None
     again: int = 0
@@ -83,6 +84,7 @@ class Faults:
             "LD_PRELOAD": str(shim.library()),
             "FAULT_CONTROL": str(self.work / "control"),
             "PYTHONPATH": str(PROJECT),
+            **self.environment,
         }
         warm = [
             json.dumps([*case.arguments, "--output", str(self.work / "warm"), "--force"])
@@ -104,14 +106,16 @@ class Faults:
             self.process = None
 
     def command(self, case: Case) -> Told:
-        """Runs the command of a case; where the session died of it, the next has a new one."""
+        """Runs the command of a case."""
+        return self.ask(*case.arguments, "--output", str(self.output))
+
+    def ask(self, *arguments: str, **more: int) -> Told:
+        """Runs a command; where the session died of it, the next has a new one. ``more``: for the nursery."""
         if self.process is None:
             self.start()
         log = self.work / "said"
         log.unlink(missing_ok=True)
-        self.process.stdin.write(
-            json.dumps({"arguments": [*case.arguments, "--output", str(self.output)], "log": str(log)}) + "\n"
-        )
+        self.process.stdin.write(json.dumps({"arguments": arguments, "log": str(log)} | more) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         self.control.disarm()

@@ -9,14 +9,8 @@ import random
 
 import pytest
 
-from tests.faults.cases import plain_cases, spark_cases
-from tests.faults.points import MODES, Faults
-from tests.faults.shim import compiler
-from tests.images.site import Site
+from tests.faults.points import MODES
 
-pytestmark = pytest.mark.skipif(
-    os.uname().sysname != "Linux" or compiler() is None, reason="the shim needs Linux and a C compiler"
-)
 STEP = int(os.environ.get("FAULT_STEP", "1"))
 SAMPLED, SEED = 40, 20
 # What starts a process or asks a site takes longer.
@@ -24,35 +18,6 @@ LONG = {"crawl": 4, "fetch": 4}
 PLAIN = ["new", "change", "match-change", "shrink", "credit", "bucket", "shard", "lists", "crawl", "fetch"]
 SPARK = {"ingest": 7, "match": 7, "dedupe": 13, "balance": 17, "shards": 29, "again": 23, "all": 61, "filter": 61,
          "rebalance": 23, "extract": 37, "images": 61}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def site():
-    with Site() as found:
-        yield found
-        found.shutdown()
-
-
-def opened(kind, folder, site):
-    (folder / "set").mkdir(parents=True)
-    made = (plain_cases if kind == "plain" else spark_cases)(folder / "set", site.url)
-    return Faults(kind, folder, made)
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory, site):
-    pytest.importorskip("img2dataset")
-    found = opened("plain", tmp_path_factory.mktemp("plain"), site)
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, site):
-    pytest.importorskip("img2dataset")
-    found = opened("spark", tmp_path_factory.mktemp("spark"), site)
-    yield found
-    found.stop()
 
 
 def failing(faults, name, mode, step):
