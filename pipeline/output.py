@@ -6,11 +6,13 @@ is removed before anything that it lists, and comes last, so that where it is th
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
+from pipeline.failure import DISK, SPACE
 from pipeline.fitting import Fit, load_finished
 from pipeline.overlap import lies_in
 from pipeline.progress import say
@@ -42,7 +44,7 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
     except NotADirectoryError:
         raise UsageError(f"--output {output}: not a folder") from None
     except OSError as error:
-        raise UsageError(f"--output {output}: cannot be read: {error.strerror or error}") from None
+        raise UsageError(f"--output {output}: cannot be read: {_reason(error)}") from None
     ours = OURS if {RECIPE, record.FOLDER} & set(here) else WHAT_IF  # Folders of these names may be anyone's.
     if foreign := [name for name in here if name not in ours and not name.startswith(".")]:
         raise UsageError(f"--output {output}: holds {foreign[0]!r}, which is not of this project; give an empty folder")
@@ -58,6 +60,10 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
                 f"--output {output}: holds the output of recipe {name!r}, not {recipe.name!r}; "
                 "give another folder, or --force to replace it"
             )
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 @contextlib.contextmanager
@@ -76,7 +82,9 @@ def held(request: Request) -> Iterator[lock.Check]:
             if not {RECIPE, record.FOLDER} & set(storage.names(output)):
                 write_recipe(request, Finished())
         except OSError as error:
-            raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
+            if error.errno in (SPACE, DISK):
+                raise
+            raise UsageError(f"--output {output}: cannot be written: {_reason(error)}") from None
         yield check
 
 

@@ -31,10 +31,10 @@ def held(output: str, owner: dict[str, Any]) -> Iterator[Callable[[], None]]:
     storage.make_folder(folder)
     own = storage.join(folder, f"{uuid.uuid4().hex}.json")
     content = storage.json_bytes(owner)
-    storage.put(own, content)
     stop, lost = threading.Event(), threading.Event()
     keeper = threading.Thread(target=_renew, args=(own, content, stop, lost), daemon=True)
     try:
+        storage.put(own, content)
         _give_up_for_others(output, folder, own)
         keeper.start()
         yield lambda: _check(output, own, lost)

@@ -20,6 +20,7 @@ class Case:
     arguments: tuple[str, ...]
     warms: bool = False
     counts: bool = True
+    store: bool = False  # The output is of a store to the command, which moves folders file by file.
 
 
 def plain_cases(work: Path, site: str) -> list[Case]:
@@ -34,6 +35,8 @@ def plain_cases(work: Path, site: str) -> list[Case]:
         Case("match-change", "new", (*recipe, "--set", "seed=2")),
         Case("shrink", "new", (*recipe, "--set", "filter={}")),
         Case("credit", "new", (*recipe, "--set", "credit=ours")),
+        Case("store-new", None, recipe, store=True),
+        Case("store-change", "store-new", (*recipe, "--set", "balance.t=5"), store=True),
     ]
     return found + [Case(name, None, ("call", name, str(work)), warms=name == "fetch") for name in CALLS]
 

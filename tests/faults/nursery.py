@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 
-LIMIT = 60
+LIMIT = int(os.environ.get("FAULT_SECONDS", "300"))
 # Compiled plans and many partitions are for more rows than a few dozens.
 QUICK = {
     "spark.sql.shuffle.partitions": "1",

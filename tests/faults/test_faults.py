@@ -15,7 +15,8 @@ STEP = int(os.environ.get("FAULT_STEP", "1"))
 SAMPLED, SEED = 40, 20
 # What starts a process or asks a site takes longer.
 LONG = {"crawl": 4, "fetch": 4}
-PLAIN = ["new", "change", "match-change", "shrink", "credit", "bucket", "shard", "lists", "crawl", "fetch"]
+PLAIN = ["new", "change", "match-change", "shrink", "credit", "store-new", "store-change", "bucket", "shard", "lists",
+         "crawl", "fetch"]  # fmt: skip
 SPARK = {"ingest": 7, "match": 7, "dedupe": 13, "balance": 17, "shards": 29, "again": 23, "all": 61, "filter": 61,
          "rebalance": 23, "extract": 37, "images": 61}  # fmt: skip
 
