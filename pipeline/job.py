@@ -137,7 +137,10 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 def _unexpected(error: Exception) -> str:
     details = Path(tempfile.gettempdir()) / f"metaclip-failure-{os.getpid()}.txt"
-    details.write_text(public(traceback.format_exc()), encoding="utf-8")
+    try:
+        details.write_text(public(traceback.format_exc()), encoding="utf-8")
+    except OSError:  # That disk may be full, too.
+        return cause(error)
     return f"{cause(error)} (details: {details})"
 
 
