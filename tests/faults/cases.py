@@ -9,6 +9,7 @@ from tests.faults.calls import CALLS
 from tests.pool import write_pool, write_recipe
 
 PAIRS = 60
+LONG = ("crawl", "fetch")  # They start a process, or ask a site.
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.faults.cases import plain_cases, spark_cases
+from tests.faults.cases import LONG, plain_cases, spark_cases
 from tests.faults.points import Faults
 from tests.faults.shim import compiler
 from tests.images.site import Site
@@ -15,12 +15,12 @@ def work(tmp_path_factory):
     """A folder for each session, and a site whose images they fetch."""
     if os.uname().sysname != "Linux" or compiler() is None:
         pytest.skip("the shim needs Linux and a C compiler")
-    pytest.importorskip("img2dataset")
 
-    def opened(kind, cases, **environment):
+    def opened(kind, cases, without=(), **environment):
         folder = tmp_path_factory.mktemp(kind)
         (folder / "set").mkdir()
-        return Faults(kind, folder, cases(folder / "set", site.url), environment)
+        made = [case for case in cases(folder / "set", site.url) if case.name not in without]
+        return Faults(kind, folder, made, environment)
 
     with Site() as site:
         yield opened
@@ -28,8 +28,17 @@ def work(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
+def quick(work):
+    """Without Spark, and without what starts processes or fetches."""
+    found = work("plain", plain_cases, LONG)
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="package")
 def plain(work):
     """Without Spark."""
+    pytest.importorskip("img2dataset")
     found = work("plain", plain_cases)
     yield found
     found.stop()
@@ -38,6 +47,7 @@ def plain(work):
 @pytest.fixture(scope="package")
 def whole(work):
     """With a session of Spark."""
+    pytest.importorskip("img2dataset")
     found = work("spark", spark_cases)
     yield found
     found.stop()

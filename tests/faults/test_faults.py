@@ -9,12 +9,11 @@ import random
 
 import pytest
 
+from tests.faults.cases import LONG
 from tests.faults.points import MODES
 
 STEP = int(os.environ.get("FAULT_STEP", "1"))
 SAMPLED, SEED = 40, 20
-# What starts a process or asks a site takes longer.
-LONG = {"crawl": 4, "fetch": 4}
 PLAIN = ["new", "change", "match-change", "shrink", "credit", "store-new", "store-change", "bucket", "shard", "lists",
          "crawl", "fetch"]  # fmt: skip
 SPARK = {"ingest": 7, "match": 7, "dedupe": 13, "balance": 17, "shards": 29, "again": 23, "all": 61, "filter": 61,
@@ -35,12 +34,12 @@ def failing(faults, name, mode, step):
     return wrong
 
 
-def test_a_sample_of_points(plain):
+def test_a_sample_of_points(quick):
     chosen = random.Random(SEED)
     for _ in range(SAMPLED):
         name, mode = chosen.choice([name for name in PLAIN if name not in LONG]), chosen.choice(list(MODES))
-        number = chosen.randint(1, plain.size(name, mode))
-        fired, wrong = plain.point(name, mode, number)
+        number = chosen.randint(1, quick.size(name, mode))
+        fired, wrong = quick.point(name, mode, number)
         assert fired, f"{name}/{mode}/{number}"
         assert wrong is None, f"{name}/{mode}/{number}: {wrong}"
 
@@ -49,7 +48,7 @@ def test_a_sample_of_points(plain):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", PLAIN)
 def test_each_operation_around_stages(plain, name, mode):
-    assert not failing(plain, name, mode, STEP * LONG.get(name, 1))
+    assert not failing(plain, name, mode, STEP * (4 if name in LONG else 1))
 
 
 @pytest.mark.slow
