@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 
 from pipeline import storage
@@ -33,9 +34,6 @@ MEMORY = re.compile(
     r"MemoryError|OutOfMemoryError|[Cc]annot allocate memory|(malloc|realloc) of size \d+ failed|bad_alloc"
 )
 KILLED = re.compile(r"Python worker exited unexpectedly|Python worker failed to connect|ExecutorLostFailure")
-JAVA_GONE = re.compile(
-    r"Answer from Java side is empty|Connection refused|Error while (sending|receiving)|Py4JNetworkError"
-)
 NUMBER = re.compile(r"\[[Ee]rrno (\d+)\]")
 PATH = re.compile(r"""['"(]((?:file:)?/[^'"\n]+?)['")]""")
 FULL = 1 << 20  # less is free where a disk is full
@@ -83,7 +81,7 @@ def explained(
             f"A worker process was ended from outside in {what}, most often by the system for want of memory: "
             f"give more, or {LESS}; {AGAIN}"
         )
-    if isinstance(error, ConnectionError) or JAVA_GONE.search(f"{type(error).__name__} {text}"):
+    if _is_of_java(error):
         return f"Spark's Java process was ended from outside in {what}, most often for want of memory; {AGAIN}"
     return None
 
@@ -95,6 +93,14 @@ def _number(error: BaseException, text: str) -> int | None:
     found += [int(one) for one in NUMBER.findall(text)]
     found += [number for said, number in SAID.items() if said in text]
     return next((number for number in found if number in known), None)
+
+
+def _is_of_java(error: BaseException) -> bool:
+    """Whether the connection to the JVM broke, and not one to a store."""
+    if type(error).__name__ == "Py4JNetworkError" or "Answer from Java side is empty" in str(error):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, ConnectionError) and any("py4j" in frame.filename for frame in frames)
 
 
 def _place(error: BaseException, text: str, output: str) -> str:

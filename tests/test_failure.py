@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+from py4j.protocol import Py4JNetworkError
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.failure import explained, in_words
@@ -24,7 +25,7 @@ TABLE = [
     (RuntimeError("java.lang.OutOfMemoryError: Java heap space"), "Not enough memory for pairs"),
     (RuntimeError(TASK.format("pyarrow.lib.ArrowMemoryError: malloc of size 1073741824 failed")), "Not enough memory for pairs"),
     (RuntimeError("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)\nCaused by: java.io.EOFException"), "A worker process was ended from outside in pairs"),
-    (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "Spark's Java process was ended from outside in pairs"),
+    (Py4JNetworkError("Error while receiving"), "Spark's Java process was ended from outside in pairs"),
     (RuntimeError("An error occurred while calling o1.x. Answer from Java side is empty"), "Spark's Java process was ended"),
 ]  # fmt: skip
 
@@ -42,7 +43,14 @@ def test_words(tmp_path, error, line):
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError("x"), KeyError("a"), OSError(errno.ENOENT, "gone"), UsageError("a: b")]
+    "error",
+    [
+        ZeroDivisionError("x"),
+        KeyError("a"),
+        OSError(errno.ENOENT, "gone"),
+        ConnectionRefusedError(errno.ECONNREFUSED, "a store's"),
+        UsageError("a: b"),
+    ],
 )
 def test_what_it_does_not_know_stays(tmp_path, error):
     with pytest.raises(type(error)) as raised, in_words(str(tmp_path), "pairs"):
