@@ -9,7 +9,7 @@ from tests.faults.calls import CALLS
 from tests.pool import write_pool, write_recipe
 
 PAIRS = 60
-LONG = ("crawl", "fetch")  # They start a process, or ask a site.
+LONG = ("crawl", "fetch", "checkpoint")  # They start a process, ask a site, need torch.
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ def plain_cases(work: Path, site: str) -> list[Case]:
         Case("store-new", None, recipe, store=True),
         Case("store-change", "store-new", (*recipe, "--set", "balance.t=5"), store=True),
     ]
-    return found + [Case(name, None, ("call", name, str(work)), warms=name == "fetch") for name in CALLS]
+    return found + [
+        Case(name, None, ("call", name, str(work)), warms=name in ("fetch", "checkpoint")) for name in CALLS
+    ]
 
 
 def spark_cases(work: Path, site: str) -> list[Case]:

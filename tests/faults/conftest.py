@@ -38,7 +38,8 @@ def quick(work):
 @pytest.fixture(scope="package")
 def plain(work):
     """Without Spark."""
-    pytest.importorskip("img2dataset")
+    for package in ("img2dataset", "torch"):
+        pytest.importorskip(package)
     found = work("plain", plain_cases)
     yield found
     found.stop()

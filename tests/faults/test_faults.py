@@ -15,7 +15,7 @@ from tests.faults.points import MODES
 STEP = int(os.environ.get("FAULT_STEP", "1"))
 SAMPLED, SEED = 40, 20
 PLAIN = ["new", "change", "match-change", "shrink", "credit", "store-new", "store-change", "bucket", "shard", "lists",
-         "crawl", "fetch"]  # fmt: skip
+         "crawl", "fetch", "checkpoint"]  # fmt: skip
 SPARK = {"ingest": 7, "match": 7, "dedupe": 13, "balance": 17, "shards": 29, "again": 23, "all": 61, "filter": 61,
          "rebalance": 23, "extract": 37, "images": 61}  # fmt: skip
 
