@@ -1,6 +1,7 @@
 """How every command takes its arguments and ends: shared options, exit codes, errors of one line."""
 
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -40,6 +41,9 @@ EXTRAS = {
         "webdataset",
     ),
 }
+
+
+_JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ")
 
 
 class _WithFlags:
@@ -155,6 +159,8 @@ def cause(error: BaseException) -> str:
     ]
     caused = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     said = (python or caused or lines or [""])[-1 if python or caused else 0]
+    if type(error).__module__.split(".")[0] in ("py4j", "pyspark"):  # Theirs are names that tell people nothing.
+        return (_JAVA_NAME.sub("", said) or "Spark failed")[:500]
     return f"{type(error).__name__}: {said}"[:500]
 
 
