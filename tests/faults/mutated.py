@@ -1,5 +1,6 @@
 """Seeded damage to files of every kind that is read, and what the plain functions of tasks make of them."""
 
+import csv
 import gzip
 import io
 import json
@@ -55,12 +56,13 @@ def whole(kind: str) -> bytes:
         case ".jsonl" | ".jsonl.gz":
             lines = (json.dumps(dict(zip(rows, row, strict=True))) for row in zip(*rows.values(), strict=True))
             out.write("".join(f"{line}\n" for line in lines).encode())
-        case ".csv" | ".tsv" | ".csv.gz":
-            between, quoted = (
-                ("\t", str) if kind == ".tsv" else (",", lambda value: json.dumps(value, ensure_ascii=False))
-            )
-            lines = [[str(value or "").replace("\n", " ") for value in row] for row in zip(*rows.values(), strict=True)]
-            out.write("".join(between.join(map(quoted, line)) + "\n" for line in [list(rows), *lines]).encode())
+        case ".csv" | ".csv.gz":
+            lines = io.StringIO()
+            csv.writer(lines, lineterminator="\n").writerows([list(rows), *zip(*rows.values(), strict=True)])
+            out.write(lines.getvalue().encode())
+        case ".tsv":
+            cells = [[str(value or "").replace("\n", " ") for value in row] for row in zip(*rows.values(), strict=True)]
+            out.write("".join("\t".join(line) + "\n" for line in [list(rows), *cells]).encode())
         case ".tar":
             with tarfile.open(fileobj=out, mode="w") as tar:
                 for n in range(4):

@@ -86,6 +86,7 @@ class Faults:
             "LD_PRELOAD": str(shim.library()),
             "FAULT_CONTROL": str(self.work / "control"),
             "PYTHONPATH": str(PROJECT),
+            "SPARK_LOCAL_DIRS": str(self.work / "local"),  # The JVM is killed, and leaves what it has there.
             **self.environment,
         }
         warm = [
