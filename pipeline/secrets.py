@@ -58,7 +58,8 @@ def without_user(url: str) -> str:
 
 def _named(found: re.Match[str]) -> str:
     scheme, user = found.groups()
-    name = user.partition(":")[0] if scheme.removesuffix("://").lower() in NAMED else ""
+    open_to_all = user == "anonymous" or scheme.removesuffix("://").lower() in NAMED
+    name = user.partition(":")[0] if open_to_all else ""
     return f"{scheme}{name}@" if name else scheme
 
 

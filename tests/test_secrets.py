@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
         ("https://token@x.test", "https://x.test", "https://x.test"),
         ("abfss://box:pw@me.dfs.core.windows.net/a?sig=s", "abfss://box@me.dfs.core.windows.net/a", "abfss://box@me.dfs.core.windows.net/a?sig=s"),
         ("hdfs://me@host/a", "hdfs://me@host/a", "hdfs://me@host/a"),
+        ("gs://anonymous@box/a", "gs://anonymous@box/a", "gs://anonymous@box/a"),
         ("simplecache::s3://k:s@b/x", "simplecache::s3://b/x", "simplecache::s3://b/x"),
         ("/a/b@c?d=e", "/a/b@c?d=e", "/a/b@c?d=e"),
         ("cannot read 'http://u:p@x.test/?k=v': gone", "cannot read 'http://x.test/': gone", "cannot read 'http://x.test/?k=v': gone"),
