@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -37,6 +38,11 @@ KILLED = re.compile(r"Python worker exited unexpectedly|Python worker failed to 
 NUMBER = re.compile(r"\[[Ee]rrno (\d+)\]")
 PATH = re.compile(r"""['"(]((?:file:)?/[^'"\n]+?)['")]""")
 FULL = 1 << 20  # less is free where a disk is full
+
+
+def tell_once() -> None:
+    """Keeps Python from telling again, with its stack, that a file could not be closed: who wrote it has said so."""
+    sys.unraisablehook = lambda what: None if isinstance(what.exc_value, OSError) else sys.__unraisablehook__(what)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,9 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
 
     ``name``: what the command calls itself, where that is not the name of the file that runs.
     """
+    from pipeline.failure import tell_once
+
+    tell_once()
     try:
         code = app(standalone_mode=False, prog_name=name)
     except (typer.Abort, KeyboardInterrupt):

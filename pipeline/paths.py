@@ -5,6 +5,7 @@ stores do: ``%20`` is three characters. Only ``~`` or ``~/`` at the start of a p
 that Arrow knows may end in options, ``?name=value&...``; they go along with every path that is made of it.
 """
 
+import errno
 import os
 import posixpath
 import re
@@ -153,6 +154,26 @@ def is_local(path: str) -> bool:
 
 class _Literal(pafs.FSSpecHandler):
     """Arrow's handler for fsspec, whose removing and moving take a path with ``*?[`` for a pattern."""
+
+    def get_file_info_selector(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+        """What lies in a folder. Of a listing that fails fsspec makes an empty one; here it is the error that it is."""
+        base = selector.base_dir
+        try:
+            kind = self.fs.info(base)["type"]
+        except FileNotFoundError:
+            if selector.allow_not_found:
+                return []
+            raise
+        if kind != "directory":
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), base)
+        depth = None if selector.recursive else 1
+        listed = self.fs.walk(base, maxdepth=depth, detail=True, on_error="raise")
+        found = {info["name"]: info for _, folders, files in listed for info in (*folders.values(), *files.values())}
+        return [
+            self._create_file_info(path, info)
+            for path, info in sorted(found.items())
+            if path.strip("/") != base.strip("/")
+        ]
 
     def delete_file(self, path: str) -> None:
         self.fs.rm_file(path)

@@ -204,6 +204,7 @@ def remove_unnamed(folder: str, named: Iterable[str] = ()) -> None:
 
     A task that comes late may put its table in the place of another's, so what a run goes on with is ``named``.
     """
+    storage.sweep(folder)
     names, kept = storage.names(folder), set(named)
     for name in names:
         if is_table(name):
