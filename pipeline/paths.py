@@ -167,13 +167,9 @@ class _Literal(pafs.FSSpecHandler):
         if kind != "directory":
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), base)
         depth = None if selector.recursive else 1
-        listed = self.fs.walk(base, maxdepth=depth, detail=True, on_error="raise")
-        found = {info["name"]: info for _, folders, files in listed for info in (*folders.values(), *files.values())}
-        return [
-            self._create_file_info(path, info)
-            for path, info in sorted(found.items())
-            if path.strip("/") != base.strip("/")
-        ]
+        found = self.fs.find(base, maxdepth=depth, withdirs=True, detail=True, on_error="raise")
+        inside = {path: info for path, info in found.items() if path.strip("/") != base.strip("/")}
+        return [self._create_file_info(path, info) for path, info in inside.items()]
 
     def delete_file(self, path: str) -> None:
         self.fs.rm_file(path)
