@@ -37,6 +37,7 @@ MEMORY = re.compile(
 KILLED = re.compile(r"Python worker exited unexpectedly|Python worker failed to connect|ExecutorLostFailure")
 NUMBER = re.compile(r"\[[Ee]rrno (\d+)\]")
 PATH = re.compile(r"""['"(]((?:file:)?/[^'"\n]+?)['")]""")
+NO_FOLDER = "Mkdirs failed to create"
 FULL = 1 << 20  # less is free where a disk is full
 
 
@@ -70,6 +71,10 @@ def explained(
     if number in (SPACE, QUOTA):
         return _no_space(output, what, number, needed)
     place = _place(error, text, output)
+    if number is None and NO_FOLDER in text:  # All that Java knows.
+        if any(map(_is_full, [output] if storage.is_local(output) else [])):
+            return _no_space(output, what, SPACE, needed)
+        return f"{output}: a folder cannot be made there, in {what}: no space, no inodes, or no permission; {AGAIN}"
     if number is not None:
         why = {
             READ_ONLY: "cannot be written: the file system is read-only",

@@ -21,6 +21,7 @@ TABLE = [
     (OSError(errno.EACCES, "Permission denied", "/elsewhere/x"), "/elsewhere/x: cannot be read or written: permission denied"),
     (RuntimeError(TASK.format("OSError: [Errno 5] Error reading bytes from file '/data/pool/a.csv'")), "/data/pool/a.csv: the disk cannot read or write: Input/output error"),
     (OSError(errno.EMFILE, "Too many open files"), "{out}: too many open files; raise the limit (ulimit -n), in pairs"),
+    (RuntimeError("java.io.IOException: Mkdirs failed to create file:/a/b (exists=false, cwd=file:/c)"), "{out}: a folder cannot be made there, in pairs: no space, no inodes, or"),
     (MemoryError(), "Not enough memory for pairs: give it more, or let fewer tasks run"),
     (RuntimeError("java.lang.OutOfMemoryError: Java heap space"), "Not enough memory for pairs"),
     (RuntimeError(TASK.format("pyarrow.lib.ArrowMemoryError: malloc of size 1073741824 failed")), "Not enough memory for pairs"),

@@ -240,7 +240,8 @@ def says(output: Path) -> dict[str, str]:
         if file.parent.name == ".stages":
             record = json.loads(content)
             record["notes"].pop("files_read_before", None)
-            record["files"] = [line for line in record["files"] if line["path"].split("/")[0] not in by_spark]
+            of_one_try = (*by_spark, "fetched") if by_spark else ()  # Tars have a name for each try.
+            record["files"] = [line for line in record["files"] if line["path"].split("/")[0] not in of_one_try]
             content = json.dumps(record | {"seconds": 0}).encode()
         if "fetched/" in name:
             name = re.sub("-[0-9a-f]{8}", "", name)
