@@ -7,17 +7,21 @@ of all later ones; the recipe, its record and, at the end, the manifest change w
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from pipeline import record, storage, tables
 from pipeline.errors import PipelineError
+from pipeline.failure import in_words
 from pipeline.fitting import Fit, finished_before, load_finished
 from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
+from pipeline.room import needed
 from pipeline.run import Request, Run
 from pipeline.session import open_session, start_session
 from pipeline.stage import Stage
@@ -38,8 +42,15 @@ def curate(
     damaged input file instead of going on without it. Raises ``UsageError`` before any work where the configuration or
     the input is wrong, ``PipelineError`` where a stage fails.
     """
-    started = time.monotonic()
     place = storage.absolute(output)
+    with in_words(place, "the run"):
+        return _curate(recipe, output, place, stages, source, force, strict)
+
+
+def _curate(
+    recipe: Recipe, output: str, place: str, stages: list[str] | None, source: str | None, force: bool, strict: bool
+) -> dict[str, Any]:
+    started = time.monotonic()
     request = Request(
         recipe=recipe, output=place, source=storage.absolute(source) if source else place, force=force, strict=strict
     )
@@ -52,7 +63,7 @@ def curate(
     fit = Fit(recipe, wanted)
     finished = finished_before(request, wanted, fit)
     lines = []
-    with held(request):
+    with held(request) as check:
         for stage in wanted:
             origin = fit.origin(stage, stage.files(recipe, found[stage.name]), finished)
             former = None if force else load_finished(place, stage)
@@ -61,7 +72,9 @@ def curate(
                 done = former
             if not skipped or stage.missing(former):
                 run = Run(**vars(request), session=_session(), finished=finished, found=found[stage.name])
-                done = _run_stage(stage, run, origin, former if skipped else None)
+                lacks = partial(needed, run.session, storage.join(place, tables.STAGING))
+                with in_words(place, ", ".join(stage.tables), lacks):
+                    done = _run_stage(stage, run, origin, former if skipped else None, check)
                 skipped = done is former
             finished.add(done, stage.folders, place)
             lines.append(done.summary(skipped))
@@ -77,9 +90,11 @@ def _session() -> tables.SparkSession:
         return open_session()
 
 
-def _run_stage(stage: Stage, run: Run, origin: dict[str, Any], former: Record | None) -> Record:
+def _run_stage(
+    stage: Stage, run: Run, origin: dict[str, Any], former: Record | None, check: Callable[[], None]
+) -> Record:
     """Runs a stage and puts its tables into their place. ``former``: its record, where it only asks for what it misses;
-    where it misses that still, nothing changes.
+    where it misses that still, nothing changes. ``check``: whether the output is still held.
 
     The recipe comes before the record, which makes the stage finished: a run that is killed here leaves no record that
     ``recipe.yaml`` does not fit.
@@ -97,6 +112,7 @@ def _run_stage(stage: Stage, run: Run, origin: dict[str, Any], former: Record | 
         if former and stage.missing(done) == stage.missing(former):
             storage.remove(storage.join(run.output, tables.STAGING))
             return former
+        check()
         forget(run.output, stage)
         tables.commit(run.output, *stage.tables)
         files = tables.describe_files(run.session, run.output, list(stage.folders))

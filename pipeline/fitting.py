@@ -13,6 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.recipe import Recipe
 from pipeline.record import Record, fingerprint
 from pipeline.run import Finished, Request
+from pipeline.secrets import without_secrets, without_users
 from pipeline.stage import Stage
 from pipeline.stages import named, stages_before, stages_of
 
@@ -26,15 +27,16 @@ class Fit:
     def __init__(self, recipe: Recipe, wanted: list[Stage]):
         self.recipe = recipe
         self.stages = stages_of(recipe)
-        self.depends = {stage.name: stage.depends(recipe) for stage in {*self.stages, *wanted}}
+        self._given = {stage.name: stage.depends(recipe) for stage in {*self.stages, *wanted}}
+        self.depends = {name: without_secrets(depends) for name, depends in self._given.items()}
 
     def origin(self, stage: Stage, files: list, finished: Finished) -> dict[str, Any]:
         """What the record of a stage says of where its tables come from: recipe, files, and stages before it."""
-        depends = self.depends[stage.name]
+        given = without_users([self._given[stage.name], files])  # New keys make no new tables.
         read = [finished.records[before.name] for before in stages_before(stage, self.recipe)]
         return {
-            "fingerprint": fingerprint(stage.name, depends, files, *(before.fingerprint for before in read)),
-            "depends": depends,
+            "fingerprint": fingerprint(stage.name, *given, *(before.fingerprint for before in read)),
+            "depends": self.depends[stage.name],
             "before": {name: origin for before in read for name, origin in before.origins().items()},
         }
 

@@ -1,6 +1,7 @@
 """How every command takes its arguments and ends: shared options, exit codes, errors of one line."""
 
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.secrets import public
 
 # The panels in which `--help` shows options.
 RECIPE, PLACES, HOW = "Recipe", "Input and output", "Run"
@@ -39,6 +41,9 @@ EXTRAS = {
         "webdataset",
     ),
 }
+
+
+_JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ")
 
 
 class _WithFlags:
@@ -101,6 +106,9 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
 
     ``name``: what the command calls itself, where that is not the name of the file that runs.
     """
+    from pipeline.failure import tell_once
+
+    tell_once()
     try:
         code = app(standalone_mode=False, prog_name=name)
     except (typer.Abort, KeyboardInterrupt):
@@ -136,7 +144,10 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 def _unexpected(error: Exception) -> str:
     details = Path(tempfile.gettempdir()) / f"metaclip-failure-{os.getpid()}.txt"
-    details.write_text(traceback.format_exc(), encoding="utf-8")
+    try:
+        details.write_text(public(traceback.format_exc()), encoding="utf-8")
+    except OSError:  # That disk may be full, too.
+        return cause(error)
     return f"{cause(error)} (details: {details})"
 
 
@@ -151,6 +162,8 @@ def cause(error: BaseException) -> str:
     ]
     caused = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     said = (python or caused or lines or [""])[-1 if python or caused else 0]
+    if type(error).__module__.split(".")[0] in ("py4j", "pyspark"):  # Theirs are names that tell people nothing.
+        return (_JAVA_NAME.sub("", said) or "Spark failed")[:500]
     return f"{type(error).__name__}: {said}"[:500]
 
 
@@ -158,6 +171,6 @@ def fail(message: str, code: int) -> None:
     """Says what is wrong on one line and exits."""
     from pipeline.progress import console
 
-    message = message.replace("\n", "\\n")  # of a name
+    message = public(message).replace("\n", "\\n")  # of a name
     console.print(f"error: {message}", markup=False, soft_wrap=True)
     sys.exit(code)

@@ -6,11 +6,13 @@ is removed before anything that it lists, and comes last, so that where it is th
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
+from pipeline.failure import DISK, SPACE
 from pipeline.fitting import Fit, load_finished
 from pipeline.overlap import lies_in
 from pipeline.progress import say
@@ -24,6 +26,7 @@ from pipeline.report.page.report import NAMES as REPORT
 from pipeline.report.page.report import write_report
 from pipeline.report.page.source import Output
 from pipeline.run import Finished, Request
+from pipeline.secrets import without_secrets
 from pipeline.stage import Stage
 from pipeline.stages import STAGES, named, stages_from
 
@@ -38,8 +41,10 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
     """Refuses a folder that holds something else, or (without ``--force``) the output of another recipe."""
     try:
         here = storage.names(output)
-    except OSError:
+    except NotADirectoryError:
         raise UsageError(f"--output {output}: not a folder") from None
+    except OSError as error:
+        raise UsageError(f"--output {output}: cannot be read: {_reason(error)}") from None
     ours = OURS if {RECIPE, record.FOLDER} & set(here) else WHAT_IF  # Folders of these names may be anyone's.
     if foreign := [name for name in here if name not in ours and not name.startswith(".")]:
         raise UsageError(f"--output {output}: holds {foreign[0]!r}, which is not of this project; give an empty folder")
@@ -57,19 +62,30 @@ def check_output(output: str, recipe: Recipe, force: bool) -> None:
             )
 
 
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 @contextlib.contextmanager
-def held(request: Request) -> Iterator[None]:
-    """Holds the output folder within a ``with`` block. A new one is the recipe's from the start."""
+def held(request: Request) -> Iterator[lock.Check]:
+    """Holds the output folder within a ``with`` block. A new one is the recipe's from the start.
+
+    What it gives raises ``PipelineError`` where the hold was lost.
+    """
     output = request.output
     with contextlib.ExitStack() as stack:
         try:
             storage.make_folder(output)
-            stack.enter_context(lock.held(output))
+            check = stack.enter_context(lock.held(output))
+            for folder in (output, storage.join(output, record.FOLDER)):
+                storage.sweep(folder)
             if not {RECIPE, record.FOLDER} & set(storage.names(output)):
                 write_recipe(request, Finished())
         except OSError as error:
-            raise UsageError(f"--output {output}: cannot be written: {error.strerror or error}") from None
-        yield
+            if error.errno in (SPACE, DISK):
+                raise
+            raise UsageError(f"--output {output}: cannot be written: {_reason(error)}") from None
+        yield check
 
 
 def forget(output: str, stage: Stage) -> None:
@@ -102,7 +118,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
 
     Where tables are there that the recipe does not fit, and no stage was done, it says what it said.
     """
-    output, recipe = request.output, request.recipe
+    output, recipe = request.output, Recipe.model_validate(without_secrets(request.recipe.model_dump()))
     records, whole = _belonging(output, fit, finished)
     lines = [found.summary(skipped=False) for found in records]
     written = {table: what for found in records for table, what in named(found.stage).tables.items()}
@@ -121,6 +137,8 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
     described = storage.join(output, DESCRIBED)
     same_tables = storage.read_json(storage.join(output, MANIFEST)) == manifest
     if all(same.values()) and same_tables and storage.exists(described) == (manifest is not None):
+        if not storage.exists(storage.join(output, REPORT[0])):  # It went wrong before.
+            _write_report(Output.of(output, recipe, records, written))
         return False
     storage.remove(storage.join(output, MANIFEST))
     storage.remove(described)
@@ -130,7 +148,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
         from pipeline.report.plots import distribution_plot
 
         storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
-    storage.write_json(storage.join(output, SUMMARY), summary)
+    storage.write_json(storage.join(output, SUMMARY), without_secrets(summary))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
     _write_report(Output.of(output, recipe, records, written))

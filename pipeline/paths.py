@@ -5,6 +5,7 @@ stores do: ``%20`` is three characters. Only ``~`` or ``~/`` at the start of a p
 that Arrow knows may end in options, ``?name=value&...``; they go along with every path that is made of it.
 """
 
+import errno
 import os
 import posixpath
 import re
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from pipeline.errors import UsageError
+from pipeline.secrets import without_user
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _FILE = re.compile(r"file:(//(localhost)?(?=/)|(?=/(?!/)))", re.IGNORECASE)
@@ -102,11 +104,11 @@ def absolute(path: str) -> str:
 def spark_url(path: str) -> str:
     """The URL by which Spark writes what Arrow finds: a plain path is a file, whatever a cluster's default store is.
 
-    Hadoop takes it literally, and has its own settings for Arrow's options. Its readers take ``*?[]{}\\`` for patterns:
-    ``tables.read`` and ``spark_pattern`` are for reading.
+    Hadoop takes it literally, and has its own settings for Arrow's options, and for keys, which it refuses in a URL.
+    Its readers take ``*?[]{}\\`` for patterns: ``tables.read`` and ``spark_pattern`` are for reading.
     """
     path = absolute(path)
-    return split_options(path)[0] if is_url(path) else f"file://{path}"
+    return without_user(split_options(path)[0]) if is_url(path) else f"file://{path}"
 
 
 def spark_pattern(path: str) -> str:
@@ -152,6 +154,22 @@ def is_local(path: str) -> bool:
 
 class _Literal(pafs.FSSpecHandler):
     """Arrow's handler for fsspec, whose removing and moving take a path with ``*?[`` for a pattern."""
+
+    def get_file_info_selector(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+        """What lies in a folder. Of a listing that fails fsspec makes an empty one; here it is the error that it is."""
+        base = selector.base_dir
+        try:
+            kind = self.fs.info(base)["type"]
+        except FileNotFoundError:
+            if selector.allow_not_found:
+                return []
+            raise
+        if kind != "directory":
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), base)
+        depth = None if selector.recursive else 1
+        found = self.fs.find(base, maxdepth=depth, withdirs=True, detail=True, on_error="raise")
+        inside = {path: info for path, info in found.items() if path.strip("/") != base.strip("/")}
+        return [self._create_file_info(path, info) for path, info in inside.items()]
 
     def delete_file(self, path: str) -> None:
         self.fs.rm_file(path)

@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from pipeline.secrets import public
+
 # Progress and errors go to stderr, results to stdout.
 console = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
@@ -90,8 +92,8 @@ def _running_seconds(stage) -> float:
 
 
 def say(line: str) -> None:
-    """Prints a line of results as it is, however long."""
-    results.print(line, markup=False, soft_wrap=True)
+    """Prints a line of results as it is, however long; URLs without keys."""
+    results.print(public(line), markup=False, soft_wrap=True)
 
 
 def summary_table(stages: list[dict]) -> Table:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.errors import UsageError
 from pipeline.listing import list_files
 from pipeline.paths import GLOB, absolute, is_url, local
+from pipeline.secrets import without_secrets
 
 BUNDLED = Path(__file__).parent / "recipes"
 # Where a recipe's paths are looked up after the working directory, for the entry lists: they lie in a folder of the
@@ -121,8 +122,10 @@ def validated(model: type[Model], content: dict[str, Any], name: str) -> Model:
 
 
 def to_yaml(recipe: Section) -> str:
-    """The resolved recipe as YAML, every default spelled out."""
-    return yaml.dump(recipe.model_dump(), Dumper=_Writer, sort_keys=False, allow_unicode=True, width=120)
+    """The resolved recipe as YAML, every default spelled out; URLs without keys."""
+    return yaml.dump(
+        without_secrets(recipe.model_dump()), Dumper=_Writer, sort_keys=False, allow_unicode=True, width=120
+    )
 
 
 def local_path(path: str) -> Path:

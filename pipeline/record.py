@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline import storage
+from pipeline.secrets import without_secrets
 
 FOLDER, MANIFEST = ".stages", "manifest.json"
 # The hashes of what is said of a set. Unlike the manifest's they are of one run, as the summary tells how long it took.
@@ -71,7 +72,7 @@ def load(output: str, stage: str) -> Record | None:
 def save(output: str, record: Record) -> None:
     """Writes a record; the stage is finished with it."""
     storage.make_folder(storage.join(output, FOLDER))
-    storage.write_json(_path(output, record.stage), asdict(record))
+    storage.write_json(_path(output, record.stage), without_secrets(asdict(record)))
 
 
 def remove(output: str, stage: str) -> None:

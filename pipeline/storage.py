@@ -5,11 +5,15 @@ folder in its place. What a path means, and what files a pattern stands for, is 
 functions are used by this module's name too.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import posixpath
+import re
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -20,9 +24,10 @@ from pipeline.paths import absolute, base_name, is_local, is_url, join, open_fil
 __all__ = [
     "absolute", "base_name", "damage", "exists", "files_below", "is_local", "is_url", "is_utf16", "join", "json_bytes",
     "list_files", "make_folder", "names", "open_filesystem", "read_bytes", "read_json", "remove", "replace", "sha256",
-    "spark_url", "split_options", "unpacked", "write_bytes", "write_json",
+    "spark_url", "split_options", "sync", "unpacked", "write_bytes", "write_json",
 ]  # fmt: skip
 BLOCK = 1 << 20
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 def exists(path: str) -> bool:
@@ -74,36 +79,78 @@ def replace(source: str, target: str) -> None:
         remove(source)
 
 
+def sync(path: str) -> None:
+    """Has the disk take a file, or the names in a folder, so that a loss of power leaves it; stores do so anyway."""
+    if not is_local(path):
+        return
+    descriptor = os.open(absolute(path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # A file system that cannot.
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def put(path: str, content: bytes) -> None:
+    """Writes a file in place: in a store it is there at once and whole."""
+    filesystem, target = open_filesystem(path)
+    with filesystem.open_output_stream(target, compression=None) as out:
+        out.write(content)
+
+
 def write_bytes(path: str, content: bytes) -> None:
     """Writes a whole file: under another name first, so that it is there complete or not at all."""
     filesystem, target = open_filesystem(path)
-    temporary = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}.{uuid.uuid4().hex}")
-    with filesystem.open_output_stream(temporary, compression=None) as out:
-        out.write(content)
-    filesystem.move(temporary, target)
+    with _written(path, content) as temporary:
+        filesystem.move(temporary, target)
 
 
 def write_new(path: str, content: bytes) -> bool:
     """Writes a whole file unless there is one; whether it did. Of two that try at once on a disk one does."""
     filesystem, target = open_filesystem(path)
-    temporary = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}.{uuid.uuid4().hex}")
     if exists(path):
         return False
-    with filesystem.open_output_stream(temporary, compression=None) as out:
-        out.write(content)
-    if is_local(path):
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            os.remove(temporary)
-            return False
-        except OSError:  # A file system without links.
-            pass
-        else:
-            os.remove(temporary)
-            return True
-    filesystem.move(temporary, target)
+    with _written(path, content) as temporary:
+        if is_local(path):
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                os.remove(temporary)
+                return False
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):  # no links there
+                    raise
+            else:
+                os.remove(temporary)
+                return True
+        filesystem.move(temporary, target)
     return True
+
+
+@contextlib.contextmanager
+def _written(path: str, content: bytes) -> Iterator[str]:
+    """The content in a file of a name of its own beside ``path``, on the disk; removed where what follows fails."""
+    filesystem, target = open_filesystem(path)
+    temporary = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}.{uuid.uuid4().hex}")
+    try:
+        with filesystem.open_output_stream(temporary, compression=None) as out:
+            out.write(content)
+        if is_local(path):
+            sync(temporary)
+        yield temporary
+    except BaseException:
+        with contextlib.suppress(OSError):
+            filesystem.delete_file(temporary)
+        raise
+
+
+def sweep(folder: str) -> None:
+    """Removes files in a folder that a process was writing when it died; nobody else may be writing there."""
+    for name in names(folder):
+        if _UNFINISHED.fullmatch(name):
+            remove(join(folder, name))
 
 
 def write_json(path: str, value: Any) -> None:

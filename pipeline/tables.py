@@ -238,6 +238,8 @@ def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list
     The tasks read the files, one at a time; little ones are read here.
     """
     found = [file for folder in folders for file in storage.files_below(storage.join(output, folder))]
+    for folder in (*{path.rpartition("/")[0] for path, _, _ in found}, output):
+        storage.sync(folder)
     root = storage.open_filesystem(output)[1].rstrip("/") + "/"
     if sum(size for _, size, _ in found) <= READ_HERE:
         with ThreadPoolExecutor() as threads:
@@ -257,7 +259,11 @@ def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list
 
 
 def describe(path: str, size: int, root: str) -> dict:
-    """A file's line of the manifest; ``root``: the folder that holds all, with a slash."""
+    """A file's line of the manifest; ``root``: the folder that holds all, with a slash.
+
+    The disk has the file then: a record that names it is never there without it.
+    """
+    storage.sync(path)
     rows = {"rows": file_rows(path)} if storage.base_name(path).endswith(".parquet") else {}
     below = storage.open_filesystem(path)[1].removeprefix(root)
     return {"path": below, **rows, "sha256": _digest(path), "bytes": size}

@@ -13,6 +13,8 @@ import pipeline.balance.stage
 import pipeline.dedupe.stage
 import pipeline.ingest.stage
 import pipeline.match.stage  # noqa: F401
+from pipeline.failure import tell_once
 
 if __name__ == "__main__":
+    tell_once()
     manager()

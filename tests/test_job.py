@@ -59,8 +59,18 @@ def test_the_cause_of_a_failed_task(spark):
     with pytest.raises(Exception, match="gone") as error:
         spark.range(3).mapInArrow(fail, "id bigint").count()
     said = cause(error.value)
-    assert f"OSError: image store {os.sep} is gone" in said
+    assert said == f"OSError: image store {os.sep} is gone"
     assert "\n" not in said
+
+
+def test_the_cause_of_what_failed_in_java(spark):
+    with pytest.raises(Exception, match="empty string") as error:
+        spark.sparkContext._jvm.org.apache.hadoop.fs.Path("")
+    said = cause(error.value)
+    assert "Py4J" not in said
+    assert "java." not in said
+    assert "\n" not in said
+    assert "Can not create a Path from an empty string" in said
 
 
 def test_relative_paths_are_made_absolute_for_tasks_elsewhere(tmp_path, monkeypatch):

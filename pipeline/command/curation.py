@@ -176,9 +176,11 @@ def look(
 ) -> None:
     """Explores."""
     from pipeline.explore import explore
+    from pipeline.failure import in_words
 
     found, target, source = resolve(recipe, input, output, set, ["balance"])
-    explore(found, target, source, t, dead_links)
+    with in_words(target, "what-if"):
+        explore(found, target, source, t, dead_links)
 
 
 def _run(

@@ -176,7 +176,7 @@ def list_table(path: Path, where: str = "entries", column: str = "entry", column
         if column not in names:
             raise UsageError(f"{where}: {path}: no column {column}; it has {', '.join(names)}")
         table = file.read([name for name in names if columns is None or name in columns])
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # also names of columns
         raise UsageError(f"{where}: {path}: not Parquet: {str(error).splitlines()[0]}") from None
     texts = _as_texts(table[column], f"{where}: {path}: column {column}")
     table = table.set_column(table.schema.names.index(column), column, texts)

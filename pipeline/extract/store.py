@@ -14,6 +14,7 @@ from pipeline.extract.links import KEPT
 from pipeline.extract.options import Extract
 from pipeline.extract.repeats import Repeats
 from pipeline.extract.watch import UNREADABLE, extract_watched
+from pipeline.secrets import public
 
 FOUND = b"found"
 COUNTS = pa.map_(pa.string(), pa.int64())
@@ -70,6 +71,7 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
     if (found.damage or "").startswith(UNREADABLE):
         storage.remove(hidden)
         return Found(damage=found.damage)
+    storage.sync(hidden)
     storage.replace(hidden, storage.join(folder, name))
     return found
 
@@ -77,7 +79,7 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
 def line(file: CrawlFile, name: str, found: Found) -> pa.RecordBatch:
     """A row of ``CRAWL_FILES``."""
     row = {
-        "path": file.path, "bytes": file.size, "file": name, "records": found.records, "links": found.links,
+        "path": public(file.path), "bytes": file.size, "file": name, "records": found.records, "links": found.links,
         "pages": list(found.pages.items()), "dropped": list(found.dropped.items()), "pairs": found.pairs,
         "relative": found.relative, "damage": found.damage,
     }  # fmt: skip

@@ -86,6 +86,7 @@ def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options:
     ):
         writer = SampleWriter(sink, options.format)
         _download(Path(made), number, images, options, a_host, writer)
+    storage.sync(storage.join(folder, f"{name}.part"))
     filesystem.move(f"{path}.part", path)
     rows = [_row(image, writer.found.get(image["image_id"]), name, options.format) for image in images]
     table = pa.BufferOutputStream()
@@ -203,6 +204,7 @@ def remove_unnamed(folder: str, named: Iterable[str] = ()) -> None:
 
     A task that comes late may put its table in the place of another's, so what a run goes on with is ``named``.
     """
+    storage.sweep(folder)
     names, kept = storage.names(folder), set(named)
     for name in names:
         if is_table(name):

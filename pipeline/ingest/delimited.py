@@ -1,7 +1,7 @@
 """The rows of CSV and TSV, as Arrow columns of bytes that are not yet checked for UTF-8."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -20,26 +20,54 @@ def delimited_batches(
     closed are counted too (``pipeline.ingest.quotes``).
     """
 
-    def skip(row: pacsv.InvalidRow) -> str:
-        bad[MALFORMED] += 1
-        return "skip"
-
     if not tsv:
         # Here, so that only tasks that read CSV wait for Numba.
         from pipeline.ingest.quotes import whole_records
 
         blocks = whole_records(blocks, multiline, max_text_bytes + CELL_MARGIN, bad)
-    parse = pacsv.ParseOptions(
-        delimiter="\t" if tsv else ",",
-        quote_char=False if tsv else '"',
-        newlines_in_values=not tsv,
-        invalid_row_handler=skip,
-    )
     # Numbered names, as a file's own may be there twice.
     names = [str(i) for i in range(len(columns))]
     convert = pacsv.ConvertOptions(check_utf8=False, column_types=dict.fromkeys(names, pa.binary()))
     for block in blocks:
         if block.strip():  # One parser block holds all of it, so a long line is no error.
-            read = pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
-            for batch in pacsv.read_csv(pa.BufferReader(block), read, parse, convert).to_batches():
+            rows, wrong = _parsed(block, tsv, names, convert)
+            if wrong:
+                bad[MALFORMED] += wrong
+            for batch in rows.to_batches():
                 yield pa.RecordBatch.from_arrays(batch.columns, names=list(columns))
+
+
+def _parsed(block: bytes, tsv: bool, names: list[str], convert: pacsv.ConvertOptions) -> tuple[pa.Table, int]:
+    """The rows of a block, and how many are malformed.
+
+    pyarrow hands a malformed row on as text, and fails where it is not UTF-8. Then each byte becomes a character, which
+    changes nothing of where a cell ends, and the cells are made bytes again.
+    """
+    wrong = 0
+
+    def skip(row: pacsv.InvalidRow) -> str:
+        nonlocal wrong
+        wrong += 1
+        return "skip"
+
+    def read(block: bytes, handler: Callable | None) -> pa.Table:
+        parse = pacsv.ParseOptions(
+            delimiter="\t" if tsv else ",",
+            quote_char=False if tsv else '"',
+            newlines_in_values=not tsv,
+            invalid_row_handler=handler,
+        )
+        options = pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
+        return pacsv.read_csv(pa.BufferReader(block), options, parse, convert)
+
+    try:
+        return read(block, None), 0
+    except pa.ArrowInvalid:
+        pass
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        cells = (column.to_pylist() for column in read(block.decode("latin-1").encode(), skip).columns)
+        as_bytes = [pa.array([cell.decode().encode("latin-1") for cell in of], pa.binary()) for of in cells]
+        return pa.table(as_bytes, names), wrong
+    return read(block, skip), wrong

@@ -209,7 +209,7 @@ def open_file(path: str, size: int, options: Input, preset: Preset) -> OpenedFil
         found, schema = _open_text(split, preset)
         unpacked = size * (GZIP_RATIO if storage.base_name(path).lower().endswith(".gz") else 1)
         return OpenedFile(found, schema, unpacked // TEXT_ROW_BYTES, unpacked)
-    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException, Damage) as error:
+    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException, UnicodeDecodeError, Damage) as error:
         return OpenedFile(replace(split, damage=str(error).splitlines()[0]), None)
 
 

@@ -28,6 +28,7 @@ from pipeline.recipe import Input
 ROWS_READ, VALUES_LOST = "rows_read", "values_lost"
 TRUNCATED, UNREADABLE = "truncated", "unreadable"
 PARQUET_ROWS = 8192
+UNREAD = (OSError, pa.ArrowException, UnicodeDecodeError)  # the last of names of columns
 LANGUAGE_CODE = r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*$"
 URL = r"^[A-Za-z][A-Za-z0-9+.\-]*://[^\x00-\x20]"
 
@@ -117,16 +118,25 @@ def _batches(split: Split, plan: Plan, options: Input, bad: Counter) -> Iterator
 
 
 def _parquet_batches(file: pa.NativeFile, split: Split, wanted: list[str], bad: Counter) -> Iterator[pa.RecordBatch]:
-    """The batches of the split's row groups; the rows of a damaged one that cannot be read are counted."""
-    reader = pq.ParquetFile(file)
+    """The batches of the split's row groups; the rows of a damaged one that cannot be read are counted.
+
+    Of a file that became another since it was looked at nobody knows how many those are.
+    """
+    try:
+        reader = pq.ParquetFile(file)
+    except UNREAD:
+        bad[UNREADABLE] += 0
+        return
+    if reader.num_row_groups < split.end:
+        bad[UNREADABLE] += 0
     columns = [name for name in wanted if name in reader.schema_arrow.names]
-    for group in range(split.start, split.end):
+    for group in range(split.start, min(split.end, reader.num_row_groups)):
         left = reader.metadata.row_group(group).num_rows
         try:
             for batch in reader.iter_batches(PARQUET_ROWS, row_groups=[group], columns=columns, use_threads=False):
                 left -= batch.num_rows
                 yield batch
-        except (OSError, pa.ArrowException):
+        except UNREAD:
             bad[UNREADABLE] += left
 
 

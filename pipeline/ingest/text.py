@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 BLOCK_BYTES = 8 << 20
 LONGEST_LINE = 256 << 20
+SHRUNK = "the file is shorter than when the run began"
 
 
 class Damage(Exception):
@@ -48,7 +49,8 @@ def blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def plain_chunks(file: BinaryIO, start: int, end: int, data_start: int) -> Iterator[bytes]:
     """The lines that begin in bytes [start, end) of a seekable file, as chunks.
 
-    A line belongs to the split in which its first byte lies, so splits that meet share no line and lose none.
+    A line belongs to the split in which its first byte lies, so splits that meet share no line and lose none. Raises
+    ``Damage`` where the file is shorter by now.
     """
     position = start
     if start > data_start:
@@ -58,6 +60,8 @@ def plain_chunks(file: BinaryIO, start: int, end: int, data_start: int) -> Itera
         while True:
             chunk = file.read(1 << 16)
             if not chunk:
+                if position < end:
+                    raise Damage(SHRUNK)
                 return
             found = chunk.find(b"\n")
             if found >= 0:
@@ -70,7 +74,7 @@ def plain_chunks(file: BinaryIO, start: int, end: int, data_start: int) -> Itera
     while position < end:
         chunk = file.read(min(BLOCK_BYTES, end - position))
         if not chunk:
-            return
+            raise Damage(SHRUNK)
         position += len(chunk)
         yield chunk
     if chunk.endswith(b"\n"):

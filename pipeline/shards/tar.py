@@ -71,6 +71,7 @@ def write_shard(
             else:
                 dropped[image] += 1
         tar.end()
+    storage.sync(storage.join(folder, f"{name}.tar.part"))
     filesystem.move(f"{path}.tar.part", f"{path}.tar")
     table = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(index, INDEX), table, compression="zstd")

@@ -20,6 +20,7 @@ IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp")
 IMAGE, TEXT, JSON = (tuple(f"{kind}_{part}" for part in ("offset", "size")) for kind in ("image", "txt", "json"))
 SIDES = ("original_width", "original_height")
 MOST_JSON = 1 << 20
+NO_TEXT = re.compile("[\ud800-\udfff]")
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 SAMPLES = pa.schema(
     [("source_uid", pa.string()), ("by_key", pa.bool_()), *((name, pa.int64()) for name in IMAGE),
@@ -38,8 +39,8 @@ def scan(tar: str, refused: Counter | None = None) -> pa.Table:
     """The key of each sample of a tar that has an image, and the offset and size of its members (``PLACES``).
 
     Only headers are read, and nothing is ever written by a name. ``refused`` counts the members that are not looked at:
-    ``not_a_file`` (links, devices), ``unsafe_name`` (absolute, or with ``..``), ``twice`` (a name again), and
-    ``damaged_tar`` once where the tar cannot be read to its end. Without ``refused`` that raises ``PipelineError``.
+    ``not_a_file`` (links, devices), ``unsafe_name`` (absolute, with ``..``, or not UTF-8), ``twice`` (a name again),
+    and ``damaged_tar`` once where the tar cannot be read to its end. Without ``refused`` that raises ``PipelineError``.
     """
     counts: Counter = Counter()
     filesystem, path = storage.open_filesystem(tar)
@@ -100,10 +101,15 @@ def files_of(window: Window | StreamWindow, refused: Counter) -> Iterator[tuple[
             continue
         if not window.holds(offset + size):
             raise tarfile.ReadError("a member goes on after the end")
-        if name.startswith("/") or "\0" in name or (".." in name and ".." in name.split("/")):
+        if name.startswith("/") or "\0" in name or (".." in name and ".." in name.split("/")) or _is_odd(name):
             refused["unsafe_name"] += 1
             continue
         yield name, offset, size
+
+
+def _is_odd(name: str) -> bool:
+    """Whether a name has bytes that are not UTF-8."""
+    return not name.isascii() and NO_TEXT.search(name) is not None
 
 
 def _with_images(

@@ -232,3 +232,25 @@ def test_names_with_anything_in_them(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet")
     rows, _ = read(tmp_path / "a.parquet", pass_through=names)
     assert [rows[0][name] for name in names] == list(range(len(names)))
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_a_malformed_row_that_is_not_utf_8_is_one_row(tmp_path, ending):
+    """pyarrow cannot hand such a row on, and failed the block; the cells beside it keep their bytes."""
+    between = "," if ending == "csv" else "\t"
+    rows = [
+        ["url", "text"],
+        ["http://a", "größe"],
+        ["http://b", "a\udcff", "more"],
+        ["http://c", "\udcfe"],
+        ["http://d", "d"],
+    ]
+    content = "".join(between.join(row) + "\n" for row in rows).encode("utf-8", "surrogateescape")
+    (tmp_path / f"a.{ending}").write_bytes(content)
+    options = Input(paths=[str(tmp_path)])
+    found = plan(options, False)
+    read = pa.Table.from_batches([batch for split in found.splits for batch in read_split(split, found, options)])
+    assert [(row["text"], row["dropped"]) for row in read.to_pylist()[:3]] == [
+        ("größe", None), (None, "invalid_utf8"), ("d", None),
+    ]  # fmt: skip
+    assert {row["dropped"]: row["copies"] for row in read.to_pylist()[3:]} == {"malformed_row": 1, "rows_read": 4}
