@@ -18,6 +18,7 @@ from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
+from pipeline.removal import finish
 from pipeline.run import Request, Run
 from pipeline.session import open_session, start_session
 from pipeline.stage import Stage
@@ -40,6 +41,8 @@ def curate(
     """
     started = time.monotonic()
     place = storage.absolute(output)
+    if finish(place):
+        say(f"{output}: a removal that was stopped is finished")
     request = Request(
         recipe=recipe, output=place, source=storage.absolute(source) if source else place, force=force, strict=strict
     )

@@ -80,6 +80,8 @@ def _deduped(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[str
     said["cluster"] = cluster = cluster_of(found, pair, row)
     if row["kept"]:
         return None
+    if not cluster["kept"]:
+        return _gone("dedupe", "near_duplicate", "those that were kept in its place were taken out later")
     nearest = cluster["kept"][0]
     near = f"Jaccard {nearest['jaccard']:.3f} with the kept pair {nearest['pair_id']}"
     if nearest["jaccard"] < cluster["threshold"]:

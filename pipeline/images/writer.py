@@ -20,8 +20,9 @@ class SampleWriter:
     """Writes ``key.jpg`` and ``key.json`` of each image; stands in for img2dataset's ``WebDatasetSampleWriter``.
 
     ``found`` has img2dataset's row of each URL by its image_id; with an image, ``image_offset`` and ``image_size``
-    too. ``problem``: the error that a write ended in, which img2dataset prints and goes on from. ``tombstones``: an image
-    whose SHA-256, as it came or as it would be kept, is among them has the status ``removed`` and is not written.
+    too. ``problem``: the error that a write ended in, which img2dataset prints and goes on from. An image is not
+    written, and has the status ``removed``, where its SHA-256, as it came or as it would be kept, is among the
+    ``tombstones``.
     """
 
     def __init__(self, sink: DirectFile | pa.NativeFile, extension: str, tombstones: Tombstones | None = None):

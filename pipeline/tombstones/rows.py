@@ -24,10 +24,18 @@ from pipeline.tombstones.values import (
 Seen = Callable[[str, np.ndarray], None]
 
 
-def forbidden(tombstones: Tombstones, urls: pa.Array, texts: pa.Array | None, seen: Seen | None = None) -> np.ndarray:
+def forbidden(
+    tombstones: Tombstones,
+    urls: pa.Array,
+    texts: pa.Array | None,
+    seen: Seen | None = None,
+    ids: pa.Array | None = None,
+    images: pa.Array | None = None,
+) -> np.ndarray:
     """Whether each pair, or image where there are no texts, is one that was taken out.
 
-    ``seen`` is told which tombstones were hit: their kind and places.
+    ``seen`` is told which tombstones were hit: their kind and places. ``ids`` and ``images``: pair_ids and image_ids,
+    where they are known.
     """
     found = np.zeros(len(urls), bool)
     for kind, lookup in tombstones.asked.items():
@@ -36,13 +44,13 @@ def forbidden(tombstones: Tombstones, urls: pa.Array, texts: pa.Array | None, se
         elif kind == URL:
             places = lookup.places(urls)
         elif kind == IMAGE_ID:
-            places = lookup.places(image_ids(pc.fill_null(urls, "")))
+            places = lookup.places(image_ids(pc.fill_null(urls, "")) if images is None else images)
         elif kind == TEXT and texts is not None:
             places = lookup.places(texts)
         elif kind == PAIR_ID and texts is not None:
-            places = lookup.places(
-                pa.array(pair_ids(pc.fill_null(urls, ""), pc.fill_null(texts, ""))).cast(pa.string())
-            )
+            if ids is None:
+                ids = pa.array(pair_ids(pc.fill_null(urls, ""), pc.fill_null(texts, "")))
+            places = lookup.places(ids.cast(pa.string()))
         else:
             continue
         hit = places >= 0

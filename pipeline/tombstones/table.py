@@ -1,9 +1,9 @@
 """Tombstones: hashes of what was taken out of an output, in ``tombstones.parquet``, with the salt in a file beside.
 
-A tombstone is BLAKE2b of 128 bits, keyed with a salt of the output's own, under the name of its kind. Whoever has both files
-can try whether a URL or text that he knows, or guesses, was taken out; without the salt the hashes say nothing, and those
-of two outputs cannot be compared. ``check``, 32 bits of XXH64, lets a table of millions of rows be held against them
-by a compiled loop: only rows that it hits are hashed with BLAKE2b, which decides.
+A tombstone is BLAKE2b of 128 bits, keyed with a salt of the output's own, under the name of its kind. Whoever has both
+files can try whether a URL or text that he knows, or guesses, was taken out; without the salt the hashes say nothing,
+and those of two outputs cannot be compared. ``check``, 32 bits of XXH64, lets a table of millions of rows be held
+against them by a compiled loop: only rows that it hits are hashed with BLAKE2b, which decides.
 """
 
 import hashlib
