@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.balance.draw import NOT_DRAWN, OVER_CAP
+from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP
 from pipeline.images.fetch import SUCCESS
 from pipeline.recipe import pairs_table
 from pipeline.record import Record
+from pipeline.remove.chosen import other_texts
 from pipeline.remove.counts import list_sizes, of_pairs
 from pipeline.remove.listed import Listed, statuses
 from pipeline.remove.place import BY_IMAGE, Place, as_ids, read_table
@@ -79,8 +80,10 @@ class _Change:
     def _balance(self, record: Record) -> Record:
         rows = len(self.gone["matched"]) - len(self.deduped)
         left = len(self.gone["curated"])
-        mode = self.place.recipe.balance.mode
-        return _less(record, rows, left, Counter({OVER_CAP if mode == "cap" else NOT_DRAWN: rows - left}))
+        options = self.place.recipe.balance
+        others = other_texts(self.place, self.gone, self.deduped) if options.texts_per_image == "one" else 0
+        missed = OVER_CAP if options.mode == "cap" else NOT_DRAWN
+        return _less(record, rows, left, Counter({OTHER_TEXT: others, missed: rows - left - others}))
 
     def _images(self, record: Record) -> Record:
         failed, came = statuses(self.listed)

@@ -30,16 +30,15 @@ def rewrite_tables(place: Place, work: Work, advance: Callable[[int], None]) -> 
     for path in work.files:
         table = path.split("/")[0]
         if table in BY_PAIR:
-            _rewrite_pairs(place.path(path), table, work)
+            _rewrite_pairs(place, path, work)
         else:
             _rewrite_images(place, path, work, moved)
         advance(1)
 
 
-def _rewrite_pairs(path: str, table: str, work: Work) -> None:
-    folder, name = path.rsplit("/", 1) if "/" in path else ("", path)
-    number = int(storage.base_name(path).removeprefix("part-").split(".")[0])
-    folder = path[: -len(name) - 1]
+def _rewrite_pairs(place: Place, below: str, work: Work) -> None:
+    table, name = below.split("/")
+    number, path = int(name.removeprefix("part-").removesuffix(".parquet")), place.path(below)
 
     def left() -> Iterator[pa.RecordBatch]:
         for batch in read_file(path):
@@ -49,7 +48,8 @@ def _rewrite_pairs(path: str, table: str, work: Work) -> None:
             if batch.num_rows:
                 yield batch
 
-    write_bucket(folder, number, ATTEMPT, left(), schema_of(path), CODED if table in WITHOUT_CODES else True)
+    coded = CODED if table in WITHOUT_CODES else True
+    write_bucket(place.path(table), number, ATTEMPT, left(), schema_of(path), coded)
 
 
 def _with_other_ids(rows: pa.RecordBatch, old: np.ndarray, new: np.ndarray) -> pa.RecordBatch:
