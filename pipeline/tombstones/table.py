@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.buckets.hashing import hashes
 from pipeline.buckets.keys import among
+from pipeline.errors import UsageError
 
 NAME, SALT = "tombstones.parquet", ".tombstones.salt"
 SALT_BYTES, HASH_BYTES = 32, 16
@@ -38,9 +39,13 @@ class Salt:
 
     @classmethod
     def of(cls, output: str) -> "Salt":
-        """That of an output; a new one where it has none."""
+        """That of an output; a new one where it has no tombstones. Raises ``UsageError`` where theirs is missing."""
         path = storage.join(output, SALT)
-        return cls(storage.read_bytes(path) if storage.exists(path) else secrets.token_bytes(SALT_BYTES))
+        if storage.exists(path):
+            return cls(storage.read_bytes(path))
+        if storage.exists(storage.join(output, NAME)):
+            raise UsageError(f"{path}: missing, without which nobody knows what {NAME} keeps out; put it back")
+        return cls(secrets.token_bytes(SALT_BYTES))
 
     def hashes(self, kind: str, values: list[bytes]) -> np.ndarray:
         """The hash of each value, as ``HASH``."""

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.buckets.hashing import pair_ids
+from pipeline.errors import UsageError
 from pipeline.tombstones.rows import forbidden, forbidden_images, mark_removed
 from pipeline.tombstones.table import NAME, SALT, Salt, Stored, Tombstones, add, read
 from pipeline.tombstones.values import hosts, image_ids
@@ -121,6 +122,14 @@ def test_files_tell_nothing_without_the_salt(tmp_path):
     assert made[0]["hash"] != made[1]["hash"]
     assert made[0]["check"] != made[1]["check"]
     assert hashlib.blake2b(b"a secret text", digest_size=16).digest() not in (made[0]["hash"], made[1]["hash"])
+
+
+def test_tombstones_without_their_salt_are_refused(tmp_path):
+    salt = Salt.of(str(tmp_path))
+    add(str(tmp_path), salt.made("text", pa.array(["one"]), 0), salt)
+    (tmp_path / SALT).unlink()
+    with pytest.raises(UsageError, match="salt: missing"):
+        Salt.of(str(tmp_path))
 
 
 def test_image_ids_are_those_of_pairs():
