@@ -68,27 +68,21 @@ def find(place: Place, tombstones: Tombstones, hits: Hits) -> Concerned:
 
 def _by_sha256(place: Place, tombstones: Tombstones, hits: Hits) -> tuple[np.ndarray, np.ndarray]:
     """The pairs in shards, and the images, whose bytes were asked for; with a pair's image that image."""
-    lookup, by_id = tombstones.asked.get(SHA256), tombstones.asked.get(PAIR_ID)
-    ids, images = [], []
-    if lookup is None and by_id is None:
+    lookup = tombstones.asked.get(SHA256)
+    if lookup is None:
         return np.zeros(0, np.int64), np.zeros(0, ID)
-    for name in storage.names(place.shards) if storage.exists(place.shards) else []:
-        if name.endswith(".parquet"):
-            table = read_table(storage.join(place.shards, name), ["pair_id", "sha256"]).combine_chunks()
-            if by_id is not None:
-                at = by_id.places(table["pair_id"].cast(pa.string()).combine_chunks())
-                ids.append(table["pair_id"].to_numpy()[at >= 0])
-            if lookup is not None and len(hit := _hit(lookup, table["sha256"].combine_chunks(), hits)):
-                ids.append(found := table["pair_id"].to_numpy()[hit])
-                images.append(_images_of(place, np.sort(found)))
-    if lookup is not None:
-        for path in _image_tables(place):
-            table = read_table(place.path(path), ["image_id", *HASHES])
-            for column in HASHES:
-                if column in table.column_names:
-                    hit = _hit(lookup, table[column].combine_chunks(), hits)
-                    images.append(as_ids(table["image_id"].take(pa.array(hit))))
-    return union(ids, np.int64), union(images, ID)
+
+    def in_shard(index: str) -> np.ndarray:
+        table = read_table(index, ["pair_id", "sha256"]).combine_chunks()
+        return table["pair_id"].to_numpy()[_hit(lookup, table["sha256"].combine_chunks(), hits)]
+
+    def in_table(path: str) -> np.ndarray:
+        table = read_table(place.path(path), ["image_id", *HASHES])
+        found = [_hit(lookup, table[name].combine_chunks(), hits) for name in HASHES if name in table.column_names]
+        return as_ids(table["image_id"].take(pa.array(union(found, np.int64))))
+
+    ids = union(in_threads(in_shard, place.indexes), np.int64)
+    return ids, union([*in_threads(in_table, _image_tables(place)), _images_of(place, ids)], ID)
 
 
 def _hit(lookup, values: pa.Array, hits: Hits) -> np.ndarray:
@@ -99,7 +93,7 @@ def _hit(lookup, values: pa.Array, hits: Hits) -> np.ndarray:
 
 def _images_of(place: Place, ids: np.ndarray) -> np.ndarray:
     pool = place.pool
-    files = place.files(pool) if pool else ()
+    files = place.files(pool) if pool and len(ids) else ()
     return union([as_ids(place.rows_of(path, ids, ["image_id"])["image_id"]) for path in files], ID)
 
 

@@ -13,7 +13,6 @@ from pipeline.buckets.keys import among
 from pipeline.images.fetch import SUCCESS, is_table
 from pipeline.remove.find import Concerned
 from pipeline.remove.place import BY_IMAGE, BY_PAIR, FETCHED, Place, as_ids, in_threads, read_table, union
-from pipeline.shards.tar import INDEX
 
 
 @dataclass
@@ -54,14 +53,15 @@ def list_work(place: Place, found: Concerned, name: str) -> Listed:
     moved = _fetched(place, found.images, listed, name)
     for table in BY_IMAGE:
         _images(place, table, found.images, moved, listed)
-    if storage.exists(place.shards):
-        for file in storage.names(place.shards):
-            if file.endswith(".parquet"):
-                index = read_table(storage.join(place.shards, file), ["pair_id"])
-                ids = index["pair_id"].to_numpy() if index.schema.equals(pa.schema([INDEX.field("pair_id")])) else []
-                if len(ids) and (hit := among(ids, found.pairs)).any():
-                    listed.samples[file.removesuffix(".parquet")] = np.sort(ids[hit])
+    samples = in_threads(lambda index: _samples(index, found.pairs), place.indexes)
+    names = (storage.base_name(index).removesuffix(".parquet") for index in place.indexes)
+    listed.samples = {one: ids for one, ids in zip(names, samples, strict=True) if len(ids)}
     return listed
+
+
+def _samples(index: str, pairs: np.ndarray) -> np.ndarray:
+    ids = read_table(index, ["pair_id"])["pair_id"].to_numpy()
+    return np.sort(ids[among(ids, pairs)])
 
 
 def _ids(place: Place, path: str, pairs: np.ndarray) -> np.ndarray:
@@ -95,9 +95,9 @@ def _fetched(place: Place, images: np.ndarray, listed: Listed, name: str) -> set
     """Lists the tables and tars of stores with images that go; returns the tars that get another name."""
     moved = set()
     for store in place.stores:
-        for file in filter(is_table, storage.names(place.path(store))):
-            rows = read_table(place.path(f"{store}/{file}"), ["image_id", "status", "shard"])
-            rows = rows.filter(pa.array(among(as_ids(rows["image_id"]), images)))
+        files = list(filter(is_table, storage.names(place.path(store))))
+        paths = [place.path(f"{store}/{file}") for file in files]
+        for file, rows in zip(files, in_threads(lambda path: _of_images(path, images), paths), strict=True):
             if not rows.num_rows:
                 continue
             tars = pc.unique(rows["shard"].drop_null()).to_pylist()
@@ -108,6 +108,11 @@ def _fetched(place: Place, images: np.ndarray, listed: Listed, name: str) -> set
             if tar and store == FETCHED:
                 moved.add(tar)
     return moved
+
+
+def _of_images(path: str, images: np.ndarray) -> pa.Table:
+    rows = read_table(path, ["image_id", "shard"])
+    return rows.filter(pa.array(among(as_ids(rows["image_id"]), images)))
 
 
 def _images(place: Place, table: str, images: np.ndarray, moved: set[str], listed: Listed) -> None:

@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.buckets.files import Files, read_file
 from pipeline.buckets.keys import among
+from pipeline.match.fast import text_buffers
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path
 from pipeline.record import Record
+from pipeline.tombstones.values import DIGITS
 
 # Tables of pairs, in the order of the stages; each has what the ones behind it have.
 BY_PAIR = ("pairs", "matched", "clusters", "curated", "filtered", "final")
@@ -24,7 +26,7 @@ POOLS = ("pairs", "matched", "curated", "filtered", "final")
 BY_IMAGE = ("images", "image_hashes")
 FETCHED, EXTRACTED, SHARDS = "fetched", "extracted", "shards"
 THREADS = 4
-ID = "S24"
+ID = f"S{DIGITS}"
 T = TypeVar("T")
 
 
@@ -60,6 +62,12 @@ class Place:
         """The folder of the tars."""
         folder = self.recipe.shards.folder
         return self.path(SHARDS) if folder is None else found_path(folder)
+
+    @property
+    def indexes(self) -> list[str]:
+        """The paths of the indexes of tars."""
+        names = storage.names(self.shards) if storage.exists(self.shards) else []
+        return [storage.join(self.shards, name) for name in names if name.endswith(".parquet")]
 
     def rows(self, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Some columns of a file below the output."""
@@ -107,6 +115,9 @@ def table_bytes(table: pa.Table, **options: Any) -> bytes:
 def as_ids(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """image_ids as NumPy has texts of one length."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    data, offsets = text_buffers(column)
+    if len(column) and (np.diff(offsets) == DIGITS).all():
+        return data[offsets[0] : offsets[-1]].view(ID)
     return np.array(pc.fill_null(column, "").to_pylist(), ID) if len(column) else np.zeros(0, ID)
 
 

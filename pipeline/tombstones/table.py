@@ -100,6 +100,11 @@ class Lookup:
         return found
 
 
+def _firsts(ascending: np.ndarray) -> np.ndarray:
+    """Whether each value is the first of those that are equal to it."""
+    return np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]
+
+
 def _most_equal(ascending: np.ndarray) -> int:
     """How often the commonest value is there."""
     ends = np.flatnonzero(np.append(ascending[1:] != ascending[:-1], True))
@@ -124,7 +129,8 @@ def _lookups(table: pa.Table, salt: Salt) -> dict[str, Lookup]:
     for kind in pc.unique(table["kind"]).to_pylist():
         rows = table.filter(pc.equal(table["kind"], kind))
         found = _hashes(rows)
-        order = np.lexsort([found["low"], found["high"]])
+        order = np.lexsort([rows["removal"].to_numpy(), found["low"], found["high"]])
+        order = order[_firsts(found[order])]
         native = np.dtype([("high", np.uint64), ("low", np.uint64)])
         removals, checks = rows["removal"].to_numpy()[order], np.unique(rows["check"].to_numpy())
         lookups[kind] = Lookup(kind, salt, found[order].astype(native), removals, checks)

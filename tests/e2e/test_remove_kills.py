@@ -53,7 +53,7 @@ def says(output):
     return digests(output, *FOLDERS), rows
 
 
-@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.slow)], ids=["some steps", "each step"])
+@pytest.mark.parametrize("every", [43, pytest.param(1, marks=pytest.mark.slow)], ids=["some steps", "each step"])
 def test_killed_at_a_step(finished, work, tmp_path, monkeypatch, every):
     output, expected = tmp_path / "output", tmp_path / "expected"
     curated = table(finished, "curated")
