@@ -60,7 +60,7 @@ def remove(
             if dry_run:
                 raise UsageError(f"{output}: holds a removal that is not finished; remove without --dry-run ends it")
             _complete(place.output)
-            place = _place(output)
+        place = _place(output)
         salt = Salt.of(place.output)
         with running("Looking for what is to go"):
             asked = read_asked(file, kind, column, salt, len(removals(place.output)))
@@ -78,12 +78,15 @@ def remove(
 
 def finish(output: str) -> bool:
     """Ends a removal in an output that was decided and not ended; whether there was one."""
-    if not decided.unfinished(output):
+    if not decided.is_left(output):
         return False
     with lock.held(output):
-        if decided.unfinished(output):
+        was = decided.unfinished(output)
+        if was:
             _complete(output)
-    return True
+        else:
+            decided.end(output)
+    return was
 
 
 def _place(output: str) -> Place:

@@ -84,6 +84,11 @@ def unfinished(output: str) -> bool:
     return storage.exists(storage.join(output, FOLDER, PLAN))
 
 
+def is_left(output: str) -> bool:
+    """Whether something of a removal is left: one that is not ended, or what a killed one did not come to remove."""
+    return storage.exists(storage.join(output, FOLDER))
+
+
 def load(output: str) -> Work:
     """The removal that is decided."""
     folder = storage.join(output, FOLDER)

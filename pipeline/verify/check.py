@@ -11,7 +11,7 @@ from pipeline.progress import counting
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.record import FOLDER
 from pipeline.remove.place import POOLS
-from pipeline.remove.work import unfinished
+from pipeline.remove.work import is_left
 from pipeline.verify.accounts import check_accounts
 from pipeline.verify.balance import check_balance
 from pipeline.verify.files import Advance, check_files
@@ -42,7 +42,7 @@ def verify(output: str, recipe: Recipe | None, stages: list[str], written: Writt
     """
     found = with_records(output, recipe, stages)
     yield from found.wrong
-    if unfinished(output):
+    if is_left(output):
         yield ".removal: a removal is not finished; remove or curate ends it"
     folders = [folder for stage in stages if stage in found.records for folder in written.folders[stage]]
     yield from _names(found, written)
