@@ -16,7 +16,7 @@ from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
 from pipeline.fitting import Fit, load_finished
 from pipeline.output import DESCRIPTIONS, WHAT_IF, describe
-from pipeline.progress import counting, running
+from pipeline.progress import counting, running, say
 from pipeline.record import Record
 from pipeline.remove import work as decided
 from pipeline.remove.accounts import records_anew
@@ -60,6 +60,7 @@ def remove(
             if dry_run:
                 raise UsageError(f"{output}: holds a removal that is not finished; remove without --dry-run ends it")
             _complete(place.output)
+            say(f"{output}: a removal that was stopped is finished")
         place = _place(output)
         salt = Salt.of(place.output)
         with running("Looking for what is to go"):

@@ -167,7 +167,8 @@ def test_rows_are_counted_as_a_run_from_scratch_counts_them(made, tmp_path):
     folder, host = made
     output = shutil.copytree(folder / "out", tmp_path / "out")
     text = asked_for("text", output, host)[0]
-    remove(str(output), write_list(tmp_path, host, text, asked_for("sha256", output, host)[0]))
+    remove(str(output), write_list(tmp_path, text, asked_for("sha256", output, host)[0]))
+    remove(str(output), write_list(tmp_path, host), "host")
     tombstones = (output / "tombstones.parquet").read_bytes()
     told = {stage: record.load(str(output), stage) for stage in ("extract", "ingest", "match")}
     pairs = rows_of(output, "pairs")
@@ -210,7 +211,7 @@ def test_balanced_again_it_is_a_run_without_those_rows(settings, work, tmp_path)
 def test_balanced_again_with_fetched_images(made, tmp_path):
     folder, host = made
     output = shutil.copytree(folder / "out", tmp_path / "out")
-    remove(str(output), write_list(tmp_path, host), rebalance=True)
+    remove(str(output), write_list(tmp_path, host), "host", rebalance=True)
     other = tmp_path / "other"
     crawl = [content for content in (folder / "a.warc.gz", folder / "b.warc.gz")]
     other.mkdir()
@@ -230,9 +231,10 @@ def test_in_a_store(made, bucket, tmp_path):
         if file.is_file():
             storage.write_bytes(f"{bucket}/set/{file.relative_to(folder / 'out')}", file.read_bytes())
     output = shutil.copytree(folder / "out", tmp_path / "out")
-    file = write_list(tmp_path, host, asked_for("text", output, host)[0])
-    remove(f"{bucket}/set", file)
-    remove(str(output), file)
+    for value, kind in ((host, "host"), (asked_for("text", output, host)[0], "text")):
+        file = write_list(tmp_path, value)
+        remove(f"{bucket}/set", file, kind)
+        remove(str(output), file, kind)
     assert list(findings(f"{bucket}/set")) == []
     names = [str(path.relative_to(output)) for name in TABLES for path in (output / name).glob("*.parquet")]
     names += [f"shards/{path.name}" for path in (output / "shards").iterdir() if path.name != "manifest.json"]
