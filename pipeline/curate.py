@@ -22,6 +22,7 @@ from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.room import needed
+from pipeline.removal import finish
 from pipeline.run import Request, Run
 from pipeline.session import open_session, start_session
 from pipeline.stage import Stage
@@ -51,6 +52,8 @@ def _curate(
     recipe: Recipe, output: str, place: str, stages: list[str] | None, source: str | None, force: bool, strict: bool
 ) -> dict[str, Any]:
     started = time.monotonic()
+    if finish(place):
+        say(f"{output}: a removal that was stopped is finished")
     request = Request(
         recipe=recipe, output=place, source=storage.absolute(source) if source else place, force=force, strict=strict
     )

@@ -19,6 +19,8 @@ from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import found_path, parse, to_yaml
 from pipeline.record import DESCRIBED, MANIFEST, Record
+from pipeline.remove.told import NAME as REMOVALS
+from pipeline.remove.told import removals
 from pipeline.report.card.contents import Contents
 from pipeline.report.card.croissant import croissant
 from pipeline.report.card.readme import readme
@@ -29,11 +31,15 @@ from pipeline.run import Finished, Request
 from pipeline.secrets import without_secrets
 from pipeline.stage import Stage
 from pipeline.stages import STAGES, named, stages_from
+from pipeline.tombstones.table import NAME as TOMBSTONES
+from pipeline.tombstones.table import SALT
 
 RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
 WHAT_IF = {"what-if.json", "what-if.png"}
 CROISSANT = "croissant.json"
-OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, *REPORT, MANIFEST, *WHAT_IF,
+DESCRIPTIONS = (README, CROISSANT, SUMMARY, PLOT, *REPORT)
+REMOVED = (REMOVALS, TOMBSTONES, SALT)  # of what was taken out
+OURS = {RECIPE, *DESCRIPTIONS, MANIFEST, *WHAT_IF, *REMOVED,
         record.FOLDER, tables.STAGING, *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
 
 
@@ -90,7 +96,7 @@ def held(request: Request) -> Iterator[lock.Check]:
 
 def forget(output: str, stage: Stage) -> None:
     """Removes what is of another run once a stage's tables change: records of it and of later stages, their tables."""
-    for name in (MANIFEST, DESCRIBED, README, CROISSANT, SUMMARY, PLOT, *REPORT):
+    for name in (MANIFEST, DESCRIBED, *DESCRIPTIONS):
         storage.remove(storage.join(output, name))
     first, *later = stages_from(stage)
     for one in (first, *later):
@@ -125,7 +131,8 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
     figures = next((found.notes["distribution"] for found in records if "distribution" in found.notes), None)
     files = [file for found in records for file in found.files]
     manifest = {"name": recipe.name, "files": files} if len(records) == len(fit.stages) else None
-    contents = Contents(recipe, lines, written, files, _schemas(output, files), figures is not None)
+    gone = removals(output)
+    contents = Contents(recipe, lines, written, files, _schemas(output, files), figures is not None, gone)
     texts = {
         README: readme(contents).encode(),
         CROISSANT: croissant(contents).encode(),
@@ -148,6 +155,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
         from pipeline.report.plots import distribution_plot
 
         storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
+    summary = summary | ({"removals": gone} if gone else {})
     storage.write_json(storage.join(output, SUMMARY), without_secrets(summary))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
@@ -155,6 +163,7 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
     if manifest is not None:
         names = [RECIPE, README, CROISSANT, SUMMARY, *([] if figures is None else [PLOT])]
         names += [f"{record.FOLDER}/{found.stage}.json" for found in records]
+        names += [name for name in REMOVED if storage.exists(storage.join(output, name))]
         storage.write_json(described, [_described(output, name) for name in names])
         storage.write_json(storage.join(output, MANIFEST), manifest)
     return True

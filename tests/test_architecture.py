@@ -9,7 +9,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PROJECT.glob("pipeline/**/*.py"))
 STAGES = ("extract", "ingest", "language", "entries", "match", "dedupe", "balance", "images", "filter", "shards")
 # What serves several stages: none of them, so that their Spark sides may use its own.
-SHARED = ("buckets", "components", "tars")
+SHARED = ("buckets", "components", "tars", "tombstones")
 MAIN_PATH = {f"pipeline.{name}" for name in ("curate", "explore", "fitting", "job", "output", "session", "stages")}
 
 
@@ -55,7 +55,7 @@ def test_the_spark_side_of_what_is_shared_is_for_spark_sides(file):
 
 def test_every_folder_is_a_stage_or_shared_or_apart():
     folders = {name(file).split("/")[0] for file in MODULES if "/" in name(file)}
-    apart = {"command", "demo", "explain", "report", "train", "verify"}
+    apart = {"command", "demo", "explain", "remove", "report", "train", "verify"}
     assert folders == {*STAGES, *SHARED, *apart}
 
 

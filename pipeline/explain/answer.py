@@ -8,6 +8,7 @@ from pipeline.buckets.hashing import pair_ids
 from pipeline.errors import UsageError
 from pipeline.explain.asked import KINDS, Set, as_image_id, as_number, checked_image_id, clean_url, kind_of
 from pipeline.explain.pair import tell
+from pipeline.explain.removed import taken_out
 from pipeline.shards.tar import sample_key
 
 
@@ -47,6 +48,7 @@ def answer(found: Set, what: str, kind: str | None = None, text: str | None = No
         if len(ids) == 1:
             told |= {"pair_id": ids[0], "key": sample_key(ids[0])}
         told["not_found"] = never_there(found)
+        told |= _removed(found, kind, what if url is None else url, text, told)
     return told
 
 
@@ -54,6 +56,16 @@ def _is_it(pair: dict[str, Any], url: str | None, text: str | None, only_text: s
     """Whether a pair that a hash found is what was asked for."""
     wanted = (("url", url), ("text", text), ("text", only_text))
     return all(value is None or pair[name] == value for name, value in wanted)
+
+
+def _removed(found: Set, kind: str, what: str, text: str | None, told: dict[str, Any]) -> dict[str, Any]:
+    """When it was taken out, and by which tombstone, where it was."""
+    values = {name: told[name] for name in ("image_id", "pair_id") if name in told}
+    values |= {"url": what} if kind == "url" else {"text": what} if kind == "text" else {}
+    if text is not None:
+        values["text"] = text
+    when = taken_out(found.output.folder, values)
+    return {"removed": when} if when else {}
 
 
 def never_there(found: Set) -> dict[str, Any]:

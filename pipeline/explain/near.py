@@ -12,11 +12,13 @@ from pipeline.explain.asked import Set
 def cluster_of(found: Set, pair: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """The cluster of a pair: its size, and the kept pairs with their Jaccard similarity, nearest first.
 
-    ``row``: that of the pair in ``clusters``. Pairs of smallest pair_id are kept, so many as the recipe says.
+    ``row``: that of the pair in ``clusters``. Pairs of smallest pair_id are kept, so many as the recipe says,
+    less those that were taken out later.
     """
     options = found.recipe.dedupe
     members = found.members(row["cluster_id"])
-    kept = [found.row("matched", pair_id) for pair_id in members[: options.keep_per_cluster]]
+    rows = (found.row("clusters", pair_id) for pair_id in members[: options.keep_per_cluster])
+    kept = [found.row("matched", other["pair_id"]) for other in rows if other is not None and other["kept"]]
     kept = [other for other in kept if other is not None]
     right = normal_texts(pa.array([other["text"] for other in kept], pa.large_string()))[0]
     left = normal_texts(pa.array([pair["text"]] * len(kept), pa.large_string()))[0]

@@ -80,6 +80,8 @@ def _deduped(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[str
     said["cluster"] = cluster = cluster_of(found, pair, row)
     if row["kept"]:
         return None
+    if not cluster["kept"]:
+        return _gone("dedupe", "near_duplicate", "those that were kept in its place were taken out later")
     nearest = cluster["kept"][0]
     near = f"Jaccard {nearest['jaccard']:.3f} with the kept pair {nearest['pair_id']}"
     if nearest["jaccard"] < cluster["threshold"]:
@@ -97,6 +99,8 @@ def _balanced(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[st
     options = found.recipe.balance
     if options.texts_per_image == "one" and (chosen := _chosen_text(found, pair)) != pair["pair_id"]:
         return _gone("balance", OTHER_TEXT, f"another text of the image was chosen: that of pair {chosen}")
+    if options.texts_per_image == "one" and options.mode == "sample" and pair["draw"] < share:
+        return _gone("balance", OTHER_TEXT, "another text of the image was chosen, which was taken out later")
     if options.mode == "cap":
         return _gone("balance", OVER_CAP, f"of none of its entries its draw {pair['draw']:.6f} is among the t smallest")
     return _gone("balance", NOT_DRAWN, _missed(pair["draw"], share))

@@ -72,10 +72,14 @@ def _entries(tree: Tree, pair: dict[str, Any]) -> None:
 
 
 def _nowhere(told: dict[str, Any]) -> Tree:
-    tree = Tree(f"[bold]{escape(_short(told['asked']))}[/bold] [red]not found[/red]")
+    state = "removed" if "removed" in told else "not found"
+    tree = Tree(f"[bold]{escape(_short(told['asked']))}[/bold] [red]{state}[/red]")
     ids = [f"{name} {told[name]}" for name in ("image_id", "pair_id", "key") if name in told]
     if ids:
         tree.add(", ".join(ids))
+    if "removed" in told:
+        tree.add(f"why: it was taken out on {told['removed']['when']}, by its {told['removed']['by']}")
+        return tree
     said = told["not_found"]
     tree.add(said["why"])
     for name, dropped in said.items():

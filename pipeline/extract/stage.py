@@ -18,6 +18,7 @@ from pipeline.record import Record
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
+from pipeline.tombstones.table import Stored
 
 # What of ``input`` is for tables alone.
 OF_TABLES = ("preset", "columns", "pass_through")
@@ -39,7 +40,7 @@ def run(run: Run) -> Outcome:
         storage.remove(folder)
     storage.make_folder(folder)
     done = set(storage.names(folder)) & set(named)
-    found = extract_files(run.session, named, done, kind, recipe.extract, folder)
+    found = extract_files(run.session, named, done, kind, recipe.extract, folder, Stored.of(run.output))
     damaged = [
         {"file": row["path"], "error": row["damage"]}
         for row in found.filter(pc.is_valid(found["damage"])).select(["path", "damage"]).to_pylist()

@@ -15,6 +15,9 @@ from pipeline.extract.options import Extract
 from pipeline.extract.repeats import Repeats
 from pipeline.extract.watch import UNREADABLE, extract_watched
 from pipeline.secrets import public
+from pipeline.tombstones.rows import forbidden
+from pipeline.tombstones.table import Stored
+from pipeline.tombstones.values import REMOVED
 
 FOUND = b"found"
 COUNTS = pa.map_(pa.string(), pa.int64())
@@ -47,10 +50,13 @@ def finished(folder: str, name: str) -> Found | None:
         return Found.of(pq.read_metadata(file).metadata[FOUND].decode())
 
 
-def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Extract, attempt: str) -> Found:
+def write_pairs(
+    folder: str, name: str, file: CrawlFile, kind: str, options: Extract, attempt: str, removed: Stored | None = None
+) -> Found:
     """Reads a crawl file and writes its pairs, each (image, text) once, under a hidden name and then its own.
 
     One that its store does not give whole is not done: nothing of it stays, and a later run asks for it again.
+    ``removed``: the tombstones of what is not to come back.
     """
     found, repeats, held, size = Found(), Repeats(), [], 0
     hidden = storage.join(folder, f".{name}-{attempt}")
@@ -59,6 +65,7 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
     with filesystem.open_output_stream(inner) as out, pq.ParquetWriter(out, KEPT, **parquet) as writer:
         for rows, counted in extract_watched(file.path, kind, options):
             fresh = repeats.fresh(rows, counted)
+            fresh = _without_removed(fresh, counted, removed)
             found.add(counted)
             held.append(fresh)
             size += len(fresh)
@@ -74,6 +81,16 @@ def write_pairs(folder: str, name: str, file: CrawlFile, kind: str, options: Ext
     storage.sync(hidden)
     storage.replace(hidden, storage.join(folder, name))
     return found
+
+
+def _without_removed(rows: pa.RecordBatch, found: Found, removed: Stored | None) -> pa.RecordBatch:
+    if removed is None or not rows.num_rows:
+        return rows
+    hit = forbidden(removed.loaded(), rows.column("url"), rows.column("text"))
+    if gone := int(hit.sum()):
+        found.pairs -= gone
+        found.dropped[REMOVED] += gone
+    return rows.filter(pa.array(~hit))
 
 
 def line(file: CrawlFile, name: str, found: Found) -> pa.RecordBatch:

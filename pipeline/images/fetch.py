@@ -16,8 +16,11 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.images.resize import LimitedResizer
-from pipeline.images.writer import SampleWriter
+from pipeline.images.writer import NOTHING, SampleWriter
 from pipeline.tars.sink import open_sink
+from pipeline.tombstones.rows import forbidden
+from pipeline.tombstones.table import Stored
+from pipeline.tombstones.values import REMOVED
 
 IMAGES = pa.schema(
     {
@@ -70,22 +73,25 @@ def next_number(folder: str) -> int:
     return max(numbers, default=-1) + 1
 
 
-def fetch_shard(folder: str, number: int, images: list[dict[str, str]], options: Any, a_host: int = 0) -> None:
+def fetch_shard(
+    folder: str, number: int, images: list[dict[str, str]], options: Any, a_host: int = 0, removed: Stored | None = None
+) -> None:
     """Writes a tar, and then ``<number>.parquet`` of ``IMAGES`` with the tar's name, into a folder.
 
     A tar has a name of its own for each try, so that a table always names the tar that it is of. Where the table is
     there already, of another try, it stays and the tar of this one goes. ``images``:
     ``image_id`` and ``url`` of each; ``options``: a recipe's ``images``; ``a_host``: the most requests at a time to a
-    host, 0 for any number.
+    host, 0 for any number; ``removed``: tombstones: a URL that they forbid is not asked for, an image not kept.
     """
+    tombstones = removed.loaded() if removed else None
     name = f"{number:0{DIGITS}d}-{uuid.uuid4().hex[:8]}.tar"
     filesystem, path = storage.open_filesystem(storage.join(folder, name))
     with (
         tempfile.TemporaryDirectory(prefix="metaclip-fetch-") as made,
         open_sink(filesystem, f"{path}.part") as sink,
     ):
-        writer = SampleWriter(sink, options.format)
-        _download(Path(made), number, images, options, a_host, writer)
+        writer = SampleWriter(sink, options.format, tombstones)
+        _download(Path(made), number, _allowed(images, writer), options, a_host, writer)
     storage.sync(storage.join(folder, f"{name}.part"))
     filesystem.move(f"{path}.part", path)
     rows = [_row(image, writer.found.get(image["image_id"]), name, options.format) for image in images]
@@ -147,6 +153,17 @@ def _download(
         downloader.download_shard((number, str(made / "urls.arrow")))
 
 
+def _allowed(images: list[dict[str, str]], samples: SampleWriter) -> list[dict[str, str]]:
+    """The images whose URLs were not taken out; ``samples`` gets a row of each other one."""
+    if samples.tombstones is None:
+        return images
+    gone = forbidden(samples.tombstones, pa.array([image["url"] for image in images], pa.string()), None)
+    for image, is_gone in zip(images, gone, strict=True):
+        if is_gone:
+            samples.write(None, "", None, NOTHING | image | {"status": REMOVED})
+    return [image for image, is_gone in zip(images, gone, strict=True) if not is_gone]
+
+
 def _readable(images: list[dict[str, str]], samples: SampleWriter) -> pa.Table:
     """The images with their URLs as they are asked for; ``samples`` gets a row of each that cannot be asked for.
 
@@ -172,6 +189,8 @@ def _row(image: dict, found: dict | None, tar: str, kind: str) -> dict[str, Any]
     if found["status"] == SUCCESS:
         row |= {"status": SUCCESS, "format": kind, "shard": tar, "key": found["key"]}
         return row | {"image_offset": found["image_offset"], "image_size": found["image_size"]}
+    if found["status"] == REMOVED:
+        return row | {"status": REMOVED}
     error = found["error_message"] or ""
     waits = re.search(r"; retry after (\d+) s$", error) if found["status"] == NOT_FETCHED else None
     return row | {

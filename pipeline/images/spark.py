@@ -13,6 +13,7 @@ from pipeline import storage
 from pipeline.images.fetch import IMAGES, RETRIABLE, SUCCESS, fetch_shard, is_table, table_path
 from pipeline.recipe import Images
 from pipeline.tables import INT, LONG, extended, read
+from pipeline.tombstones.table import Stored
 
 
 def asked(curated: DataFrame) -> DataFrame:
@@ -20,8 +21,13 @@ def asked(curated: DataFrame) -> DataFrame:
     return curated.groupBy("image_id").agg(F.min("url").alias("url"))
 
 
-def fetch_shards(images: DataFrame, first: int, shards: int, folder: str, options: Images) -> None:
-    """Fetches images into the shards ``first`` and on; which one an image is in follows from its id."""
+def fetch_shards(
+    images: DataFrame, first: int, shards: int, folder: str, options: Images, removed: Stored | None = None
+) -> None:
+    """Fetches images into the shards ``first`` and on; which one an image is in follows from its id.
+
+    ``removed``: the tombstones of images that are not to come back.
+    """
     tasks, a_host = tasks_and_requests(shards, options.requests_per_host, _cores(images))
 
     def fetch_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -29,7 +35,7 @@ def fetch_shards(images: DataFrame, first: int, shards: int, folder: str, option
         for shard, of_shard in groupby(rows, key=itemgetter("shard")):
             asked = [{"image_id": row["image_id"], "url": row["url"]} for row in of_shard]
             if not storage.exists(table_path(folder, shard)):  # A task that runs again asks for nothing twice.
-                fetch_shard(folder, shard, asked, options, a_host)
+                fetch_shard(folder, shard, asked, options, a_host, removed)
             yield pa.record_batch({"images": pa.array([len(asked)], pa.int64())})
 
     shard = F.pmod(F.xxhash64("image_id"), F.lit(shards)).cast("int") + first

@@ -28,6 +28,7 @@ from pipeline.recipe import Images, Recipe
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
+from pipeline.tombstones.table import Stored
 
 HOSTS = 20
 FETCHED, PLAN = "fetched", "_plan.json"
@@ -54,7 +55,8 @@ def run(run: Run) -> Outcome:
             break
         if turn > 0:
             time.sleep(max(options.wait * 2 ** (turn - 1), longest_wait(now)))
-        fetch_shards(now, next_number(folder), -(-count // options.samples), folder, options)
+        removed = Stored.of(run.output)
+        fetch_shards(now, next_number(folder), -(-count // options.samples), folder, options, removed)
     found = tables.write(outcomes(images, tried(run.session, folder)), run.output, "images")
     remove_unnamed(folder, named_tars(found))
     _put_in_place(run.output, folder)

@@ -24,6 +24,7 @@ from pipeline.ingest.presets import Preset, resolve
 from pipeline.ingest.text import Damage, gzip_chunks, utf16_chunks
 from pipeline.recipe import Input
 from pipeline.recipe_file import found_path
+from pipeline.tombstones.table import Stored
 
 # A pool is cut into about so many splits, each of a size between these two.
 SPLITS, LEAST_BYTES, MOST_BYTES = 16, 1 << 20, 128 << 20
@@ -62,7 +63,8 @@ class Split:
 class Plan:
     """The splits of an input, where fields come from, the pass-through columns, (path, bytes, mtime) of its files.
 
-    ``rows`` and ``size`` are about those of the pool, by what its files say; ``split_bytes``: what a task is to read.
+    ``rows`` and ``size`` are about those of the pool, by what its files say; ``split_bytes``: what a task is to read;
+    ``tombstones``: of what is not to come in again.
     """
 
     splits: tuple[Split, ...]
@@ -72,6 +74,7 @@ class Plan:
     rows: int = 0
     size: int = 0
     split_bytes: int = MOST_BYTES
+    tombstones: Stored | None = None
 
     @property
     def buckets(self) -> int:

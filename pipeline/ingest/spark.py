@@ -24,6 +24,7 @@ from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split
 from pipeline.language.label import label_rows, with_codes
 from pipeline.recipe import Input, Language
 from pipeline.tables import PAIRS, arrow_schema
+from pipeline.tombstones.rows import mark_removed
 
 # Reasons that are counted by what is in `source_uid`: a file, or a column.
 FILE_REASONS = (TRUNCATED, UNREADABLE, VALUES_LOST)
@@ -53,8 +54,10 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
 
     def read(splits: list[Split]) -> Batches:
         rows, dropped = Scatter(new_spool(spool), plan.buckets, plan.parts), Totals()
+        tombstones = plan.tombstones.loaded() if plan.tombstones else None
         for split in splits:
             for batch in read_split(split, plan, options):
+                batch = mark_removed(batch, tombstones)
                 batch = with_codes(batch, language, SparkFiles.get(model) if model else None)
                 if not language.match_first:
                     batch = label_rows(batch, language, aliases)

@@ -1,6 +1,7 @@
 """The stage ``ingest``: input files to the table ``pairs``."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from pipeline import storage, tables
@@ -16,6 +17,7 @@ from pipeline.recipe import Input, Recipe
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
+from pipeline.tombstones.table import Stored
 
 
 def run(run: Run) -> Outcome:
@@ -24,6 +26,7 @@ def run(run: Run) -> Outcome:
     recipe, spark = run.recipe, run.session
     options = _of_crawl(recipe, run.folder(EXTRACTED)) if run.found is None else recipe.input
     found = run.found or plan(options, recipe.language.identify == "column")
+    found = replace(found, tombstones=Stored.of(run.output))
     model = None
     if recipe.language.identify == "fasttext" and not recipe.language.match_first:
         file = model_file(recipe.language.model)

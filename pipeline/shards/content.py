@@ -4,6 +4,7 @@ Of local ones, only a URL that starts with the recipe's ``images.prefix`` stands
 ``images.root``.
 """
 
+import hashlib
 import posixpath
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,9 @@ from pipeline import storage
 from pipeline.images.decode import MOST_PIXELS, SHARD_FORMATS, TooManyPixels, opened
 from pipeline.shards.blur import BAD_BOXES, blurred, boxes_of
 from pipeline.shards.jpeg import jpeg_size
+from pipeline.tombstones.rows import forbidden_images
+from pipeline.tombstones.table import Stored
+from pipeline.tombstones.values import REMOVED
 
 # A JPEG with further images behind it, as telephones make them for depth or brightness, is a JPEG to its readers.
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -38,15 +42,19 @@ Content = Callable[[dict[str, Any]], bytes | str]
 Load = Callable[[dict[str, Any]], ImageFile | str]
 
 
-def image_loader(content: Content, blur: str | None = None, most_pixels: int = MOST_PIXELS) -> Load:
+def image_loader(
+    content: Content, blur: str | None = None, most_pixels: int = MOST_PIXELS, removed: Stored | None = None
+) -> Load:
     """What loads the image of a curated pair, or says why there is none, from what gives its bytes.
 
     ``blur``: the column with the boxes that are blurred; an image whose boxes cannot be told is not taken.
-    ``most_pixels``: nor is a larger one, by what its header says.
+    ``most_pixels``: nor is a larger one, by what its header says. ``removed``: nor those whose SHA-256 has a tombstone.
     """
 
     def load(row: dict[str, Any]) -> ImageFile | str:
         found = content(row)
+        if removed and isinstance(found, bytes) and _is_removed(found, removed):
+            return REMOVED
         boxes = boxes_of(row[blur]) if blur else []
         if boxes is None:
             return BAD_BOXES
@@ -54,11 +62,16 @@ def image_loader(content: Content, blur: str | None = None, most_pixels: int = M
         if isinstance(image, str) or not boxes:
             return image
         try:
-            return _looked_at(blurred(image.content, boxes, most_pixels), most_pixels)
+            image = _looked_at(blurred(image.content, boxes, most_pixels), most_pixels)
+            return REMOVED if removed and _is_removed(image.content, removed) else image
         except Exception:  # As above: it could be opened, and not decoded.
             return UNREADABLE
 
     return load
+
+
+def _is_removed(content: bytes, removed: Stored) -> bool:
+    return bool(forbidden_images(removed.loaded(), [hashlib.sha256(content).hexdigest()])[0])
 
 
 def loaded(

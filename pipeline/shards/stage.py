@@ -15,6 +15,7 @@ from pipeline.stage import Stage
 from pipeline.tables import Account
 from pipeline.tars.rows import SUCCESS
 from pipeline.tars.stage import SOURCES, check_images, image_content, image_places, images_at_a_time
+from pipeline.tombstones.table import Stored
 
 
 def run(run: Run) -> Outcome:
@@ -44,7 +45,7 @@ def run(run: Run) -> Outcome:
         dropped = {status: rows for status, rows in located.statuses.items() if status != SUCCESS}
         if missing := rows_in - sum(located.statuses.values()):
             dropped[MISSING] = missing
-    load = image_loader(image_content(recipe.images), blur, recipe.images.most_pixels)
+    load = image_loader(image_content(recipe.images), blur, recipe.images.most_pixels, Stored.of(run.output))
     places = None if located is None else located.places
     shards = write_shards(
         run.session, pairs, places, ranks, recipe.shards.samples, folder, load, images_at_a_time(run), *more

@@ -10,11 +10,14 @@ from pipeline import storage
 from pipeline.progress import counting
 from pipeline.recipe import Recipe, pairs_table
 from pipeline.record import FOLDER
+from pipeline.remove.place import POOLS
+from pipeline.remove.work import is_left
 from pipeline.verify.accounts import check_accounts
 from pipeline.verify.balance import check_balance
 from pipeline.verify.files import Advance, check_files
 from pipeline.verify.opened import Opened, with_records
 from pipeline.verify.recipe import check_recipe
+from pipeline.verify.removed import check_removed, removed
 from pipeline.verify.shards import check_shards
 from pipeline.verify.tables import check_ids, check_table
 
@@ -39,6 +42,8 @@ def verify(output: str, recipe: Recipe | None, stages: list[str], written: Writt
     """
     found = with_records(output, recipe, stages)
     yield from found.wrong
+    if is_left(output):
+        yield ".removal: a removal is not finished; remove or curate ends it"
     folders = [folder for stage in stages if stage in found.records for folder in written.folders[stage]]
     yield from _names(found, written)
     total = sum(line["bytes"] for line in (*found.files.values(), *found.described.values()))
@@ -83,16 +88,19 @@ def _tables(
 def _content(found: Opened, usable: set[str]) -> list[str]:
     """The last table of pairs against hashes, and the drawn ones against their entries."""
     last = [table for table in [pairs_table(found.recipe)] if table in usable]
+    first = [table for table in POOLS if table in usable][:1] if removed(found) else []
     drawn = [("curated", "entry_counts"), ("final", "final_entry_counts")]
     drawn = [(table, entries) for table, entries in drawn if {table, entries} <= usable]
 
     def check(advance: Advance) -> Iterator[str]:
         for table in last:
             yield from _read(table, check_ids(found, table, advance))
+        for table in first:
+            yield from _read(table, check_removed(found, table, advance))
         for table, entries in drawn:
             yield from _read(table, check_balance(found, table, entries, advance))
 
-    total = sum(found.rows(table) for table in (*last, *(table for table, _ in drawn)))
+    total = sum(found.rows(table) for table in (*last, *first, *(table for table, _ in drawn)))
     return _collected("Recomputing pairs", total, "rows", check)
 
 

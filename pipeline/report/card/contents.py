@@ -22,6 +22,7 @@ class Contents:
     """An output: its recipe, the summaries of its finished ``stages``, its tables with what each is, and their files.
 
     ``schemas``: of the Parquet files of each table, by name. ``with_plot``: whether there is a ``distribution.png``.
+    ``removals``: what was taken out later, as ``removals.json`` has it.
     """
 
     recipe: Recipe
@@ -30,6 +31,7 @@ class Contents:
     files: list[dict[str, Any]]
     schemas: dict[str, pa.Schema] = field(default_factory=dict)
     with_plot: bool = False
+    removals: list[dict[str, Any]] = field(default_factory=list)
 
     def parquet(self, table: str) -> list[dict[str, Any]]:
         """The lines of the manifest for the Parquet files of a table, without those of hidden folders in it."""

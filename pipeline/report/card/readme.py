@@ -70,7 +70,19 @@ def _stages(contents: Contents) -> str:
     for stage in contents.stages:
         dropped = ", ".join(f"{rows:,} {reason}" for reason, rows in stage["dropped"].items()) or "none"
         lines.append(f"| {stage['stage']} | {stage['in']:,} | {dropped} | {stage['out']:,} |")
-    return "\n".join([*lines, "", "The recipe is in `recipe.yaml`, the figures are in `summary.json`."])
+    lines += ["", "The recipe is in `recipe.yaml`, the figures are in `summary.json`."]
+    if contents.removals:
+        lines += ["", _removals(contents)]
+    return "\n".join(lines)
+
+
+def _removals(contents: Contents) -> str:
+    pairs, images = (sum(line[name] for line in contents.removals) for name in ("pairs", "images"))
+    times = "once" if len(contents.removals) == 1 else f"{len(contents.removals):,} times"
+    return (
+        f"{pairs:,} pairs and {images:,} images were taken out later, {times}, last on "
+        f"{contents.removals[-1]['when'][:10]}. `removals.json` says when and how many; what it was is not kept."
+    )
 
 
 def _fields(contents: Contents) -> str:

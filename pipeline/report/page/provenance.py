@@ -9,6 +9,7 @@ import yaml
 
 from pipeline.recipe import bundled_recipes, load_recipe
 from pipeline.recipe_file import to_yaml
+from pipeline.remove.told import removals
 from pipeline.report.card.contents import SECRETS
 from pipeline.report.page.source import Output
 
@@ -38,6 +39,9 @@ def filters(output: Output) -> list[dict[str, Any]]:
             if key.startswith(("evaluation", "refused", "pairs_above", "values_lost")) and value:
                 lines = list(value.items()) if isinstance(value, dict) else [("", value)]
                 shown.append({"stage": stage, "what": key, "lines": [[str(name), str(rows)] for name, rows in lines]})
+    for line in removals(output.folder):
+        rows = [[table, str(count)] for table, count in line["rows"].items()]
+        shown.append({"stage": "remove", "what": f"taken out {line['when']}", "lines": rows})
     return shown
 
 
