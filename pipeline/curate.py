@@ -21,8 +21,8 @@ from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
-from pipeline.room import needed
 from pipeline.removal import finish
+from pipeline.room import needed
 from pipeline.run import Request, Run
 from pipeline.session import open_session, start_session
 from pipeline.stage import Stage
