@@ -5,12 +5,14 @@ from typing import Any
 from pipeline import storage
 from pipeline.curate import curate
 from pipeline.errors import UsageError
+from pipeline.fitting import load_finished
 from pipeline.ingest.plan import find_files
 from pipeline.output import RECIPE
 from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import parse, validated
 from pipeline.record import MANIFEST
+from pipeline.stages import stages_of
 
 
 def append(output: str, inputs: list[str], strict: bool = False) -> dict[str, Any]:
@@ -21,7 +23,9 @@ def append(output: str, inputs: list[str], strict: bool = False) -> dict[str, An
     """
     recipe = recipe_of(output)
     paths = recipe.input.paths
-    whole = storage.exists(storage.join(output, MANIFEST))
+    place = storage.absolute(output)
+    whole = storage.exists(storage.join(place, MANIFEST))
+    whole = whole and all(load_finished(place, stage) for stage in stages_of(recipe))
     grown = recipe.input.model_copy(update={"paths": list(dict.fromkeys([*paths, *inputs]))})
     if whole:
         if given := [path for path in inputs if path in paths]:

@@ -37,9 +37,9 @@ def curate(
     """Runs the stages of a recipe (all by default) into ``output`` and returns the summary that it wrote there.
 
     ``source``: the output folder with the tables of the stages before (``output`` by default). ``strict``: fail on a
-    damaged input file instead of going on without it. ``added``: the input paths that are new to a finished output, of
-    whose pairs the tables get those of the others, too. Raises ``UsageError`` before any work where the configuration or
-    the input is wrong, ``PipelineError`` where a stage fails.
+    damaged input file instead of going on without it. ``added``: those input paths that are new to a finished output,
+    which alone are read. Raises ``UsageError`` before any work where the configuration or the input is wrong,
+    ``PipelineError`` where a stage fails.
     """
     started = time.monotonic()
     place = storage.absolute(output)

@@ -13,8 +13,8 @@ from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.tables import Account
 
-# Folders in staging where rows are added to a finished output: pairs that are new or changed, and those whose place they
-# take; then those of both that match.
+# Folders in staging where rows are added to a finished output: pairs that are new or changed, and those whose place
+# they take; then those of both that match.
 ADDED, REPLACED, MATCHED_ADDED, MATCHED_REPLACED = "pairs-added", "pairs-replaced", "matched-added", "matched-replaced"
 LISTS = "_lists"  # in `matched`: the entry lists that its ids are of
 

@@ -11,6 +11,7 @@ from pipeline.components.spark import connect
 from pipeline.dedupe.added.spark import added_edges, write_new
 from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.spark import WORDS, near_edges, write_clusters
+from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.run import MATCHED_ADDED, MATCHED_REPLACED, Outcome, Run
@@ -40,12 +41,14 @@ def add(run: Run, before: Record) -> Outcome:
         return run_all(run)
     there, clusters = (Files.of(run.before(name)) for name in ("matched", "clusters"))
     added, replaced = (Files.of(tables.staging(run.output, name)) for name in (MATCHED_ADDED, MATCHED_REPLACED))
-    folder, spool = tables.new_folder(run.output, "new-texts"), tables.new_folder(run.output, "hashes")
-    new, went = write_new(run.session, added, replaced, folder)
-    edges = None
-    if not went:
-        edges = added_edges(run.session, there, Files.of(folder), new, matched, clusters, options, spool, run.cut)
+    spool, went = tables.new_folder(run.output, "hashes"), 0
+    if tables.count_rows(tables.staging(run.output, MATCHED_REPLACED)):
+        folder = tables.new_folder(run.output, "new-texts")
+        went = write_new(run.session, added, replaced, folder)
+        added = Files.of(folder)
+    edges = None if went else added_edges(run.session, there, added, matched, clusters, options, spool, run.cut)
     if edges is None:
+        say("Clusters may not hold that were there: all texts are compared.")
         return run_all(run)
     rows = tables.count_rows(run.folder("matched"))
     return _write(run, matched, rows, edges, tables.new_folder(run.output, "clusters"), spool)

@@ -88,8 +88,10 @@ def _check_read(run: Run, found: Plan, rows: int, damaged: list[dict[str, Any]])
 
 
 def add(run: Run, before: Record) -> Outcome | None:
-    """Writes ``pairs`` with the pairs of new files among those that are there, and, for ``match``, the rows that are new
-    or changed, and those whose place they take."""
+    """Writes ``pairs`` with the pairs of new files among those that are there.
+
+    For ``match`` it also writes the rows that are new or changed, and those whose place they take.
+    """
     known, there = known_files(run.before("pairs")), Files.of(run.before("pairs"))
     options, found = _added_input(run.recipe, run.added), run.found
     if found is None:
@@ -136,8 +138,8 @@ def _plan_more(options: Input, known: list[Known], there: Files, recipe: Recipe)
     for field in tables.arrow_schema(tables.PAIRS, found.passed):
         if field.type != schema.field(field.name).type:
             raise UsageError(
-                f"--append {options.paths[0]}: column {field.name!r} is {schema.field(field.name).type} in the set, and "
-                f"would be {field.type} with these files; run curate over all files"
+                f"--append {options.paths[0]}: column {field.name!r} is {schema.field(field.name).type} in the set, "
+                f"and would be {field.type} with these files; run curate over all files"
             )
     rows = found.rows + sum(map(tables.file_rows, there.paths))
     files = tuple(file.file for file in known)

@@ -45,7 +45,12 @@ def add(run: Run, before: Record) -> Outcome:
     counts = ListCounts.of(sizes, tables.read_arrow(storage.join(there, COUNTS)))
     folder, parts = tables.new_folder(run.output, "matched"), {}
     for part, name in ((MATCHED_ADDED, ADDED), (MATCHED_REPLACED, REPLACED)):
-        parts[part] = _match(run, tables.staging(run.output, name), tables.new_folder(run.output, part), schema)
+        pairs = tables.staging(run.output, name)
+        if tables.count_rows(pairs):
+            parts[part] = _match(run, pairs, tables.new_folder(run.output, part), schema)
+        else:
+            storage.replace(pairs, tables.staging(run.output, part))
+            parts[part] = Totals()
     more, less = (ListCounts.of_totals(sizes, found) for found in parts.values())
     added, replaced = (Files.of(tables.staging(run.output, part)) for part in parts)
     rows = add_matched(run.session, Files.of(there), added, replaced, folder)

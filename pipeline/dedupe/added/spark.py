@@ -36,16 +36,17 @@ from pipeline.dedupe.spark import (
     hasher,
 )
 from pipeline.recipe import Dedupe
+from pipeline.tables import file_rows
 
-NEW, WENT = "new", "went"
+WENT = "went"
 LOST = 5  # the part of blocks that say that a bucket compares less than it did
 PLACES = pa.schema({"place": pa.int64()})
 Cut = Callable[[DataFrame, str], DataFrame]
 
 
-def write_new(spark: SparkSession, added: Files, replaced: Files, folder: str) -> tuple[int, int]:
-    """Writes the rows of ``added`` that take no place of one in ``replaced`` into ``folder``; returns their number, and
-    how many of ``replaced`` went without one in their place."""
+def write_new(spark: SparkSession, added: Files, replaced: Files, folder: str) -> int:
+    """Writes the rows of ``added`` that take no place of one in ``replaced`` into ``folder``; returns how many of
+    ``replaced`` went without one in their place."""
     buckets, schema = len(added.paths), added.schema()
 
     def write(bucket: int) -> Batches:
@@ -56,21 +57,26 @@ def write_new(spark: SparkSession, added: Files, replaced: Files, folder: str) -
                 yield batch.filter(pa.array(~among(batch.column("pair_id").to_numpy(), old)))
 
         found.lines[WENT, None] = int((~among(old, added.ids(bucket, buckets))).sum())
-        found.lines[NEW, None] = write_bucket(folder, bucket, attempt(), rows(), schema)
+        write_bucket(folder, bucket, attempt(), rows(), schema)
         yield from found.blocks()
 
-    found = totals(run_tasks(spark, list(range(buckets)), write)).lines
-    return found[NEW, None], found[WENT, None]
+    return totals(run_tasks(spark, list(range(buckets)), write)).lines[WENT, None]
 
 
 def added_edges(
-    spark: SparkSession, there: Files, new: Files, rows: int, matched: Files, clusters: Files, options: Dedupe,
-    spool: str, cut: Cut,
-) -> DataFrame | None:  # fmt: skip
+    spark: SparkSession,
+    there: Files,
+    new: Files,
+    matched: Files,
+    clusters: Files,
+    options: Dedupe,
+    spool: str,
+    cut: Cut,
+) -> DataFrame | None:
     """The edges (a, b) that connect what is connected with ``new`` beside ``there``; None where old clusters may not
-    hold. ``rows``: of ``new``; ``matched``: of both."""
+    hold. ``matched``: both."""
     bands, _ = bands_and_rows(options.threshold, options.permutations)
-    hashes = rows * (bands + 1)
+    hashes = sum(map(file_rows, new.paths)) * (bands + 1)
     tasks, buckets = min(MOST_TASKS, max(1, -(-4 * hashes // TASK_ROWS))), len(matched.paths)
     of_new = cut(run_tasks(spark, list(enumerate(new.paths)), hasher(options, tasks, spool)), "new-hashes")
     sent = spark.sparkContext.broadcast(bitmap_of(of_new, tasks, hashes))
