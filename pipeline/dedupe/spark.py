@@ -65,10 +65,13 @@ def compared(proposed: DataFrame, matched: Files, options: Dedupe) -> DataFrame:
     return shuffle(with_left_text, buckets, comparer(matched, options), EDGE)
 
 
-def hasher(options: Dedupe, tasks: int, spool: str, chosen: Callable | None = None, part: int = BANDS) -> Callable:
+def hasher(
+    options: Dedupe, tasks: int, spool: str, part: int = BANDS, chosen: Callable | None = None,
+    only: Callable | None = None,
+) -> Callable:  # fmt: skip
     """What sends the bands and digests of a file's texts to the tasks of their hashes; of equal texts the first's.
 
-    ``chosen``: which of the hashes are sent, by default all; ``part``: that of the bands.
+    ``part``: that of the bands; ``chosen``: which of the hashes are sent, and ``only``: of which ids, by default all.
     """
     bands, rows_a_band = bands_and_rows(options.threshold, options.permutations)
     permutations, by_image = coefficients(options.permutations), options.scope == "image"
@@ -84,6 +87,8 @@ def hasher(options: Dedupe, tasks: int, spool: str, chosen: Callable | None = No
             yield from rows.add(hash_rows(*columns))
 
         for batch in read_file(item[1], ["pair_id", "text", *(["image_id"] if by_image else [])]):
+            if only is not None:
+                batch = batch.filter(pa.array(only(batch.column("pair_id").to_numpy())))
             normal, rows = normal_texts(batch.column("text"), options.min_words)
             ids = batch.column("pair_id").to_numpy()[rows]
             scopes = hashes(batch.column("image_id"))[rows] if by_image else np.zeros(len(rows), np.int64)

@@ -46,10 +46,10 @@ def add(run: Run, before: Record) -> Outcome:
         folder = tables.new_folder(run.output, "new-texts")
         went = write_new(run.session, added, replaced, folder)
         added = Files.of(folder)
-    edges = None if went else added_edges(run.session, there, added, matched, clusters, options, spool, run.cut)
-    if edges is None:
-        say("Clusters may not hold that were there: all texts are compared.")
+    if went:
+        say("Texts went, so that clusters may not hold: all texts are compared.")
         return run_all(run)
+    edges = added_edges(run.session, there, added, matched, clusters, options, spool, run.cut)
     rows = tables.count_rows(run.folder("matched"))
     return _write(run, matched, rows, edges, tables.new_folder(run.output, "clusters"), spool)
 

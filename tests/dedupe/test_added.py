@@ -57,7 +57,7 @@ def texts(count: int, templates: int, rng) -> list[str]:
         kind = rng.integers(0, templates)
         words = [f"word{kind}x{i}" for i in range(8)]
         if rng.random() < 0.7:
-            words[int(rng.integers(0, 8))] = f"other{rng.integers(0, 6)}"
+            words[int(rng.integers(0, 8))] = f"other{rng.integers(0, 300)}"
         found.append(" ".join(words))
     return found
 
@@ -65,8 +65,8 @@ def texts(count: int, templates: int, rng) -> list[str]:
 @pytest.mark.parametrize("seed", [pytest.param(seed, marks=[] if seed < 2 else pytest.mark.slow) for seed in range(12)])
 def test_clusters_are_those_of_all_texts_at_once(spark, tmp_path, seed):
     rng = np.random.default_rng(seed)
-    options = Dedupe(threshold=0.6, shingle=3, min_words=3, scope="image" if seed % 4 == 3 else "text")
-    count, templates = int(rng.integers(20, 400)), int(rng.integers(2, 60))
+    options = Dedupe(threshold=0.6, shingle=3, min_words=3, scope="image" if seed % 5 == 4 else "text")
+    count, templates = (int(rng.integers(600, 1500)), seed % 2 + 1) if seed % 3 else (int(rng.integers(20, 400)), 40)
     rows = [(spread(i), str(i % 5), text) for i, text in enumerate(texts(count, templates, rng))]
     old = rng.random(count) < 0.7
 
@@ -88,8 +88,5 @@ def test_clusters_are_those_of_all_texts_at_once(spark, tmp_path, seed):
     there, new = (write_matched(tmp_path / name, part, 3) for name, part in zip(("old", "new"), parts, strict=True))
     before = write("old", there, near_edges(spark, there, len(parts[0]), options, spool("old")), 3)
     edges = added_edges(spark, there, new, everything, before, options, spool("new"), cut)
-    if edges is None:
-        assert count > 64
-        return
     got = write("got", everything, edges, 3)
     assert got.table(0, 1).equals(want.table(0, 1))

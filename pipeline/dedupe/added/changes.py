@@ -16,10 +16,15 @@ def of_hashes(hashes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return among(hashes, np.unique(wanted))
 
 
+def beside(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """The rows of both."""
+    return [np.concatenate(pair) for pair in zip(first, second, strict=True)]
+
+
 def loses(old: tuple[np.ndarray, ...], new: tuple[np.ndarray, ...], large: int = LARGE_BUCKET) -> np.ndarray:
     """The hashes of the buckets in which old texts are no longer compared; rows are (hash, id, digest)."""
     hashes, size, smallest = _buckets(*old)
-    all_hashes, all_size, all_smallest = _buckets(*(np.concatenate(pair) for pair in zip(old, new, strict=True)))
+    all_hashes, all_size, all_smallest = _buckets(*beside(old, new))
     place = np.searchsorted(all_hashes, hashes)
     grown, first = all_size[place], all_smallest[place]
     return hashes[(size > 1) & (grown > large) & ((size <= large) | (first != smallest))]

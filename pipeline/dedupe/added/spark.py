@@ -1,23 +1,25 @@
 """Near-duplicates of new texts by tasks: only new texts are compared, with each other and with old ones.
 
-The clusters that were there hold, as long as no bucket of bands compares less than it did (``changes``) and no text
-went. Of the old texts those bands are sent alone whose hash some new text has.
+The clusters that were there hold, as no text went, but those of texts in a bucket of bands that compares less than it
+did (``changes``). The members of those are compared again, in all buckets that two of them are in. Of the other texts
+those bands are sent alone whose hash a text has that is looked at.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline.buckets.blocks import blocks
+from pipeline.buckets.blocks import block, blocks, rows_of
 from pipeline.buckets.files import Files, write_bucket
 from pipeline.buckets.keys import among, bucket_of
 from pipeline.buckets.spark import Batches, Parts, attempt, run_tasks, shuffle, totals
 from pipeline.buckets.totals import Totals
 from pipeline.dedupe.added.bitmap import Bitmap
-from pipeline.dedupe.added.changes import loses, of_hashes
+from pipeline.dedupe.added.changes import beside, loses, of_hashes
 from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.candidates import candidate_pairs, distinct_pairs, equal_edges
 from pipeline.dedupe.spark import (
@@ -39,7 +41,7 @@ from pipeline.recipe import Dedupe
 from pipeline.tables import file_rows
 
 WENT = "went"
-LOST = 5  # the part of blocks that say that a bucket compares less than it did
+LOST = 5  # the part of blocks that name the texts of buckets that compare less than they did
 PLACES = pa.schema({"place": pa.int64()})
 Cut = Callable[[DataFrame, str], DataFrame]
 
@@ -72,20 +74,63 @@ def added_edges(
     options: Dedupe,
     spool: str,
     cut: Cut,
-) -> DataFrame | None:
-    """The edges (a, b) that connect what is connected with ``new`` beside ``there``; None where old clusters may not
-    hold. ``matched``: both."""
+) -> DataFrame:
+    """The edges (a, b) that connect what is connected with ``new`` beside ``there``; ``matched``: both."""
     bands, _ = bands_and_rows(options.threshold, options.permutations)
-    hashes = sum(map(file_rows, new.paths)) * (bands + 1)
-    tasks, buckets = min(MOST_TASKS, max(1, -(-4 * hashes // TASK_ROWS))), len(matched.paths)
-    of_new = cut(run_tasks(spark, list(enumerate(new.paths)), hasher(options, tasks, spool)), "new-hashes")
-    sent = spark.sparkContext.broadcast(bitmap_of(of_new, tasks, hashes))
-    chosen = hasher(options, tasks, spool, lambda found: sent.value.holds(found), OLD_BANDS)
-    of_old = run_tasks(spark, list(enumerate(there.paths)), chosen)
-    proposed = cut(shuffle(of_new.union(of_old), tasks, proposer(buckets)), "proposed")
-    if proposed.where(F.col("part") == LOST).count():
-        return None
-    return compared(proposed, matched, options).union(stars(spark, clusters))
+    hashes, buckets = sum(map(file_rows, new.paths)) * (bands + 1), len(matched.paths)
+    tasks = min(MOST_TASKS, max(1, -(-4 * hashes // TASK_ROWS)))
+
+    def hashed(files: Files, part: int, **which: Callable) -> DataFrame:
+        return run_tasks(spark, list(enumerate(files.paths)), hasher(options, tasks, spool, part, **which))
+
+    of_new = cut(hashed(new, BANDS), "new-hashes")
+    held = spark.sparkContext.broadcast(bitmap_of(of_new, tasks, hashes))
+    of_old = hashed(there, OLD_BANDS, chosen=lambda found: held.value.holds(found))
+    proposed = cut(shuffle(of_new.union(of_old), tasks, proposer(buckets, loses)), "proposed")
+    lost = np.unique(numbers_of(proposed.where(F.col("part") == LOST)))
+    if not len(lost):
+        return compared(proposed, matched, options).union(stars(spark, clusters, lost))
+    of, members = members_of(spark, clusters, lost)
+    proposed = proposed.where(F.col("part") != LOST)
+    sent = spark.sparkContext.broadcast(members)
+    of_members = cut(hashed(there, BANDS, only=lambda ids: among(ids, sent.value)), "member-hashes")
+    again = spark.sparkContext.broadcast(bitmap_of(of_members, tasks, len(members) * (bands + 1)))
+    others = [
+        hashed(
+            files, OLD_BANDS, chosen=lambda found: again.value.holds(found), only=lambda ids: ~among(ids, sent.value)
+        )
+        for files in (there, new)
+    ]
+    more = of_members.union(others[0]).union(others[1])
+    more = shuffle(more, tasks, proposer(buckets, both=True))
+    return compared(proposed.union(more), matched, options).union(stars(spark, clusters, of))
+
+
+def members_of(spark: SparkSession, clusters: Files, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The clusters of some pairs, and all members of those clusters, ascending."""
+    sent, buckets = spark.sparkContext.broadcast(ids), len(clusters.paths)
+
+    def pick(find: str, by: str, wanted: Any) -> np.ndarray:
+        def read(bucket: int) -> Batches:
+            for batch in clusters.read(bucket, buckets, ["pair_id", "cluster_id"]):
+                some = among(batch.column(by).to_numpy(), wanted.value)
+                yield pa.record_batch({"place": batch.column(find).filter(pa.array(some))})
+
+        return np.unique(numbers_of(run_tasks(spark, list(range(buckets)), read, PLACES)))
+
+    of = pick("cluster_id", "pair_id", sent)
+    return of, pick("pair_id", "cluster_id", spark.sparkContext.broadcast(of))
+
+
+def numbers_of(found: DataFrame) -> np.ndarray:
+    """The numbers that tasks gave, as they are or in blocks."""
+    parts = [np.zeros(0, np.int64)]
+    for batch in found.toArrow().to_batches():
+        if "place" in batch.schema.names:
+            parts.append(batch.column("place").to_numpy())
+        else:
+            parts += [rows_of(batch, row)["a"].to_numpy() for row in range(batch.num_rows)]
+    return np.concatenate(parts)
 
 
 def bitmap_of(hashed: DataFrame, tasks: int, count: int) -> Bitmap:
@@ -98,13 +143,17 @@ def bitmap_of(hashed: DataFrame, tasks: int, count: int) -> Bitmap:
                 hashes = np.concatenate([rows["hash"].to_numpy() for rows in tables])
                 yield pa.record_batch({"place": np.unique(found.places(hashes))})
 
-    for batch in shuffle(hashed, tasks, places, PLACES).toArrow().to_batches():
-        found.add(batch.column("place").to_numpy())
+    found.add(numbers_of(shuffle(hashed, tasks, places, PLACES)))
     return found
 
 
-def proposer(buckets: int) -> Callable:
-    """What finds the candidates and the equal texts among the rows of some hashes, of which new texts have each."""
+def proposer(buckets: int, loses: Callable | None = None, both: bool = False) -> Callable:
+    """What finds the candidates and the equal texts among the rows of some hashes.
+
+    Rows of bands are of texts that are looked at, and of others with the same hashes. A candidate has one of the
+    former, or is of two where ``both`` says so. ``loses``: says which buckets compare less than they did; their texts
+    are named.
+    """
 
     def propose(task: int, parts: Parts) -> Batches:
         none = [np.zeros(0, np.int64)] * 3
@@ -116,27 +165,29 @@ def proposer(buckets: int) -> Callable:
                 yield edges_to(task % buckets, *equal_edges(*arrays(pa.concat_tables(tables))))
             else:
                 held[part] = arrays(pa.concat_tables(tables))
-        new, old = held[BANDS], held[OLD_BANDS]
-        wanted = of_hashes(old[0], new[0])
-        old = [column[wanted] for column in old]
-        if len(lost := loses(old, new)):
-            yield blocks(np.zeros(1, np.int64), pa.record_batch({"a": lost[:1], "b": lost[:1]}), LOST)
-        a, b = distinct_pairs(*candidate_pairs(*(np.concatenate(pair) for pair in zip(old, new, strict=True))))
-        ids = np.unique(new[1])
-        some = among(a, ids) | among(b, ids)
+        rows, others = held[BANDS], held[OLD_BANDS]
+        wanted = of_hashes(others[0], rows[0])
+        others = [column[wanted] for column in others]
+        if loses is not None and len(lost := loses(others, rows)):
+            ids = others[1][of_hashes(others[0], lost)]
+            yield block(0, pa.record_batch({"a": ids, "b": ids}), LOST)
+        a, b = distinct_pairs(*candidate_pairs(*beside(others, rows)))
+        ids = np.unique(rows[1])
+        some = (np.logical_and if both else np.logical_or)(among(a, ids), among(b, ids))
         a, b = a[some], b[some]
         yield blocks(bucket_of(a, buckets), pa.record_batch({"a": a, "b": b}), PAIRS)
 
     return propose
 
 
-def stars(spark: SparkSession, clusters: Files) -> DataFrame:
-    """Edges that connect the clusters that are there: from the smallest pair of each."""
-    buckets = len(clusters.paths)
+def stars(spark: SparkSession, clusters: Files, but: np.ndarray) -> DataFrame:
+    """Edges that connect the clusters that are there, ``but`` some: from the smallest pair of each."""
+    sent, buckets = spark.sparkContext.broadcast(but), len(clusters.paths)
 
     def send(bucket: int) -> Batches:
         for batch in clusters.read(bucket, buckets, ["pair_id", "cluster_id"]):
-            yield clustered(batch, buckets)
+            left = ~among(batch.column("cluster_id").to_numpy(), sent.value)
+            yield clustered(batch.filter(pa.array(left)), buckets)
 
     def connect(_: int, parts: Parts) -> Batches:
         for _, tables in parts:
