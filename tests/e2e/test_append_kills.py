@@ -42,7 +42,8 @@ def command(tmp_path, monkeypatch, spark):
     return lambda output, count: curate(load_recipe(str(tmp_path / "recipe.yaml"), [], files[:count]), str(output))
 
 
-@pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)], ids=["some steps", "each step"])
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [1, 13], ids=["each step", "some steps"])
 def test_killed_at_a_step(command, tmp_path, monkeypatch, every):
     before, after, output, again = (tmp_path / name for name in ("before", "after", "output", "again"))
     new = str(tmp_path / "b.csv")
