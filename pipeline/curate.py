@@ -73,8 +73,9 @@ def curate(
             lines.append(done.summary(skipped))
         seconds = round(time.monotonic() - started, 3)
         summary = {"recipe": recipe.name, "output": output, "seconds": seconds, "stages": lines}
-        moved = change(request) if stages is None else None
-        changed = describe(request, fit, finished, summary | ({"change": moved} if moved else {}))
+        if moved := change(request) if stages is None else None:
+            summary["change"] = moved
+        changed = describe(request, fit, finished, summary)
         _show(summary, recipe, changed)
         tell(request, moved)
     return summary
