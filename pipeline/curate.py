@@ -17,6 +17,7 @@ from pipeline import record, storage, tables
 from pipeline.errors import PipelineError
 from pipeline.failure import in_words
 from pipeline.fitting import Fit, finished_before, load_finished
+from pipeline.grow import change, check_fits, grow, tell
 from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
@@ -36,30 +37,34 @@ def curate(
     source: str | None = None,
     force: bool = False,
     strict: bool = False,
+    added: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Runs the stages of a recipe (all by default) into ``output`` and returns the summary that it wrote there.
 
     ``source``: the output folder with the tables of the stages before (``output`` by default). ``strict``: fail on a
-    damaged input file instead of going on without it. Raises ``UsageError`` before any work where the configuration or
-    the input is wrong, ``PipelineError`` where a stage fails.
+    damaged input file instead of going on without it. ``added``: those input paths that are new to a finished output,
+    which alone are read. Raises ``UsageError`` before any work where the configuration or the input is wrong,
+    ``PipelineError`` where a stage fails.
     """
     place = storage.absolute(output)
     with in_words(place, "the run"):
-        return _curate(recipe, output, place, stages, source, force, strict)
+        return _curate(recipe, output, place, stages, source, force, strict, added)
 
 
 def _curate(
-    recipe: Recipe, output: str, place: str, stages: list[str] | None, source: str | None, force: bool, strict: bool
-) -> dict[str, Any]:
+    recipe: Recipe, output: str, place: str, stages: list[str] | None, source: str | None, force: bool, strict: bool,
+    added: tuple[str, ...],
+) -> dict[str, Any]:  # fmt: skip
     started = time.monotonic()
     if finish(place):
         say(f"{output}: a removal that was stopped is finished")
     request = Request(
-        recipe=recipe, output=place, source=storage.absolute(source) if source else place, force=force, strict=strict
-    )
+        recipe=recipe, output=place, source=storage.absolute(source) if source else place, force=force, strict=strict,
+        added=added,
+    )  # fmt: skip
     check_output(place, recipe, force)
     wanted = stages_of(recipe, stages)
-    if force or any(load_finished(place, stage) is None for stage in wanted):
+    if force or added or any(load_finished(place, stage) is None for stage in wanted):
         start_session()  # The JVM starts while everything is looked at,
         threading.Thread(target=import_module, args=("pipeline.report.plots",), daemon=True).start()  # and this, too.
     found = {stage.name: stage.check(request) for stage in wanted}
@@ -67,6 +72,8 @@ def _curate(
     finished = finished_before(request, wanted, fit)
     lines = []
     with held(request) as check:
+        if added:
+            request, found = _grown(request, wanted, fit, found, check)
         for stage in wanted:
             origin = fit.origin(stage, stage.files(recipe, found[stage.name]), finished)
             former = None if force else load_finished(place, stage)
@@ -83,9 +90,31 @@ def _curate(
             lines.append(done.summary(skipped))
         seconds = round(time.monotonic() - started, 3)
         summary = {"recipe": recipe.name, "output": output, "seconds": seconds, "stages": lines}
+        if moved := change(request) if stages is None else None:
+            summary["change"] = moved
         changed = describe(request, fit, finished, summary)
-    _show(summary, recipe, changed)
+        _show(summary, recipe, changed)
+        tell(request, moved)
     return summary
+
+
+def _grown(
+    request: Request, wanted: list[Stage], fit: Fit, found: dict[str, Any], check: Callable[[], None]
+) -> tuple[Request, dict[str, Any]]:
+    """The request, and what checks found, once what is new was added to the tables of the first stages.
+
+    Where that cannot be all is looked at again, so that the stages do all of it.
+    """
+    first = [stage for stage in wanted if stage.add]
+    check_fits(request, first, fit, found)
+    session, names = _session(), ", ".join(table for stage in first for table in stage.tables)
+    lacks = partial(needed, session, storage.join(request.output, tables.STAGING))
+    with in_words(request.output, names, lacks):
+        if grow(request, first, fit, found, session, check):
+            return request, found
+    say("What is there cannot be added to: all input is read.")
+    whole = replace(request, added=())
+    return whole, {stage.name: stage.check(whole) for stage in wanted}
 
 
 def _session() -> tables.SparkSession:

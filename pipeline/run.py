@@ -13,6 +13,9 @@ from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.tables import Account
 
+# Folders in staging where rows are added to a finished output: pairs that are new or changed, and those whose place
+# they take; then those of both that match.
+ADDED, REPLACED, MATCHED_ADDED, MATCHED_REPLACED = "pairs-added", "pairs-replaced", "matched-added", "matched-replaced"
 LISTS = "_lists"  # in `matched`: the entry lists that its ids are of
 
 # What a stage returns: the account of its rows, and notes for summary and README.
@@ -23,7 +26,8 @@ Outcome = tuple[Account, dict[str, Any]]
 class Request:
     """What a command asks for: a recipe, the output folder, and the one with the tables of the stages before.
 
-    ``force``: what is there already is not to be used. ``strict``: a damaged input file ends the run.
+    ``force``: what is there already is not to be used. ``strict``: a damaged input file ends the run. ``added``: those
+    of the recipe's input paths that are new to a finished output, to whose tables they are added.
     """
 
     recipe: Recipe
@@ -31,6 +35,7 @@ class Request:
     source: str
     force: bool = False
     strict: bool = False
+    added: tuple[str, ...] = ()
 
 
 @dataclass
@@ -69,6 +74,10 @@ class Run(Request):
     def folder(self, name: str) -> str:
         """The folder of a finished table of a stage before."""
         return storage.join(self.finished.places[name], name)
+
+    def before(self, name: str) -> str:
+        """The folder of a finished table that is added to, as it was."""
+        return storage.join(self.output, name)
 
     def table(self, name: str) -> tables.DataFrame:
         """A finished table of a stage before."""

@@ -21,6 +21,10 @@ def _nothing(record: Record) -> int:
     return 0
 
 
+def _all(found: Any) -> Any:
+    return found
+
+
 def _unchecked(request: Request) -> None:
     return None
 
@@ -42,6 +46,9 @@ class Stage:
     - ``is_there``: whether what a finished stage wrote outside of the output is there still.
     - ``missing``: how much of its input a finished stage did not get. The next run asks for it again; where it gets no
       more, the stage stays as it is.
+    - ``add`` does what ``run`` does where the input grew, and reads only what is new; it gets the stage's record of
+      before. Stages before wrote their tables to staging. None where that cannot be: then ``run`` does all of it.
+    - ``known``: what ``check`` found, less what is added.
     """
 
     name: str
@@ -56,6 +63,8 @@ class Stage:
     files: Callable[[Recipe, Any], list] = _no_files
     is_there: Callable[[Recipe], bool] = _always
     missing: Callable[[Record], int] = _nothing
+    add: Callable[[Run, Record], Outcome | None] | None = None
+    known: Callable[[Any], Any] = _all
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -143,6 +143,13 @@ class ListCounts:
         result.pairs = {name: pairs - other.pairs[name] for name, pairs in self.pairs.items()}
         return result
 
+    def plus(self, other: "ListCounts") -> "ListCounts":
+        """The counts with those of other pairs."""
+        result = ListCounts(self.sizes)
+        result.counts = self.counts + other.counts
+        result.pairs = {name: pairs + other.pairs[name] for name, pairs in self.pairs.items()}
+        return result
+
     def weighted(self) -> "ListCounts":
         """The counts of weights in ``WEIGHT_UNIT`` as plain numbers (float64)."""
         result = ListCounts(self.sizes)

@@ -94,6 +94,18 @@ class Files:
         with filesystem.open_input_file(inner) as file:
             return pq.read_schema(file)
 
+    def table(self, bucket: int, buckets: int, columns: list[str] | None = None) -> pa.Table:
+        """The rows of a bucket of ``buckets`` at once; for what is little."""
+        schema = self.schema()
+        names = schema.names if columns is None else columns
+        schema = pa.schema([schema.field(name) for name in names]).remove_metadata()
+        return pa.Table.from_batches(self.read(bucket, buckets, columns), schema).combine_chunks()
+
+    def ids(self, bucket: int, buckets: int) -> np.ndarray:
+        """The pair_ids of a bucket of ``buckets``."""
+        found = [batch.column("pair_id").to_numpy() for batch in self.read(bucket, buckets, ["pair_id"])]
+        return np.concatenate([np.zeros(0, np.int64), *found])
+
     def read(self, bucket: int, buckets: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows of a bucket of ``buckets``, in order of pair_id; some columns of them, ``pair_id`` among those."""
         yield from self.read_ids(first_id(bucket, buckets), first_id(bucket + 1, buckets), columns)

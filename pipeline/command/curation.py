@@ -82,14 +82,6 @@ def stage_app(stages: list[str] | None, about: str, *shown: str) -> typer.Typer:
     return app
 
 
-curate = stage_app(
-    None,
-    "Runs a recipe from a raw pool to curated tables and shards; finished stages are skipped. Without a recipe it runs "
-    "the bundled demo, whose pool it builds first.",
-    "metaclip-pipeline curate",
-    "metaclip-pipeline curate --recipe metaclip-400m --input 'pool/*.parquet' \\",
-    "    --set input.preset=laion --output out",
-)
 extract = stage_app(
     ["extract"],
     "Reads a crawl, WAT or WARC files, into the tables crawl_files and extracted, the pool of the later stages.",
@@ -130,7 +122,59 @@ shards = stage_app(
     "Writes the curated pairs with their images as webdataset shards.",
     "metaclip-pipeline shards --recipe my.yaml --set shards.samples=5000",
 )
-balance, what_if = new_app(), new_app()
+curate, append, balance, what_if = new_app(), new_app(), new_app(), new_app()
+
+
+@curate.command(
+    help="Runs a recipe from a raw pool to curated tables and shards; finished stages are skipped. Without a recipe it "
+    "runs the bundled demo, whose pool it builds first. With --append new files are added to a finished output.",
+    epilog=examples(
+        "metaclip-pipeline curate",
+        "metaclip-pipeline curate --recipe metaclip-400m --input 'pool/*.parquet' \\",
+        "    --set input.preset=laion --output out",
+        "metaclip-pipeline curate --append 'new/*.parquet' --output out",
+    ),
+)
+def all_stages(
+    recipe: RecipeOption = DEMO,
+    input: InputOption = None,
+    output: OutputOption = None,
+    set: SetOption = None,
+    force: ForceOption = False,
+    strict: StrictOption = False,
+    append: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="New files for a finished output (again for more).", rich_help_panel=PLACES),
+    ] = None,
+) -> None:
+    """Curates, or appends."""
+    if not append:
+        _run(None, recipe, input, output, set, force, strict)
+        return
+    if input or set or force:
+        given = "--input" if input else "--set" if set else "--force"
+        raise UsageError(f"--append: found {given}; the output has its recipe, so --output and --strict are allowed")
+    add(output or resolve(recipe, None, None, None, None)[1], append, strict)
+
+
+@append.command(
+    help="Adds input files to a finished set. They alone are read; the set is then that of one run over all files.",
+    epilog=examples("metaclip-pipeline append --output output/NAME --input 'new/*.parquet'"),
+)
+def add(
+    output: Annotated[str, typer.Option(metavar="FOLDER", help="The finished set.", rich_help_panel=PLACES)],
+    input: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATH", help="New files: file, folder or glob pattern (again for more).", rich_help_panel=PLACES
+        ),
+    ],
+    strict: StrictOption = False,
+) -> None:
+    """Appends."""
+    from pipeline.append import append
+
+    append(output, input, strict)
 
 
 @balance.command(

@@ -42,8 +42,9 @@ TASK_ROWS, MOST_TASKS = 2_000_000, 16_384
 SIGNED_ROWS = 1 << 13
 # Spark takes at most 2 GB at once; so many bytes of texts are sent together.
 SENT_BYTES = 64 << 20
-# The parts of what a task gets: rows of bands and of digests; pairs to compare, and edges that are settled.
-BANDS, DIGESTS, PAIRS, EDGES = range(4)
+# The parts of what a task gets: rows of bands and of digests; pairs to compare, and edges that are settled. Where texts
+# are added: rows of bands of those that were there.
+BANDS, DIGESTS, PAIRS, EDGES, OLD_BANDS = range(5)
 WORDS, WHITE_SPACE = "words", r"[ \t\n\x0b\f\r]+"
 EDGE = pa.schema({"a": pa.int64(), "b": pa.int64()})
 
@@ -54,20 +55,40 @@ def near_edges(spark: SparkSession, matched: Files, rows: int, options: Dedupe, 
     tasks = min(MOST_TASKS, max(1, -(-rows * (bands + 1) // TASK_ROWS)))
     buckets = len(matched.paths)
     hashed = run_tasks(spark, list(enumerate(matched.paths)), hasher(options, tasks, spool))
-    proposed = shuffle(hashed, tasks, proposer(buckets))
+    return compared(shuffle(hashed, tasks, proposer(buckets)), matched, options)
+
+
+def compared(proposed: DataFrame, matched: Files, options: Dedupe) -> DataFrame:
+    """The edges among what is proposed: those that are settled, and the candidates that are near."""
+    buckets = len(matched.paths)
     with_left_text = shuffle(proposed, buckets, reader_of_left(matched))
     return shuffle(with_left_text, buckets, comparer(matched, options), EDGE)
 
 
-def hasher(options: Dedupe, tasks: int, spool: str) -> Callable:
-    """What sends the bands and digests of a file's texts to the tasks of their hashes; of equal texts the first's."""
+def hasher(
+    options: Dedupe, tasks: int, spool: str, part: int = BANDS, chosen: Callable | None = None,
+    only: Callable | None = None,
+) -> Callable:  # fmt: skip
+    """What sends the bands and digests of a file's texts to the tasks of their hashes; of equal texts the first's.
+
+    ``part``: that of the bands; ``chosen``: which of the hashes are sent, and ``only``: of which ids, by default all.
+    """
     bands, rows_a_band = bands_and_rows(options.threshold, options.permutations)
     permutations, by_image = coefficients(options.permutations), options.scope == "image"
 
     def hash_file(item: tuple[int, str]) -> Batches:
         there = new_spool(spool)
-        of_bands, of_digests = (Scatter(there, tasks, by="hash", part=part) for part in (BANDS, DIGESTS))
+        of_bands, of_digests = (Scatter(there, tasks, by="hash", part=one) for one in (part, DIGESTS))
+
+        def add(rows: Scatter, *columns: np.ndarray) -> Batches:
+            if chosen is not None:
+                some = chosen(columns[0])
+                columns = [column[some] for column in columns]
+            yield from rows.add(hash_rows(*columns))
+
         for batch in read_file(item[1], ["pair_id", "text", *(["image_id"] if by_image else [])]):
+            if only is not None:
+                batch = batch.filter(pa.array(only(batch.column("pair_id").to_numpy())))
             normal, rows = normal_texts(batch.column("text"), options.min_words)
             ids = batch.column("pair_id").to_numpy()[rows]
             scopes = hashes(batch.column("image_id"))[rows] if by_image else np.zeros(len(rows), np.int64)
@@ -77,13 +98,13 @@ def hasher(options: Dedupe, tasks: int, spool: str) -> Callable:
             others = np.flatnonzero(first != np.arange(len(first)))
             if len(others):
                 yield edges_to(item[0] % tasks, ids[first[others]], ids[others])
-            yield from of_digests.add(hash_rows(high[heads], ids[heads], low[heads]))
+            yield from add(of_digests, high[heads], ids[heads], low[heads])
             for start in range(0, len(heads), SIGNED_ROWS):
-                part = heads[start : start + SIGNED_ROWS]
-                texts = normal.take(pa.array(part))
+                some = heads[start : start + SIGNED_ROWS]
+                texts = normal.take(pa.array(some))
                 signed = signatures(texts, permutations, options.shingle, options.shingle_by)
-                found = band_hashes(signed, bands, rows_a_band, scopes[part]).ravel()
-                yield from of_bands.add(hash_rows(found, np.repeat(ids[part], bands), np.repeat(low[part], bands)))
+                found = band_hashes(signed, bands, rows_a_band, scopes[some]).ravel()
+                yield from add(of_bands, found, np.repeat(ids[some], bands), np.repeat(low[some], bands))
         yield from of_bands.rest()
         yield from of_digests.rest()
         there.close()
@@ -158,9 +179,7 @@ def write_clusters(members: DataFrame, matched: Files, folder: str, sizes: dict[
 
     def by_cluster(batches: Batches) -> Batches:
         for batch in batches:
-            clusters = batch.column("cluster_id").to_numpy()
-            order = np.argsort(clusters, kind="stable")
-            yield blocks(bucket_of(clusters[order], buckets), batch.take(pa.array(order)))
+            yield clustered(batch, buckets)
 
     def choose(_: int, parts: Parts) -> Batches:
         for _, tables in parts:
@@ -182,6 +201,13 @@ def write_clusters(members: DataFrame, matched: Files, folder: str, sizes: dict[
     found = totals(shuffle(shuffle(there, buckets, choose), buckets, write), sum(sizes.values()))
     fill(folder, buckets, schema)
     return found
+
+
+def clustered(rows: pa.RecordBatch, buckets: int) -> pa.RecordBatch:
+    """Rows as blocks for the tasks of their clusters."""
+    clusters = rows.column("cluster_id").to_numpy()
+    order = np.argsort(clusters, kind="stable")
+    return blocks(bucket_of(clusters[order], buckets), rows.take(pa.array(order)))
 
 
 def keep_smallest(members: pa.Table, keep: int) -> pa.Table:

@@ -8,17 +8,20 @@ from pipeline import storage, tables
 from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.buckets.files import Files, write_bucket
 from pipeline.components.spark import connect
+from pipeline.dedupe.added.spark import added_edges, write_new
 from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.spark import WORDS, near_edges, write_clusters
+from pipeline.progress import say
 from pipeline.recipe import Recipe
-from pipeline.run import Outcome, Run
+from pipeline.record import Record
+from pipeline.run import MATCHED_ADDED, MATCHED_REPLACED, Outcome, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
 TOP_ENTRIES = 20
 
 
-def run(run: Run) -> Outcome:
+def run_all(run: Run) -> Outcome:
     """Writes ``clusters``. The notes show what was removed by length and the entries that lost most."""
     options, matched = run.recipe.dedupe, Files.of(run.folder("matched"))
     rows, folder = tables.count_rows(run.folder("matched")), tables.new_folder(run.output, "clusters")
@@ -27,7 +30,34 @@ def run(run: Run) -> Outcome:
         _write_counts(run, ListCounts(run.list_sizes))
         return Account(rows, rows, {}), {}
     spool = tables.new_folder(run.output, "hashes")
-    members = connect(near_edges(run.session, matched, rows, options, spool), run.cut)
+    edges = near_edges(run.session, matched, rows, options, spool)
+    return _write(run, matched, rows, edges, folder, spool)
+
+
+def add(run: Run, before: Record) -> Outcome:
+    """Writes ``clusters``, comparing new texts alone. Where clusters may not hold that were there it does all of it."""
+    options, matched = run.recipe.dedupe, Files.of(run.folder("matched"))
+    if options.scope == "none":
+        return run_all(run)
+    there, clusters = (Files.of(run.before(name)) for name in ("matched", "clusters"))
+    added, replaced = (Files.of(tables.staging(run.output, name)) for name in (MATCHED_ADDED, MATCHED_REPLACED))
+    spool, went = tables.new_folder(run.output, "hashes"), 0
+    if tables.count_rows(tables.staging(run.output, MATCHED_REPLACED)):
+        folder = tables.new_folder(run.output, "new-texts")
+        went = write_new(run.session, added, replaced, folder)
+        added = Files.of(folder)
+    if went:
+        say("Texts went, so that clusters may not hold: all texts are compared.")
+        return run_all(run)
+    edges = added_edges(run.session, there, added, matched, clusters, options, spool, run.cut)
+    rows = tables.count_rows(run.folder("matched"))
+    return _write(run, matched, rows, edges, tables.new_folder(run.output, "clusters"), spool)
+
+
+def _write(run: Run, matched: Files, rows: int, edges: Any, folder: str, spool: str) -> Outcome:
+    """Writes what the edges connect, and says what of it was removed."""
+    options = run.recipe.dedupe
+    members = connect(edges, run.cut)
     found = write_clusters(members, matched, folder, run.list_sizes, options.keep_per_cluster)
     storage.remove(spool)
     counts = ListCounts.of_totals(run.list_sizes, found)
@@ -76,6 +106,7 @@ STAGE = Stage(
     tables={"clusters": "pairs whose text is nearly that of others, and which of them stay"},
     beside=(f"clusters/{COUNTS}",),
     reads=("match",),
-    run=run,
+    run=run_all,
     depends=_depends,
+    add=add,
 )

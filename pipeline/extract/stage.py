@@ -1,7 +1,7 @@
 """The stage ``extract``: crawl files (WAT or WARC) to image-text pairs, which ``ingest`` then takes for the pool."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,7 @@ from pipeline.extract.inputs import CrawlFile, crawl_files
 from pipeline.extract.options import EXTRACTED, KINDS
 from pipeline.extract.spark import extract_files
 from pipeline.extract.watch import UNREADABLE
+from pipeline.ingest.contents import Known, refuse_known
 from pipeline.paths import is_url, open_filesystem
 from pipeline.recipe import Input, Recipe
 from pipeline.record import Record
@@ -33,7 +34,7 @@ def run(run: Run) -> Outcome:
     are removed at the end. Files that were not given whole are asked for again by the next run.
     """
     recipe, folder = run.recipe, storage.join(run.output, EXTRACTED)
-    files, others = run.found
+    files, others, _ = run.found
     kind, making = recipe.input.format, recipe.extract.model_dump(exclude={"prefix"})
     named = {file.name({"kind": kind} | making): file for file in files}
     if run.force:
@@ -79,7 +80,15 @@ def _counts(found: pa.Table, column: str) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _check(request: Request) -> tuple[list[CrawlFile], int]:
+class Crawl(NamedTuple):
+    """The crawl files of an input, the number of files of other names, and those of the files that are not added."""
+
+    files: list[CrawlFile]
+    others: int
+    known: list[CrawlFile]
+
+
+def _check(request: Request) -> Crawl:
     """The files of the input; nothing is opened, but that their stores are known is seen."""
     options = request.recipe.input
     if options.format not in KINDS:
@@ -90,7 +99,14 @@ def _check(request: Request) -> tuple[list[CrawlFile], int]:
     files, others = crawl_files(options.paths, options.format, request.recipe.extract.prefix)
     for path in {file.path.partition("://")[0]: file.path for file in files if is_url(file.path)}.values():
         open_filesystem(path)
-    return files, others
+    if not request.added:
+        return Crawl(files, others, files)
+    before = [path for path in options.paths if path not in request.added]
+    known, new = (
+        crawl_files(list(paths), options.format, request.recipe.extract.prefix)[0] for paths in (before, request.added)
+    )
+    refuse_known(new, [Known(*file, None) for file in known])
+    return Crawl(files, others, known)
 
 
 def _depends(recipe: Recipe) -> dict[str, Any]:
@@ -101,8 +117,8 @@ def _missing(record: Record) -> int:
     return record.notes.get(NOT_GIVEN, 0)
 
 
-def _files(recipe: Recipe, found: tuple[list[CrawlFile], int]) -> list:
-    return found[0]
+def _files(recipe: Recipe, found: Crawl) -> list:
+    return found.files
 
 
 STAGE = Stage(
@@ -116,4 +132,6 @@ STAGE = Stage(
     check=_check,
     files=_files,
     missing=_missing,
+    add=lambda of, before: run(of),  # The store has what was read before.
+    known=lambda found: found._replace(files=found.known),
 )

@@ -17,18 +17,23 @@ def distinct(rows: pa.Table, order: list[str]) -> tuple[pa.Table, int]:
     """The rows of distinct pair_id, ascending, with ``copies``; and how many contents went as their pair_id was taken.
 
     ``order``: the columns by which the smallest row is found, ``url`` and ``text`` first. The smallest content of a
-    pair_id stays; its ``copies`` are the rows of the pair_id, less one for each content that went.
+    pair_id stays; its ``copies`` are the rows of the pair_id, less one for each content that went. Rows may have
+    ``copies`` already, and count as so many.
     """
     ids = rows["pair_id"].to_numpy()
     sorting = np.argsort(ids, kind="stable")
     ids = ids[sorting]
     first = np.concatenate([[True], ids[1:] != ids[:-1]]) if len(ids) else np.zeros(0, bool)
     starts = np.flatnonzero(first)
-    copies = np.diff(np.append(starts, len(ids)))
-    chosen, went = sorting[starts], 0
+    sizes = np.diff(np.append(starts, len(ids)))
+    copies, chosen, went = sizes, sorting[starts], 0
+    if "copies" in rows.column_names:
+        copies = np.add.reduceat(rows["copies"].to_numpy()[sorting], starts) if len(starts) else sizes
+        rows = rows.drop_columns(["copies"])
+    copies = copies.copy()
     if len(starts) < len(ids):
         group = np.cumsum(first) - 1
-        repeated = np.flatnonzero(copies[group] > 1)
+        repeated = np.flatnonzero(sizes[group] > 1)
         among = rows.take(pa.array(sorting[repeated]))
         ranks = [rank(among[name]) for name in order if name in among.column_names]
         best = np.lexsort([*reversed(ranks), group[repeated]])

@@ -63,7 +63,8 @@ class Split:
 class Plan:
     """The splits of an input, where fields come from, the pass-through columns, (path, bytes, mtime) of its files.
 
-    ``rows`` and ``size`` are about those of the pool, by what its files say; ``split_bytes``: what a task is to read;
+    ``rows`` and ``size`` are about those of the pool, by what its files say; ``split_bytes``: what a task is to read.
+    ``known``: those of the files that were read before, and have no splits; ``least_buckets``: those of their table;
     ``tombstones``: of what is not to come in again.
     """
 
@@ -75,11 +76,13 @@ class Plan:
     size: int = 0
     split_bytes: int = MOST_BYTES
     tombstones: Stored | None = None
+    known: tuple[tuple[str, int, int], ...] = ()
+    least_buckets: int = 1
 
     @property
     def buckets(self) -> int:
         """The number of files of ``pairs``."""
-        return bucket_count(self.rows, self.size)
+        return max(self.least_buckets, bucket_count(self.rows, self.size))
 
     @property
     def parts(self) -> int:
@@ -99,8 +102,11 @@ class Plan:
         return found
 
 
-def plan(options: Input, language_column: bool) -> Plan:
-    """Plans the reading of an input. Raises ``UsageError`` for what the user has to mend."""
+def plan(options: Input, language_column: bool, before: tuple[str, pa.Schema] | None = None) -> Plan:
+    """Plans the reading of an input. Raises ``UsageError`` for what the user has to mend.
+
+    ``before``: the path and schema of a table that the rows are added to; its columns count as those of a file.
+    """
     files = find_files(options.paths)
     preset = resolve(options.preset, options.columns, language_column)
     total = sum(size for _, size, _ in files)
@@ -117,7 +123,8 @@ def plan(options: Input, language_column: bool) -> Plan:
     schemas = [(found.split.path, found.schema) for found in readable if found.split.format != "jsonl"]
     for path, schema in schemas:
         check_columns(path, schema, preset, options.pass_through)
-    passed = passed_schema(options.pass_through, schemas, len(schemas) < len(readable))
+    typed = [before, *schemas] if before else schemas
+    passed = passed_schema(options.pass_through, typed, len(schemas) < len(readable))
     unopened = [
         Split(path, format_of(path, options.format), 0, size, size=size, opened=False) for path, size, _ in files
     ]

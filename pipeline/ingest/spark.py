@@ -3,6 +3,7 @@
 Rows change places here alone: those of a task go, sorted, as blocks to the buckets of their pair_id.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pipeline.buckets.hashing import pair_ids
 from pipeline.buckets.scatter import Scatter, in_schema
 from pipeline.buckets.spark import Batches, Parts, attempt, new_spool, run_tasks, shuffle, totals
 from pipeline.buckets.totals import Totals
+from pipeline.ingest.contents import sampled
 from pipeline.ingest.distinct import distinct
 from pipeline.ingest.plan import Plan, Split
 from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split
@@ -28,6 +30,7 @@ from pipeline.tombstones.rows import mark_removed
 
 # Reasons that are counted by what is in `source_uid`: a file, or a column.
 FILE_REASONS = (TRUNCATED, UNREADABLE, VALUES_LOST)
+SAMPLED = "sampled"  # a line for each file that was read: the hash of its samples, a space, its path
 KEPT, DUPLICATE, COLLISION = "kept", "duplicate", "id_collision"
 DIGITS = 24  # of an image_id
 LAST = 1 << 30  # the part of what a task counted
@@ -56,6 +59,8 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
         rows, dropped = Scatter(new_spool(spool), plan.buckets, plan.parts), Totals()
         tombstones = plan.tombstones.loaded() if plan.tombstones else None
         for split in splits:
+            if split.start == split.data_start:  # the first of its file
+                count_file(split.path, dropped)
             for batch in read_split(split, plan, options):
                 batch = mark_removed(batch, tombstones)
                 batch = with_codes(batch, language, SparkFiles.get(model) if model else None)
@@ -68,6 +73,12 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
         yield dropped.block_of_lines(LAST)
 
     return read
+
+
+def count_file(path: str, totals: Totals) -> None:
+    """Adds the line of a file; none of one that cannot be opened."""
+    with contextlib.suppress(OSError):
+        totals.lines[SAMPLED, f"{sampled(path)} {path}"] += 1
 
 
 def count_dropped(rows: pa.RecordBatch, totals: Totals) -> None:
@@ -93,7 +104,7 @@ def with_ids(rows: pa.RecordBatch) -> pa.RecordBatch:
 def writer(plan: Plan, folder: str):
     """What writes a bucket: of its rows those of distinct (url, text)."""
     schema = arrow_schema(PAIRS, plan.passed)
-    order = ["url", "text", *[n for n in schema.names if n not in ("pair_id", "image_id", "url", "text", "copies")]]
+    order = order_of(schema)
 
     def write(bucket: int, parts: Parts) -> Batches:
         found = Totals()
@@ -114,6 +125,11 @@ def writer(plan: Plan, folder: str):
         yield from found.blocks()
 
     return write
+
+
+def order_of(schema: pa.Schema) -> list[str]:
+    """The columns of ``pairs`` by which the smallest of equal rows is found."""
+    return ["url", "text", *[n for n in schema.names if n not in ("pair_id", "image_id", "url", "text", "copies")]]
 
 
 def with_image_ids(rows: pa.Table) -> pa.Table:

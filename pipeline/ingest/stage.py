@@ -5,16 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline import storage, tables
+from pipeline.buckets.files import Files
+from pipeline.buckets.totals import Totals
 from pipeline.entries.lists import list_names
 from pipeline.errors import PipelineError, UsageError
 from pipeline.extract.options import EXTRACTED, KINDS
-from pipeline.ingest.plan import Plan, plan
+from pipeline.ingest.added.spark import add_pairs
+from pipeline.ingest.contents import INPUTS, Known, as_table, known_files, refuse_known
+from pipeline.ingest.plan import Plan, find_files, plan
 from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST, opened
-from pipeline.ingest.spark import KEPT, write_pairs
+from pipeline.ingest.spark import COLLISION, DUPLICATE, KEPT, SAMPLED, write_pairs
 from pipeline.language.codes import aliases
 from pipeline.language.identify import LID_176, load_model, model_file
 from pipeline.recipe import Input, Recipe
-from pipeline.run import Outcome, Request, Run
+from pipeline.record import Record
+from pipeline.run import ADDED, REPLACED, Outcome, Request, Run
+from pipeline.secrets import public
 from pipeline.stage import Stage
 from pipeline.tables import Account
 from pipeline.tombstones.table import Stored
@@ -23,25 +29,45 @@ from pipeline.tombstones.table import Stored
 def run(run: Run) -> Outcome:
     """Writes ``pairs``. Rows in are those that the readers counted; the notes name damaged files with their reason, and
     count by column the values that became null."""
-    recipe, spark = run.recipe, run.session
-    options = _of_crawl(recipe, run.folder(EXTRACTED)) if run.found is None else recipe.input
-    found = run.found or plan(options, recipe.language.identify == "column")
+    options = _of_crawl(run.recipe, [run.folder(EXTRACTED)]) if run.found is None else run.recipe.input
+    found = run.found or plan(options, run.recipe.language.identify == "column")
+    written = _read(run, found, options, tables.new_folder(run.output, "pairs"))
+    _write_inputs(run, found, written, [])
+    return _outcome(run, found, options, written)
+
+
+def _read(run: Run, found: Plan, options: Input, folder: str) -> Totals:
+    """Writes the pairs of the planned files into a folder; what was counted."""
     found = replace(found, tombstones=Stored.of(run.output))
-    model = None
+    recipe, spark, model = run.recipe, run.session, None
     if recipe.language.identify == "fasttext" and not recipe.language.match_first:
         file = model_file(recipe.language.model)
         load_model(str(file))
         spark.sparkContext.addFile(file.as_uri())
         model = file.name
-    folder, spool = tables.new_folder(run.output, "pairs"), tables.new_folder(run.output, "rows")
-    codes = aliases(list_names(recipe))
+    spool, codes = tables.new_folder(run.output, "rows"), aliases(list_names(recipe))
     written = write_pairs(spark, found, options, recipe.language, model, codes, folder, spool)
     storage.remove(spool)
+    return written
+
+
+def _write_inputs(run: Run, found: Plan, written: Totals, before: list[Known]) -> None:
+    """Writes which files were read: those of the plan, and those before."""
+    hashes = {
+        path: digest for reason, line in written.lines if reason == SAMPLED for digest, _, path in [line.partition(" ")]
+    }
+    known = {file.path: file for file in before}
+    files = [known.get(public(path)) or Known(public(path), *rest, hashes.get(path)) for path, *rest in found.files]
+    tables.write_arrow(as_table(files), run.output, f"pairs/{INPUTS}")
+
+
+def _outcome(run: Run, found: Plan, options: Input, written: Totals) -> Outcome:
+    """The account of what was read."""
     dropped, damaged, lost = Counter(), [], {}
     for (reason, file), rows in sorted(written.lines.items(), key=str):
         if reason == VALUES_LOST:
             lost[file] = rows
-        elif reason not in (ROWS_READ, KEPT) and rows:
+        elif reason not in (ROWS_READ, KEPT, SAMPLED) and rows:
             dropped[reason] += rows
         if reason in (TRUNCATED, UNREADABLE):
             damaged.append({"file": file, "reason": reason, "rows_lost": rows})
@@ -64,10 +90,72 @@ def _check_read(run: Run, found: Plan, rows: int, damaged: list[dict[str, Any]])
         raise UsageError(f"--input: no rows in {len(found.files)} file(s); the first is {found.files[0][0]}")
 
 
-def _of_crawl(recipe: Recipe, extracted: str) -> Input:
+def add(run: Run, before: Record) -> Outcome | None:
+    """Writes ``pairs`` with the pairs of new files among those that are there.
+
+    For ``match`` it also writes the rows that are new or changed, and those whose place they take.
+    """
+    known, there = known_files(run.before("pairs")), Files.of(run.before("pairs"))
+    options, found = _added_input(run.recipe, run.added), run.found
+    if found is None:
+        new = _new_of_crawl(storage.list_files(run.folder(EXTRACTED)), known)
+        if not new:
+            return None
+        options = _of_crawl(run.recipe, new)
+        found = _plan_more(options, known, there, run.recipe)
+    folder = tables.new_folder(run.output, "read")
+    written = _read(run, found, options, folder)
+    tables.new_folder(run.output, "pairs")
+    changed, replaced = (tables.new_folder(run.output, name) for name in (ADDED, REPLACED))
+    merged = add_pairs(run.session, there, folder, found, tables.staging(run.output, "pairs"), changed, replaced)
+    _write_inputs(run, found, written, known)
+    more, notes = _outcome(run, found, options, written)
+    dropped = Counter(before.dropped) + Counter(more.dropped)
+    dropped += Counter({reason: merged.lines[reason, None] for reason in (DUPLICATE, COLLISION)})
+    notes["damaged_files"] = sorted(
+        before.notes["damaged_files"] + notes["damaged_files"], key=lambda line: str((line["reason"], line["file"]))
+    )
+    lost = Counter(before.notes["values_lost"]) + Counter(notes["values_lost"])
+    notes["values_lost"] = dict(sorted(lost.items()))
+    return Account(before.rows_in + more.rows_in, merged.lines[KEPT, None], dict(sorted(dropped.items()))), notes
+
+
+def _added_input(recipe: Recipe, added: tuple[str, ...]) -> Input:
+    return recipe.input.model_copy(update={"paths": list(added)})
+
+
+def _new_of_crawl(extracted: list[tuple[str, int, int]], known: list[Known]) -> list[str]:
+    """The files of ``extracted/`` that were not read yet; none where what was read is another now."""
+    before = {storage.base_name(file.path): file.file[1:] for file in known}
+    there = {storage.base_name(file[0]): file[1:] for file in extracted}
+    if any(there.get(name) != file for name, file in before.items()):
+        return []
+    return [path for path, _, _ in extracted if storage.base_name(path) not in before]
+
+
+def _plan_more(options: Input, known: list[Known], there: Files, recipe: Recipe) -> Plan:
+    """The plan of files whose pairs are added to a table. Raises ``UsageError`` where its columns do not stay as they
+    are."""
+    schema = there.schema()
+    found = plan(options, recipe.language.identify == "column", ("the set", schema))
+    for field in tables.arrow_schema(tables.PAIRS, found.passed):
+        if field.type != schema.field(field.name).type:
+            raise UsageError(
+                f"--append {options.paths[0]}: column {field.name!r} is {schema.field(field.name).type} in the set, "
+                f"and would be {field.type} with these files; run curate over all files"
+            )
+    rows = found.rows + sum(map(tables.file_rows, there.paths))
+    files = tuple(file.file for file in known)
+    return replace(
+        found, files=tuple(sorted({*files, *found.files})), known=files, rows=rows,
+        size=found.size * rows // max(1, found.rows), least_buckets=len(there.paths),
+    )  # fmt: skip
+
+
+def _of_crawl(recipe: Recipe, extracted: list[str]) -> Input:
     """The pairs of a crawl as a pool. What there is of a language column is what the page says."""
     by_page = {"language": "page_language"} if recipe.language.identify == "column" else {}
-    return Input(paths=[extracted], format="parquet", columns=by_page, max_text_bytes=recipe.input.max_text_bytes)
+    return Input(paths=extracted, format="parquet", columns=by_page, max_text_bytes=recipe.input.max_text_bytes)
 
 
 def _check(request: Request) -> Plan | None:
@@ -77,7 +165,13 @@ def _check(request: Request) -> Plan | None:
         load_model(str(model_file(recipe.language.model)))
     if recipe.input.format in KINDS:
         return None
-    found = plan(recipe.input, recipe.language.identify == "column")
+    if request.added:
+        pairs = storage.join(request.output, "pairs")
+        known, options = known_files(pairs), _added_input(recipe, request.added)
+        refuse_known(find_files(options.paths), known)
+        found = _plan_more(options, known, Files.of(pairs), recipe)
+    else:
+        found = plan(recipe.input, recipe.language.identify == "column")
     damaged = [split for split in found.splits if split.damage]
     if damaged and request.strict:
         raise PipelineError(f"--strict: {damaged[0].path}: {damaged[0].damage}")
@@ -105,9 +199,12 @@ STAGE = Stage(
     name="ingest",
     title="Reading the pool",
     tables={"pairs": "every distinct (URL, text) pair of the pool that passed the checks"},
+    beside=(f"pairs/{INPUTS}",),
     reads=("extract",),
     run=run,
     depends=_depends,
     check=_check,
     files=_files,
+    add=add,
+    known=lambda found: found and replace(found, files=found.known),
 )

@@ -1,5 +1,6 @@
 """The stage ``match``: ``pairs`` to ``matched``, with the entry lists that its ids are of."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,50 +10,106 @@ import pyarrow.parquet as pq
 from pipeline import record, storage, tables
 from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.buckets.files import Files
+from pipeline.buckets.totals import Totals
 from pipeline.entries.lists import EntryList, list_digests, list_names, load_lists
 from pipeline.errors import UsageError
 from pipeline.language.codes import aliases
 from pipeline.language.identify import LID_176, load_model, model_file
 from pipeline.language.label import NOT_KEPT
+from pipeline.match.added.spark import add_matched
 from pipeline.match.matchers import Matchers
 from pipeline.match.spark import KEPT, NO_LIST, NO_MATCH, ToIdentify, write_matched
 from pipeline.recipe import Recipe
-from pipeline.run import LISTS, Outcome, Request, Run
+from pipeline.record import Record
+from pipeline.run import ADDED, LISTS, MATCHED_ADDED, MATCHED_REPLACED, REPLACED, Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
 MOST_LANGUAGES = 50
+WITHOUT_LIST = "without_list"  # in the notes
 
 
 def run(run: Run) -> Outcome:
     """Writes ``matched``. The notes say how large the lists are, what was left out of their files, and which languages
     have none.
     """
-    recipe, lists = run.recipe, run.found.lists
+    sizes, schema = _sizes(run), _schema(run.folder("pairs"))
+    found = _match(run, run.folder("pairs"), tables.new_folder(run.output, "matched"), schema)
+    _write_beside(run, ListCounts.of_totals(sizes, found))
+    return _outcome(run, found.lines[KEPT, None], *_dropped(found))
+
+
+def add(run: Run, before: Record) -> Outcome:
+    """Writes ``matched`` with the matches of new and changed pairs among those that are there."""
+    sizes, schema, there = _sizes(run), _schema(run.folder("pairs")), run.before("matched")
+    counts = ListCounts.of(sizes, tables.read_arrow(storage.join(there, COUNTS)))
+    folder, parts = tables.new_folder(run.output, "matched"), {}
+    for part, name in ((MATCHED_ADDED, ADDED), (MATCHED_REPLACED, REPLACED)):
+        pairs = tables.staging(run.output, name)
+        if tables.count_rows(pairs):
+            parts[part] = _match(run, pairs, tables.new_folder(run.output, part), schema)
+        else:
+            storage.replace(pairs, tables.staging(run.output, part))
+            parts[part] = Totals()
+    more, less = (ListCounts.of_totals(sizes, found) for found in parts.values())
+    added, replaced = (Files.of(tables.staging(run.output, part)) for part in parts)
+    rows = add_matched(run.session, Files.of(there), added, replaced, folder)
+    _write_beside(run, counts.plus(more).less(less))
+    dropped, without_list = Counter(before.dropped), Counter(before.notes.get(WITHOUT_LIST, {}))
+    for update, found in zip((Counter.update, Counter.subtract), parts.values(), strict=True):
+        for total, counted in zip((dropped, without_list), _dropped(found), strict=True):
+            update(total, counted)
+    return _outcome(run, rows, dropped, without_list)
+
+
+def _dropped(found: Totals) -> tuple[Counter, Counter]:
+    """The dropped rows by reason, and those without a list by language."""
+    # A language that is not told has the name that it has in a record.
+    without_list = Counter(
+        {"null" if name is None else name: rows for (why, name), rows in found.lines.items() if why == NO_LIST}
+    )
+    dropped = {NO_LIST: without_list.total()} | {why: found.lines[why, None] for why in (NOT_KEPT, NO_MATCH)}
+    return Counter(dropped), without_list
+
+
+def _sizes(run: Run) -> dict[str, int]:
+    return {name: len(found.entries) for name, found in run.found.lists.items()}
+
+
+def _schema(pairs: str) -> pa.Schema:
+    return tables.with_columns(Files.of(pairs).schema(), **tables.MATCH)
+
+
+def _match(run: Run, pairs: str, folder: str, schema: pa.Schema) -> Totals:
+    """Writes the matches of pairs into a folder; what was counted."""
+    recipe = run.recipe
     files = {name: file.name for name, file in run.found.files().items()}
     for file in run.found.files().values():
         run.session.sparkContext.addFile(file.as_uri())
     one_list = recipe.language.identify == "none"
-    sizes = {name: len(found.entries) for name, found in lists.items()}
-    source, folder = Files.of(run.folder("pairs")), tables.new_folder(run.output, "matched")
-    schema = tables.with_columns(source.schema(), **tables.MATCH)
-    found = write_matched(
-        run.session, source, folder, schema, sizes, files, recipe.match.engine, recipe.seed, one_list, _to_identify(run)
-    )
+    return write_matched(
+        run.session, Files.of(pairs), folder, schema, _sizes(run), files, recipe.match.engine, recipe.seed, one_list,
+        _to_identify(run),
+    )  # fmt: skip
+
+
+def _write_beside(run: Run, counts: ListCounts) -> None:
+    """Writes the lists and the entry counts."""
     _write_lists(run)
-    tables.write_arrow(ListCounts.of_totals(sizes, found).as_table(), run.output, f"matched/{COUNTS}")
-    without_list = {language: rows for (reason, language), rows in found.lines.most_common() if reason == NO_LIST}
+    tables.write_arrow(counts.as_table(), run.output, f"matched/{COUNTS}")
+
+
+def _outcome(run: Run, kept: int, dropped: Counter, without_list: Counter) -> Outcome:
+    """The account of what was counted, and notes."""
     notes = {
         "entries": {
             name: {"entries": len(found.entries), "blank": found.blank, "repeated": found.repeated}
-            for name, found in lists.items()
+            for name, found in run.found.lists.items()
         }
     }
-    if without_list:
-        most = sorted(without_list, key=lambda name: (-without_list[name], name))[:MOST_LANGUAGES]
-        notes["without_list"] = {name: without_list[name] for name in most}
-    kept = found.lines[KEPT, None]
-    dropped = {NO_LIST: sum(without_list.values())} | {why: found.lines[why, None] for why in (NOT_KEPT, NO_MATCH)}
+    if +without_list:
+        most = sorted(+without_list, key=lambda name: (-without_list[name], name))[:MOST_LANGUAGES]
+        notes[WITHOUT_LIST] = {name: without_list[name] for name in most}
     dropped = {reason: rows for reason, rows in dropped.items() if rows}
     return Account(kept + sum(dropped.values()), kept, dropped), notes
 
@@ -89,7 +146,7 @@ def _check(request: Request) -> Matchers:
         if len(found.lists) != 1:
             raise UsageError(f"language.match_first: needs exactly one list, found {len(found.lists)}")
         load_model(str(model_file(recipe.language.model)))
-    if request.force or record.load(request.output, STAGE.name) is None:
+    if request.force or request.added or record.load(request.output, STAGE.name) is None:
         found.start()
     return found
 
@@ -119,4 +176,5 @@ STAGE = Stage(
     depends=_depends,
     check=_check,
     files=_files,
+    add=add,
 )

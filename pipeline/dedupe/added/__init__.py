@@ -1,0 +1,1 @@
+"""Near-duplicates of new texts, among each other and with those that are there."""

@@ -1,0 +1,1 @@
+"""Pairs of new files in a table ``pairs`` that is there."""

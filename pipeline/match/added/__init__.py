@@ -1,0 +1,1 @@
+"""Matches of new pairs in a table ``matched`` that is there."""
