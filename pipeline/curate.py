@@ -15,6 +15,7 @@ from pipeline import record, storage, tables
 from pipeline.errors import PipelineError
 from pipeline.fitting import Fit, finished_before, load_finished
 from pipeline.output import check_output, describe, forget, held, write_recipe
+from pipeline.plan.room import check_disk, may_fit
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
@@ -59,6 +60,8 @@ def curate(
             skipped = bool(former and former.fingerprint == origin["fingerprint"] and stage.is_there(recipe))
             if skipped:
                 done = former
+            if not skipped:
+                _check_room(stage, request, found[stage.name])
             if not skipped or stage.missing(former):
                 run = Run(**vars(request), session=_session(), finished=finished, found=found[stage.name])
                 done = _run_stage(stage, run, origin, former if skipped else None)
@@ -70,6 +73,16 @@ def curate(
         changed = describe(request, fit, finished, summary)
     _show(summary, recipe, changed)
     return summary
+
+
+def _check_room(stage: Stage, request: Request, found: Any) -> None:
+    """Refuses a run that the output's disk has surely no place for. Small runs cost a look at what is free there."""
+    if request.force or may_fit(request.output, stage.most_bytes(request.recipe, found)):
+        return
+    from pipeline.plan.forecast import forecast
+
+    with running("Looking at a sample of the input: the disk has little place"):
+        check_disk(request.output, forecast(request.recipe).most_disk)
 
 
 def _session() -> tables.SparkSession:

@@ -21,6 +21,10 @@ def _nothing(record: Record) -> int:
     return 0
 
 
+def _little(recipe: Recipe, found: Any) -> int:
+    return 0
+
+
 def _unchecked(request: Request) -> None:
     return None
 
@@ -42,6 +46,8 @@ class Stage:
     - ``is_there``: whether what a finished stage wrote outside of the output is there still.
     - ``missing``: how much of its input a finished stage did not get. The next run asks for it again; where it gets no
       more, the stage stays as it is.
+    - ``most_bytes``: what a run from this stage on takes of the output's disk at the very most, as far as it can be
+      told without a look into the input. Where that much is not free, a sample is looked at before the run begins.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Stage:
     files: Callable[[Recipe, Any], list] = _no_files
     is_there: Callable[[Recipe], bool] = _always
     missing: Callable[[Record], int] = _nothing
+    most_bytes: Callable[[Recipe, Any], int] = _little
 
     @property
     def folders(self) -> tuple[str, ...]:

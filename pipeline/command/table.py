@@ -31,6 +31,7 @@ COMMANDS = {
     "filter": _curation("filtering", "Stage: drop pairs by rules, duplicates, block-lists, evaluation sets."),
     "rebalance": _curation("rebalance", "Stage: balance again over what was fetched and passed."),
     "shards": _curation("shards", "Stage: write webdataset shards."),
+    "plan": Command("pipeline.command.plan:app", CURATION, "Forecast a run: rows, sizes, disk, memory, time."),
     "demo-pool": Command("pipeline.demo.__main__:app", CURATION, "Build the demo's pool."),
     "entries": Command("pipeline.command.entries:app", LISTS, "Build, show, compare, check and merge entry lists."),
     "what-if": Command("pipeline.command.curation:what_if", RESULTS, "What a range of thresholds would give."),

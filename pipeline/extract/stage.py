@@ -22,6 +22,7 @@ from pipeline.tables import Account
 # What of ``input`` is for tables alone.
 OF_TABLES = ("preset", "columns", "pass_through")
 NOT_GIVEN = "files_not_given"
+MOST_TIMES = 3  # the bytes of a crawl file that a run over its pairs takes of the disk at most
 NAMED = 100  # damaged files in the summary; the table has all.
 
 
@@ -104,6 +105,11 @@ def _files(recipe: Recipe, found: tuple[list[CrawlFile], int]) -> list:
     return found[0]
 
 
+def _most_bytes(recipe: Recipe, found: tuple[list[CrawlFile], int]) -> int:
+    """Pairs are a small part of a page, and of what a crawl file says of it."""
+    return MOST_TIMES * sum(file.size for file in found[0])
+
+
 STAGE = Stage(
     name="extract",
     title="Reading the crawl",
@@ -115,4 +121,5 @@ STAGE = Stage(
     check=_check,
     files=_files,
     missing=_missing,
+    most_bytes=_most_bytes,
 )

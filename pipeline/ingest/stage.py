@@ -8,21 +8,25 @@ from pipeline.entries.lists import list_names
 from pipeline.errors import PipelineError, UsageError
 from pipeline.extract.options import EXTRACTED, KINDS
 from pipeline.ingest.plan import Plan, plan
+from pipeline.ingest.presets import crawl_input
 from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST, opened
 from pipeline.ingest.spark import KEPT, write_pairs
 from pipeline.language.codes import aliases
 from pipeline.language.identify import LID_176, load_model, model_file
-from pipeline.recipe import Input, Recipe
+from pipeline.recipe import Recipe
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
+
+# What a run takes of the disk, at most: for each byte and row of the input, and each image.
+MOST_TIMES, ROW_BYTES, IMAGE_BYTES = 8, 600, 100_000
 
 
 def run(run: Run) -> Outcome:
     """Writes ``pairs``. Rows in are those that the readers counted; the notes name damaged files with their reason, and
     count by column the values that became null."""
     recipe, spark = run.recipe, run.session
-    options = _of_crawl(recipe, run.folder(EXTRACTED)) if run.found is None else recipe.input
+    options = crawl_input(recipe, run.folder(EXTRACTED)) if run.found is None else recipe.input
     found = run.found or plan(options, recipe.language.identify == "column")
     model = None
     if recipe.language.identify == "fasttext" and not recipe.language.match_first:
@@ -61,12 +65,6 @@ def _check_read(run: Run, found: Plan, rows: int, damaged: list[dict[str, Any]])
         raise UsageError(f"--input: no rows in {len(found.files)} file(s); the first is {found.files[0][0]}")
 
 
-def _of_crawl(recipe: Recipe, extracted: str) -> Input:
-    """The pairs of a crawl as a pool. What there is of a language column is what the page says."""
-    by_page = {"language": "page_language"} if recipe.language.identify == "column" else {}
-    return Input(paths=[extracted], format="parquet", columns=by_page, max_text_bytes=recipe.input.max_text_bytes)
-
-
 def _check(request: Request) -> Plan | None:
     """Looks at every file of the input, and loads the model. None of a crawl, which ``extract`` reads first."""
     recipe = request.recipe
@@ -98,6 +96,17 @@ def _files(recipe: Recipe, found: Plan | None) -> list:
     return [found.files if found else [], model]
 
 
+def _most_bytes(recipe: Recipe, found: Plan | None) -> int:
+    """A pool of short texts takes the most for its size. Of a crawl ``extract`` has said it."""
+    if found is None:
+        return 0
+    images = recipe.images
+    return (
+        MOST_TIMES * found.size
+        + (ROW_BYTES + IMAGE_BYTES * bool(images.root or images.fetch or images.tars)) * found.rows
+    )
+
+
 STAGE = Stage(
     name="ingest",
     title="Reading the pool",
@@ -107,4 +116,5 @@ STAGE = Stage(
     depends=_depends,
     check=_check,
     files=_files,
+    most_bytes=_most_bytes,
 )

@@ -77,9 +77,7 @@ def _of_all(plan: Plan, options: Input, wanted: int, rng: np.random.Generator) -
     return Sample(table, read, read, near, near, counted, repeats)
 
 
-def _of_pieces(
-    plan: Plan, options: Input, wanted: int, rng: np.random.Generator, folder: Path, size: int
-) -> Sample:
+def _of_pieces(plan: Plan, options: Input, wanted: int, rng: np.random.Generator, folder: Path, size: int) -> Sample:
     """A sample of an input of which pieces are read."""
     most = WHOLE_ROWS // PIECES
     near = min(1.0, wanted / WHOLE_ROWS)

@@ -16,7 +16,7 @@ from pipeline.dedupe.normal import normal_texts
 from pipeline.dedupe.signatures import coefficients, signatures
 from pipeline.entries.lists import list_names
 from pipeline.language.codes import aliases
-from pipeline.language.identify import model_file
+from pipeline.language.identify import load_model, model_file
 from pipeline.language.label import NOT_KEPT, label_rows, with_codes
 from pipeline.match.engine import choose_list, match_by_list
 from pipeline.match.matchers import Matchers
@@ -32,9 +32,9 @@ BATCH = 1 << 14
 class Pairs:
     """The sample's distinct pairs that match an entry, and what rows of the input each stands for.
 
-    ``weight``: so many pairs of the pool, for each. ``rows`` have all columns of the table matched, but its ids of images
-    and draws. ``kept``: the share of each that near-duplicates leave. ``ingested``: the pairs of the pool before matching,
-    ``unmatched``: those of them that went, by reason.
+    ``weight``: so many pairs of the pool, for each. ``rows`` have all columns of the table matched, but its ids of
+    images and draws. ``kept``: the share of each that near-duplicates leave, ``clustered``: about so many pairs of the
+    pool have such. ``ingested``: the pairs of the pool before matching, ``unmatched``: those of them that went, by reason.
     """
 
     rows: pa.Table
@@ -45,12 +45,21 @@ class Pairs:
     dropped: dict[str, float]
     unmatched: dict[str, float]
     kept: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    edges: float = 0.0
+    clustered: float = 0.0
 
     @property
     def matched(self) -> float:
         """The pairs of the pool that match."""
         return float(self.weight.sum())
+
+
+def ready(recipe: Recipe) -> None:
+    """Loads and compiles what the sample's rows need, so that their times are those of rows."""
+    if recipe.language.identify == "fasttext":
+        load_model(str(model_file(recipe.language.model)))
+    if recipe.dedupe.scope != "none":
+        _clusters(pa.table({"text": ["one of two texts that are near", "one of two texts that are near."],
+                            "url": ["a", "a"]}), recipe.dedupe)  # fmt: skip
 
 
 def matched_pairs(sample: Sample, recipe: Recipe, matchers: Matchers, clock: Clock) -> Pairs:
@@ -158,12 +167,14 @@ def near_duplicates(pairs: Pairs, options: Dedupe, clock: Clock) -> None:
     if options.scope == "none" or not len(pairs.weight):
         return
     with clock.of("dedupe"):
-        clusters = _clusters(pairs.rows, options, pairs)
+        clusters = _clusters(pairs.rows, options)
     pieces = pairs.rows["piece"].to_numpy()
     pairs.kept = shares(clusters, pieces, pairs.near, pairs.rate, float(options.keep_per_cluster))
+    alone = shares(clusters, pieces, pairs.near, pairs.rate, 1.0)
+    pairs.clustered = float(pairs.weight @ np.minimum(1.0, 2 * (1 - alone)))  # as if of two each
 
 
-def _clusters(rows: pa.Table, options: Dedupe, pairs: Pairs) -> np.ndarray:
+def _clusters(rows: pa.Table, options: Dedupe) -> np.ndarray:
     """The number of each row's cluster among the rows."""
     bands, rows_a_band = bands_and_rows(options.threshold, options.permutations)
     permutations = coefficients(options.permutations)
@@ -184,7 +195,6 @@ def _clusters(rows: pa.Table, options: Dedupe, pairs: Pairs) -> np.ndarray:
     near = jaccards(normal.take(pa.array(a)), normal.take(pa.array(b)), options.shingle, options.shingle_by)
     near = near >= options.threshold
     others = np.flatnonzero(first != np.arange(len(first)))
-    pairs.edges = (near.sum() + len(others)) / pairs.rate
     cluster = np.arange(len(rows))
     nodes, smallest = stars(np.concatenate([a[near], others]), np.concatenate([b[near], first[others]]))
     cluster[where[nodes]] = where[smallest]
