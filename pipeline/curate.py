@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline import record, storage, tables
 from pipeline.errors import PipelineError
+from pipeline.events import Events
 from pipeline.fitting import Fit, finished_before, load_finished
 from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.plan.room import check_disk, may_fit
@@ -52,7 +53,7 @@ def curate(
     found = {stage.name: stage.check(request) for stage in wanted}
     fit = Fit(recipe, wanted)
     finished = finished_before(request, wanted, fit)
-    lines = []
+    lines, events = [], Events(place, recipe.name)
     with held(request):
         for stage in wanted:
             origin = fit.origin(stage, stage.files(recipe, found[stage.name]), finished)
@@ -64,13 +65,14 @@ def curate(
                 _check_room(stage, request, found[stage.name])
             if not skipped or stage.missing(former):
                 run = Run(**vars(request), session=_session(), finished=finished, found=found[stage.name])
-                done = _run_stage(stage, run, origin, former if skipped else None)
+                done = _run_stage(stage, run, origin, former if skipped else None, events)
                 skipped = done is former
             finished.add(done, stage.folders, place)
             lines.append(done.summary(skipped))
         seconds = round(time.monotonic() - started, 3)
         summary = {"recipe": recipe.name, "output": output, "seconds": seconds, "stages": lines}
         changed = describe(request, fit, finished, summary)
+        events.run_ended()
     _show(summary, recipe, changed)
     return summary
 
@@ -90,7 +92,20 @@ def _session() -> tables.SparkSession:
         return open_session()
 
 
-def _run_stage(stage: Stage, run: Run, origin: dict[str, Any], former: Record | None) -> Record:
+def _run_stage(stage: Stage, run: Run, origin: dict[str, Any], former: Record | None, events: Events) -> Record:
+    """Runs a stage, and says when and how in the events."""
+    started = time.monotonic()
+    events.stage_started(stage.name)
+    try:
+        done = _finished(stage, run, origin, former)
+    except BaseException as error:
+        events.stage_failed(stage.name, error, time.monotonic() - started)
+        raise
+    events.stage_ended(done)
+    return done
+
+
+def _finished(stage: Stage, run: Run, origin: dict[str, Any], former: Record | None) -> Record:
     """Runs a stage and puts its tables into their place. ``former``: its record, where it only asks for what it misses;
     where it misses that still, nothing changes.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
+from pipeline.events import EVENTS
 from pipeline.fitting import Fit, load_finished
 from pipeline.overlap import lies_in
 from pipeline.progress import say
@@ -30,7 +31,7 @@ from pipeline.stages import STAGES, named, stages_from
 RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
 WHAT_IF = {"what-if.json", "what-if.png"}
 CROISSANT = "croissant.json"
-OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, *REPORT, MANIFEST, *WHAT_IF,
+OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, EVENTS, *REPORT, MANIFEST, *WHAT_IF,
         record.FOLDER, tables.STAGING, *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
 
 

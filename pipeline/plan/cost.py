@@ -42,7 +42,7 @@ class Cores:
 
 
 def core_seconds(stage: str, rows: float, of_sample: dict[str, float], scale: float) -> float:
-    """A stage's, for so many rows that go into it. ``of_sample``: what the sample's took; ``scale``: all rows over those."""
+    """A stage's. ``of_sample``: the sample's, by name; ``scale``: all rows over those of the sample."""
     measured = sum(TIMES.get(name, 1.0) * seconds for name, seconds in of_sample.items())
     return measured * scale + PER_MILLION.get(stage, 0.0) * rows / 1e6
 

@@ -34,7 +34,7 @@ class Pairs:
 
     ``weight``: so many pairs of the pool, for each. ``rows`` have all columns of the table matched, but its ids of
     images and draws. ``kept``: the share of each that near-duplicates leave, ``clustered``: about so many pairs of the
-    pool have such. ``ingested``: the pairs of the pool before matching, ``unmatched``: those of them that went, by reason.
+    pool have such. ``ingested``: the pairs of the pool before matching, ``unmatched``: those that went, by reason.
     """
 
     rows: pa.Table
