@@ -12,7 +12,7 @@ from scipy.special import gammaln
 # Groups of which more were seen are as large as that says; smaller ones are fitted.
 FITTED = 48
 EXACT, RATIO = 32, 1.12
-ROUNDS = 3000
+ROUNDS, SETTLED = 3000, 1e-7
 # The share of rows that are alone in their group, before anything was seen.
 ALONE = 0.95
 
@@ -73,5 +73,8 @@ def _fit(chance: np.ndarray, counted: np.ndarray, share: np.ndarray) -> np.ndarr
     """The share of rows in groups of each size that makes what was counted most likely, from a start."""
     total = counted.sum()
     for _ in range(ROUNDS):
+        before = share
         share = share * (chance.T @ (counted / np.maximum(chance @ share, 1e-300))) / total
+        if np.abs(share - before).sum() < SETTLED:
+            break
     return share

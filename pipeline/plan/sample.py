@@ -157,9 +157,8 @@ def _batches(
     skip = int(rng.integers(0, min(rows - most, 4 * most) + 1)) if rows > most else 0
     taken = 0
     for batch in read_split(piece, plan, options):
-        if skip > 0:
-            skip -= batch.num_rows
-            continue
+        before, skip = skip, max(0, skip - batch.num_rows)
+        batch = batch.slice(before)
         kept, more = _counted(batch, counted)
         taken += more
         yield kept, more

@@ -72,15 +72,17 @@ def _image_ids(rows: int) -> pa.Array:
 
 def lists_bytes(lists: dict[str, EntryList]) -> tuple[int, int]:
     """What the copies of the entry lists take, and the table of their counts."""
-    copies = counts = 0
-    for found in lists.values():
-        some = found.entries.slice(0, ENTRIES)
-        ids = pa.array(np.arange(len(some), dtype=np.int32))
-        table = pa.table({"entry_id": ids, "entry": some})
-        size = _packed(table) * len(found.entries) // max(1, len(some))
-        copies += size
-        counts += size + len(found.entries)
-    return copies, counts
+    copies, counts, some, every = 0, [], 0, 0
+    for name, found in lists.items():
+        entries = found.entries.slice(0, ENTRIES)
+        table = pa.table({"entry_id": np.arange(len(entries), dtype=np.int32), "entry": entries})
+        some, every = some + len(entries), every + len(found.entries)
+        copies += _packed(table) * len(found.entries) // len(entries)
+        zeros, ones = np.zeros(len(entries), np.int64), np.ones(len(entries))
+        counts.append(pa.table({"entry_list": pa.repeat(name, len(entries)), "count": zeros, "probability": ones,
+                                "kept": zeros}))  # fmt: skip
+        counts[-1] = counts[-1].append_column("entry_id", table["entry_id"]).append_column("entry", table["entry"])
+    return copies, _packed(pa.concat_tables(counts)) * every // some
 
 
 def _packed(table: pa.Table) -> int:
