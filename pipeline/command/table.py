@@ -33,6 +33,7 @@ COMMANDS = {
     "shards": _curation("shards", "Stage: write webdataset shards."),
     "plan": Command("pipeline.command.plan:app", CURATION, "Forecast a run: rows, sizes, disk, memory, time."),
     "demo-pool": Command("pipeline.demo.__main__:app", CURATION, "Build the demo's pool."),
+    "package": Command("pipeline.command.package:app", CURATION, "Pack the environment of a cluster's executors."),
     "entries": Command("pipeline.command.entries:app", LISTS, "Build, show, compare, check and merge entry lists."),
     "what-if": Command("pipeline.command.curation:what_if", RESULTS, "What a range of thresholds would give."),
     "report": Command("pipeline.report.__main__:app:report", RESULTS, "Write the page report.html into an output."),
