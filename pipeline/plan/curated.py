@@ -11,7 +11,7 @@ from pipeline.balance.size import t_of_size
 from pipeline.balance.thresholds import LEADER, keep_probability
 from pipeline.buckets.hashing import hashes
 from pipeline.entries.lists import EntryList, load_list
-from pipeline.plan.groups import kept_shares
+from pipeline.plan.groups import kept_shares, sizes
 from pipeline.plan.texts import Pairs, shares
 from pipeline.recipe import Balance
 from pipeline.recipe_file import local_path
@@ -31,9 +31,9 @@ class Counted:
     ``others``: of each match, the pairs of the sample with that entry beside its own, less what near-duplicates take.
     """
 
-    def __init__(self, pairs: Pairs, sizes: dict[str, int]):
-        """``sizes``: the number of entries of each list."""
-        self.sizes, self.rate = dict(sorted(sizes.items())), pairs.rate
+    def __init__(self, pairs: Pairs, entries: dict[str, int]):
+        """``entries``: how many each list has."""
+        self.sizes, self.rate = dict(sorted(entries.items())), pairs.rate
         self.starts = dict(zip(self.sizes, np.cumsum([0, *self.sizes.values()])[:-1].tolist(), strict=True))
         rows = pairs.rows
         lists, entries = rows["entry_list"].combine_chunks(), rows["entries"].combine_chunks()
@@ -53,20 +53,22 @@ class Counted:
         return found
 
     def tail_share(self, number: int, t: float) -> float:
-        """The share of a list's matches of entries with fewer than ``t``, as far as the sample tells."""
-        here = self.of_list == number
-        weight = self.left[here]
-        return float(weight[1 + self.others[here] / self.rate < t].sum() / weight.sum()) if weight.sum() else 0.0
+        """The share of a list's matches that lies with entries of fewer than ``t``."""
+        counts, matches = self._counts(number)
+        return float(matches[counts < t].sum() / matches.sum()) if matches.sum() else 0.0
 
     def t_of_tail_share(self, number: int, share: float) -> float:
         """The ``t`` of a list with a tail share."""
-        here = self.of_list == number
-        counts, weight = 1 + self.others[here] / self.rate, self.left[here]
-        if not weight.sum():
+        counts, matches = self._counts(number)
+        if not matches.sum():
             return 1.0
-        order = np.argsort(counts)
-        cumulative = np.cumsum(weight[order]) / weight.sum()
-        return float(max(1.0, counts[order][np.argmin(np.abs(cumulative - share))]))
+        cumulative = np.cumsum(matches) / matches.sum()
+        return float(max(1.0, counts[np.argmin(np.abs(cumulative - share))]))
+
+    def _counts(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of pairs that a list's entries have, ascending, and the matches of entries with each."""
+        here = self.of_list == number
+        return sizes(self.others[here], self.rate, 0.0, self.left[here])
 
 
 def drawn(pairs: Pairs, lists: dict[str, EntryList], balance: Balance) -> Chances:

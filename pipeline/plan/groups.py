@@ -26,22 +26,42 @@ def kept_shares(
     ``weights``: what each row counts for in the fit.
     """
     limits = np.broadcast_to(np.asarray(limits, np.float64), others.shape)
-    sizes = 1 + others / rate
-    found = np.minimum(1.0, limits / sizes)
+    found = np.minimum(1.0, limits / (1 + others / rate))
+    few, seen = _few(others, rate)
+    if few.any():
+        grid, after, _ = _fitted(seen[few], rate, alone, None if weights is None else weights[few])
+        for limit in np.unique(limits[few]):
+            here = few & (limits == limit)
+            found[here] = (after @ np.minimum(1.0, limit / grid))[seen[here]]
+    return found
+
+
+def sizes(others: np.ndarray, rate: float, alone: float, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sizes of the rows' groups, ascending, and the weight of the rows with each, as in ``kept_shares``."""
+    found, mass = 1 + others / rate, weights.astype(np.float64)
+    few, seen = _few(others, rate)
+    if few.any():
+        grid, after, counted = _fitted(seen[few], rate, alone, weights[few])
+        found, mass = np.concatenate([found[~few], grid]), np.concatenate([mass[~few], counted @ after])
+    order = np.argsort(found)
+    return found[order], mass[order]
+
+
+def _few(others: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows have so few others that the size of their group is fitted, and the others as whole numbers."""
     seen = np.rint(others).astype(np.int64)
-    few = seen <= FITTED
-    if rate >= 1 or not few.any():
-        return found
+    return (seen <= FITTED) & (rate < 1), seen
+
+
+def _fitted(
+    seen: np.ndarray, rate: float, alone: float, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes that groups may have, the chance of each by the number of others that were seen, and rows by that number."""
     grid = _grid(rate)
     chance = _chances(grid, rate)
-    counted = np.bincount(seen[few], None if weights is None else weights[few], minlength=FITTED + 1)
+    counted = np.bincount(seen, weights, minlength=FITTED + 1)
     after = _fit(chance, counted, _start(grid, alone)) * chance
-    after /= np.maximum(after.sum(axis=1, keepdims=True), 1e-300)
-    for limit in np.unique(limits[few]):
-        expected = after @ np.minimum(1.0, limit / grid)
-        here = few & (limits == limit)
-        found[here] = expected[seen[here]]
-    return found
+    return grid, after / np.maximum(after.sum(axis=1, keepdims=True), 1e-300), counted
 
 
 def _grid(rate: float) -> np.ndarray:
