@@ -23,7 +23,8 @@ NAME, PACKAGE = "metaclip-pipeline", Path(__file__).resolve().parent
 OF_SPARK = {"pyspark", "py4j"}
 # Of this package: entry lists stay with the driver; of any, tests are not for executors.
 LEFT_OUT = {"shipped", "tests", "test"}
-MODES = {".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz"}
+# Spark unpacks these with the system's tar; in a plain .tar it refuses links that lead out of it.
+SUFFIXES = (".tar.gz", ".tgz")
 
 
 def write_archive(target: Path, extras: list[str], python: str | None = None) -> int:
@@ -31,9 +32,8 @@ def write_archive(target: Path, extras: list[str], python: str | None = None) ->
 
     ``extras``: of this package, beside what all commands need. ``python``: the interpreter on the executors' machines.
     """
-    mode = next((mode for suffix, mode in MODES.items() if target.name.endswith(suffix)), None)
-    if mode is None:
-        raise UsageError(f"--output {target}: not known by its name; allowed: {', '.join(MODES)}")
+    if not target.name.endswith(SUFFIXES):
+        raise UsageError(f"--output {target}: not known by its name; allowed: {', '.join(SUFFIXES)}")
     needed = distributions(extras)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     place = f"lib/{version}/site-packages"
@@ -41,7 +41,7 @@ def write_archive(target: Path, extras: list[str], python: str | None = None) ->
     hidden = target.parent / f".{target.name}.{os.getpid()}"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(hidden, mode, **({"compresslevel": 4} if mode == "w:gz" else {})) as archive:
+        with tarfile.open(hidden, "w:gz", compresslevel=1) as archive:
             _add_text(archive, "pyvenv.cfg", f"home = {os.path.dirname(home)}\ninclude-system-site-packages = false\n")
             for name in ("python", "python3", version):
                 _add_link(archive, f"bin/{name}", home)

@@ -19,7 +19,7 @@ app = new_app()
 )
 def main(
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="A .tar.gz, or a .tar, which is quicker.", rich_help_panel=PLACES)
+        Path, typer.Option(metavar="FILE", help="The archive, a .tar.gz.", rich_help_panel=PLACES)
     ] = Path("output/environment.tar.gz"),
     extra: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Of this package: images (again for more).")

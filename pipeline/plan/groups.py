@@ -56,7 +56,7 @@ def _few(others: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 def _fitted(
     seen: np.ndarray, rate: float, alone: float, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes that groups may have, the chance of each by the number of others that were seen, and rows by that number."""
+    """Sizes that groups may have, the chance of each by the others that were seen, and the rows by those."""
     grid = _grid(rate)
     chance = _chances(grid, rate)
     counted = np.bincount(seen, weights, minlength=FITTED + 1)

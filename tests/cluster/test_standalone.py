@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    file = tmp_path_factory.mktemp("archive") / "environment.tar"
+    file = tmp_path_factory.mktemp("archive") / "environment.tar.gz"
     command = [sys.executable, "-m", "pipeline.command.package", "--output", str(file)]
     subprocess.run(command, check=True, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)})
     return file

@@ -79,13 +79,13 @@ def test_the_forecast_is_what_the_run_did(finished, work):
 
     found = forecast(load_recipe(str(work / "recipe.yaml")))
     stages = {line["stage"]: line for line in json.loads((finished / "summary.json").read_text())["stages"]}
-    assert [stage.name for stage in found.stages] == list(stages)
-    for stage in found.stages[:3]:
-        line = stages[stage.name]
-        assert (round(stage.rows_in), round(stage.rows_out)) == (line["in"], line["out"])
-        assert {reason: round(rows) for reason, rows in stage.dropped.items() if round(rows)} == line["dropped"]
-    for stage in found.stages[3:]:
-        assert stage.rows_out == pytest.approx(stages[stage.name]["out"], rel=0.1)
+    assert [one.name for one in found.stages] == list(stages)
+    for one in found.stages[:3]:
+        line = stages[one.name]
+        assert (round(one.rows_in), round(one.rows_out)) == (line["in"], line["out"])
+        assert {reason: round(rows) for reason, rows in one.dropped.items() if round(rows)} == line["dropped"]
+    for one in found.stages[3:]:
+        assert one.rows_out == pytest.approx(stages[one.name]["out"], rel=0.1)
     sizes = {}
     for line in json.loads((finished / "manifest.json").read_text())["files"]:
         name = line["path"].split("/")[0]
