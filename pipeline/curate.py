@@ -16,12 +16,13 @@ from pipeline.errors import PipelineError
 from pipeline.events import Events
 from pipeline.fitting import Fit, finished_before, load_finished
 from pipeline.output import check_output, describe, forget, held, write_recipe
-from pipeline.plan.room import check_disk, may_fit
+from pipeline.plan.cost import Cores, least_memory
+from pipeline.plan.room import check_disk, check_memory, may_fit
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.run import Request, Run
-from pipeline.session import open_session, start_session
+from pipeline.session import open_session, start_session, submitted
 from pipeline.stage import Stage
 from pipeline.stages import stages_of
 
@@ -78,8 +79,12 @@ def curate(
 
 
 def _check_room(stage: Stage, request: Request, found: Any) -> None:
-    """Refuses a run that the output's disk has surely no place for. Small runs cost a look at what is free there."""
-    if request.force or may_fit(request.output, stage.most_bytes(request.recipe, found)):
+    """Refuses a run that the disk or the memory is too small for. Small runs cost a look at what is free."""
+    if request.force:
+        return
+    if not submitted():
+        check_memory(least_memory(Cores.here()))
+    if may_fit(request.output, stage.most_bytes(request.recipe, found)):
         return
     from pipeline.plan.forecast import forecast
 

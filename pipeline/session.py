@@ -41,13 +41,18 @@ DEFAULTS = {
 _start: "_Start | None" = None
 
 
+def submitted() -> bool:
+    """Whether ``spark-submit`` gives the session, so that what it runs on is not known here."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
 def start_session() -> None:
     """Starts the JVM of an embedded session in the background; ``open_session`` waits for it.
 
     What goes wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
     """
     global _start
-    if _start is None and SparkContext._gateway is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if _start is None and SparkContext._gateway is None and not submitted():
         _start = _Start()
 
 
@@ -60,7 +65,7 @@ def open_session(master: str | None = None) -> SparkSession:
         _start.wait()
     if SparkContext._active_spark_context is not None:
         return SparkSession.builder.getOrCreate()
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if not submitted():
         return _open_embedded(master)
     SparkContext._ensure_initialized()
     given = dict(SparkConf().getAll())

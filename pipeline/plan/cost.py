@@ -21,6 +21,7 @@ SHUFFLED = {"ingest": 0.03, "match": 0.4, "dedupe": 33.0, "balance": 0.4}  # MB 
 # Bytes of the JVM, of the driver's Python and of a worker without rows; how often a worker holds a bucket's bytes.
 JVM, DRIVER, WORKER, HELD = 900e6, 350e6, 250e6, 2.5
 DRIVER_ENTRY, WORKER_ENTRY = 60, 16
+LEAST_JVM, LEAST_PYTHON = 400e6, 90e6
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ def memory_of_worker(rows: float, row_bytes: float, entries: int) -> float:
     """Of a Python worker, for a pool of so many rows of a size in memory."""
     buckets = bucket_count(round(rows), round(rows * row_bytes))
     return WORKER + HELD * rows * row_bytes / buckets + WORKER_ENTRY * entries
+
+
+def least_memory(cores: Cores) -> float:
+    """What no run on this machine goes without, whatever its input."""
+    return LEAST_JVM + LEAST_PYTHON * (2 + cores.cores)
 
 
 def memory_here(worker: float, entries: int, cores: Cores) -> float:

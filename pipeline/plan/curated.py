@@ -36,11 +36,12 @@ class Counted:
         self.sizes, self.rate = dict(sorted(entries.items())), pairs.rate
         self.starts = dict(zip(self.sizes, np.cumsum([0, *self.sizes.values()])[:-1].tolist(), strict=True))
         rows = pairs.rows
-        lists, entries = rows["entry_list"].combine_chunks(), rows["entries"].combine_chunks()
-        self.ids, self.offsets = flat_ids(lists, entries, self.starts)
+        lists, found = rows["entry_list"].combine_chunks(), rows["entries"].combine_chunks()
+        self.ids, self.offsets = flat_ids(lists, found, self.starts)
         self.left = np.repeat(pairs.kept, np.diff(self.offsets))
-        total = np.bincount(self.ids, self.left, minlength=max(1, sum(self.sizes.values())))
-        self.others = np.maximum(0.0, total[self.ids] - self.left)
+        total = np.bincount(self.ids, self.left, minlength=max(1, sum(entries.values())))
+        each = total / np.maximum(1, np.bincount(self.ids, minlength=len(total)))
+        self.others = np.maximum(0.0, total - each)[self.ids]
         self.of_list = np.searchsorted(np.array([*self.starts.values()]), self.ids, side="right") - 1
 
     def chances(self, limits: np.ndarray) -> np.ndarray:
@@ -62,8 +63,13 @@ class Counted:
         counts, matches = self._counts(number)
         if not matches.sum():
             return 1.0
-        cumulative = np.cumsum(matches) / matches.sum()
-        return float(max(1.0, counts[np.argmin(np.abs(cumulative - share))]))
+        # Entries of one count follow one another, and the share is looked for where one of them ends.
+        counts, of = np.unique(np.round(counts, 6), return_inverse=True)
+        matches = np.bincount(of, matches) / self.rate
+        entries = np.maximum(1.0, np.round(matches / counts))
+        before, wanted = np.cumsum(matches) - matches, share * matches.sum()
+        ended = np.clip(np.round((wanted - before) / np.maximum(matches, 1e-9) * entries), 1, entries)
+        return float(max(1.0, counts[np.argmin(np.abs(before + ended * matches / entries - wanted))]))
 
     def _counts(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of pairs that a list's entries have, ascending, and the matches of entries with each."""

@@ -46,6 +46,15 @@ def test_memory(monkeypatch):
         room.check_memory(1e15)
 
 
+def test_a_machine_that_is_too_small_for_any_run(recipe, tmp_path, monkeypatch):
+    from pipeline import curate
+
+    monkeypatch.setattr(curate, "start_session", lambda: None)
+    monkeypatch.setattr(room, "memory", lambda: 300_000_000)
+    with pytest.raises(UsageError, match=r"of memory, and this machine gives 0.3 GB"):
+        curate.curate(load_recipe(str(recipe)), str(tmp_path / "out"))
+
+
 def test_plan_ends_with_the_line_that_curate_would(recipe, tmp_path, small_disk):
     done = CliRunner().invoke(app, ["--recipe", str(recipe), "--output", str(tmp_path / "out")])
     assert isinstance(done.exception, UsageError)
