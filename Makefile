@@ -20,7 +20,7 @@ TRAIN_RECIPE = $(if $(DEMO),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(shell basename $(call quote,$(TRAIN_RECIPE)) .yaml))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(call each,--shards,$(INPUT)) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate append extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff explain verify remove tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate append plan package extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff explain verify remove tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -38,6 +38,13 @@ curate: venv ## run a recipe from pool to shards (the bundled demo by default)
 
 append: venv ## add new files to a finished set: OUTPUT=folder INPUT='files'
 	@$(PY) jobs/append.py $(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(call each,--input,$(INPUT)) $(if $(STRICT),--strict)
+plan: venv ## forecast a run from a sample of its input: rows, disk, memory, hours [EXECUTORS=20 CORES=8]
+	@$(PY) -m pipeline.command.plan $(filter-out --force --strict,$(OPTIONS)) \
+		$(if $(EXECUTORS),--executors $(call quote,$(EXECUTORS))) $(if $(CORES),--cores $(call quote,$(CORES)))
+
+package: ## pack the environment of a cluster's executors: [OUTPUT=output/environment.tar.gz] [ARGS='--extra images']
+	@VENV=$(VENV) sh scripts/venv.sh demo,images
+	@$(PY) -m pipeline.command.package $(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(ARGS)
 
 extract ingest match dedupe balance rebalance shards: venv
 	@$(PY) jobs/$@.py $(OPTIONS)

@@ -15,17 +15,20 @@ from typing import Any
 
 from pipeline import record, storage, tables
 from pipeline.errors import PipelineError
+from pipeline.events import Events
 from pipeline.failure import in_words
 from pipeline.fitting import Fit, finished_before, load_finished
 from pipeline.grow import change, check_fits, grow, tell
 from pipeline.output import check_output, describe, forget, held, write_recipe
+from pipeline.plan.cost import Cores, least_memory
+from pipeline.plan.room import check_disk, check_memory, may_fit
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.removal import finish
 from pipeline.room import needed
 from pipeline.run import Request, Run
-from pipeline.session import open_session, start_session
+from pipeline.session import open_session, start_session, submitted
 from pipeline.stage import Stage
 from pipeline.stages import stages_of
 
@@ -70,21 +73,23 @@ def _curate(
     found = {stage.name: stage.check(request) for stage in wanted}
     fit = Fit(recipe, wanted)
     finished = finished_before(request, wanted, fit)
-    lines = []
+    lines, events = [], Events(place, recipe.name)
     with held(request) as check:
         if added:
-            request, found = _grown(request, wanted, fit, found, check)
+            request, found = _grown(request, wanted, fit, found, events, check)
         for stage in wanted:
             origin = fit.origin(stage, stage.files(recipe, found[stage.name]), finished)
             former = None if force else load_finished(place, stage)
             skipped = bool(former and former.fingerprint == origin["fingerprint"] and stage.is_there(recipe))
             if skipped:
                 done = former
+            if not skipped:
+                _check_room(stage, request, found[stage.name])
             if not skipped or stage.missing(former):
                 run = Run(**vars(request), session=_session(), finished=finished, found=found[stage.name])
                 lacks = partial(needed, run.session, storage.join(place, tables.STAGING))
                 with in_words(place, ", ".join(stage.tables), lacks):
-                    done = _run_stage(stage, run, origin, former if skipped else None, check)
+                    done = _run_stage(stage, run, origin, former if skipped else None, events, check)
                 skipped = done is former
             finished.add(done, stage.folders, place)
             lines.append(done.summary(skipped))
@@ -93,13 +98,14 @@ def _curate(
         if moved := change(request) if stages is None else None:
             summary["change"] = moved
         changed = describe(request, fit, finished, summary)
+        events.run_ended()
         _show(summary, recipe, changed)
         tell(request, moved)
     return summary
 
 
 def _grown(
-    request: Request, wanted: list[Stage], fit: Fit, found: dict[str, Any], check: Callable[[], None]
+    request: Request, wanted: list[Stage], fit: Fit, found: dict[str, Any], events: Events, check: Callable[[], None]
 ) -> tuple[Request, dict[str, Any]]:
     """The request, and what checks found, once what is new was added to the tables of the first stages.
 
@@ -110,11 +116,25 @@ def _grown(
     session, names = _session(), ", ".join(table for stage in first for table in stage.tables)
     lacks = partial(needed, session, storage.join(request.output, tables.STAGING))
     with in_words(request.output, names, lacks):
-        if grow(request, first, fit, found, session, check):
+        if grow(request, first, fit, found, session, events, check):
             return request, found
     say("What is there cannot be added to: all input is read.")
     whole = replace(request, added=())
     return whole, {stage.name: stage.check(whole) for stage in wanted}
+
+
+def _check_room(stage: Stage, request: Request, found: Any) -> None:
+    """Refuses a run that the disk or the memory is too small for. Small runs cost a look at what is free."""
+    if request.force:
+        return
+    if not submitted():
+        check_memory(least_memory(Cores.here()))
+    if may_fit(request.output, stage.most_bytes(request.recipe, found)):
+        return
+    from pipeline.plan.forecast import forecast
+
+    with running("Looking at a sample of the input: the disk has little place"):
+        check_disk(request.output, forecast(request.recipe).most_disk)
 
 
 def _session() -> tables.SparkSession:
@@ -123,6 +143,21 @@ def _session() -> tables.SparkSession:
 
 
 def _run_stage(
+    stage: Stage,
+    run: Run,
+    origin: dict[str, Any],
+    former: Record | None,
+    events: Events,
+    check: Callable[[], None],
+) -> Record:
+    """Runs a stage, and says when and how in the events."""
+    with events.of_stage(stage.name):
+        done = _finished(stage, run, origin, former, check)
+        events.stage_ended(done)
+    return done
+
+
+def _finished(
     stage: Stage, run: Run, origin: dict[str, Any], former: Record | None, check: Callable[[], None]
 ) -> Record:
     """Runs a stage and puts its tables into their place. ``former``: its record, where it only asks for what it misses;

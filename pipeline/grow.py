@@ -15,6 +15,7 @@ import numpy as np
 from pipeline import record, storage, tables
 from pipeline.buckets.files import Files
 from pipeline.errors import PipelineError, UsageError
+from pipeline.events import Events
 from pipeline.fitting import Fit, load_finished
 from pipeline.output import forget, write_recipe
 from pipeline.progress import running, say
@@ -42,8 +43,9 @@ def check_fits(request: Request, stages: list[Stage], fit: Fit, found: dict[str,
 
 
 def grow(
-    request: Request, stages: list[Stage], fit: Fit, found: dict[str, Any], session: Any, check: Callable[[], None]
-) -> bool:
+    request: Request, stages: list[Stage], fit: Fit, found: dict[str, Any], session: Any, events: Events,
+    check: Callable[[], None],
+) -> bool:  # fmt: skip
     """Adds to the tables of the stages, which are the first ones; whether that could be done.
 
     ``check``: whether the output is still held.
@@ -52,7 +54,7 @@ def grow(
     for stage in stages:
         started, before = time.monotonic(), load_finished(request.output, stage)
         run = Run(**vars(request), session=session, finished=finished, found=found[stage.name])
-        with running(stage.title, session):
+        with events.of_stage(stage.name), running(stage.title, session):
             outcome = stage.add(run, before)
         if outcome is None:
             storage.remove(storage.join(request.output, tables.STAGING))
@@ -69,11 +71,11 @@ def grow(
             finished.places[folder] = storage.join(request.output, tables.STAGING) if made_here else request.output
         made.append((stage, done))
     check()
-    _commit(request, made, session)
+    _commit(request, made, session, events)
     return True
 
 
-def _commit(request: Request, made: list[tuple[Stage, Record]], session: Any) -> None:
+def _commit(request: Request, made: list[tuple[Stage, Record]], session: Any, events: Events) -> None:
     """Lets the new tables take the places of the old ones."""
     output, chosen = request.output, storage.join(request.output, pairs_table(request.recipe))
     storage.remove(storage.join(output, MANIFEST))
@@ -89,6 +91,7 @@ def _commit(request: Request, made: list[tuple[Stage, Record]], session: Any) ->
         write_recipe(request, finished)
         done = replace(done, files=files)
         record.save(output, done)
+        events.stage_ended(done)
         finished.add(done, stage.folders, output)
 
 

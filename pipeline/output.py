@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
+from pipeline.events import EVENTS
 from pipeline.failure import DISK, SPACE
 from pipeline.fitting import Fit, load_finished
 from pipeline.overlap import lies_in
@@ -39,7 +40,7 @@ WHAT_IF = {"what-if.json", "what-if.png"}
 CROISSANT = "croissant.json"
 DESCRIPTIONS = (README, CROISSANT, SUMMARY, PLOT, *REPORT)
 REMOVED = (REMOVALS, TOMBSTONES, SALT)  # of what was taken out
-OURS = {RECIPE, *DESCRIPTIONS, MANIFEST, *WHAT_IF, *REMOVED,
+OURS = {RECIPE, EVENTS, *DESCRIPTIONS, MANIFEST, *WHAT_IF, *REMOVED,
         record.FOLDER, tables.STAGING, *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import class_data
+from pipeline.environment import digest
 from pipeline.java import use_java
 from pipeline.paths import spark_url
 
@@ -40,13 +41,18 @@ DEFAULTS = {
 _start: "_Start | None" = None
 
 
+def submitted() -> bool:
+    """Whether ``spark-submit`` gives the session, so that what it runs on is not known here."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
 def start_session() -> None:
     """Starts the JVM of an embedded session in the background; ``open_session`` waits for it.
 
     What goes wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
     """
     global _start
-    if _start is None and SparkContext._gateway is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if _start is None and SparkContext._gateway is None and not submitted():
         _start = _Start()
 
 
@@ -59,7 +65,7 @@ def open_session(master: str | None = None) -> SparkSession:
         _start.wait()
     if SparkContext._active_spark_context is not None:
         return SparkSession.builder.getOrCreate()
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if not submitted():
         return _open_embedded(master)
     SparkContext._ensure_initialized()
     given = dict(SparkConf().getAll())
@@ -207,9 +213,36 @@ def _memory_gib() -> int:
 
 
 def _ship_package(session: SparkSession) -> None:
+    """Sends the package along, unless the executors' environment has the same (``make package``), kernels and all."""
+    if on_executors(session) == digest(str(PACKAGE)):
+        return
     folder = Path(tempfile.mkdtemp(prefix="metaclip-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     session.sparkContext.addPyFile(packed(PACKAGE, folder).as_uri())
+
+
+def on_executors(session: SparkSession) -> str | None:
+    """The digest of the package that the executors find without being sent one; None where they find none."""
+    here = digest
+
+    def look(batches):
+        import importlib.util
+
+        import pyarrow
+
+        found = importlib.util.find_spec("pipeline")  # which imports nothing: the worker may be sent another one
+        folder = found and found.submodule_search_locations and found.submodule_search_locations[0]
+        for _ in batches:
+            yield pyarrow.record_batch({"digest": [here(folder) if folder else None]})
+
+    from pyspark import cloudpickle
+
+    module = sys.modules[digest.__module__]
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return session.range(0, 1, 1, 1).mapInArrow(look, "digest string").collect()[0][0]
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def packed(package: Path, folder: Path) -> Path:

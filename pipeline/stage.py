@@ -25,6 +25,10 @@ def _all(found: Any) -> Any:
     return found
 
 
+def _little(recipe: Recipe, found: Any) -> int:
+    return 0
+
+
 def _unchecked(request: Request) -> None:
     return None
 
@@ -49,6 +53,8 @@ class Stage:
     - ``add`` does what ``run`` does where the input grew, and reads only what is new; it gets the stage's record of
       before. Stages before wrote their tables to staging. None where that cannot be: then ``run`` does all of it.
     - ``known``: what ``check`` found, less what is added.
+    - ``most_bytes``: what a run from this stage on takes of the output's disk at the very most, as far as it can be
+      told without a look into the input. Where that much is not free, a sample is looked at before the run begins.
     """
 
     name: str
@@ -65,6 +71,7 @@ class Stage:
     missing: Callable[[Record], int] = _nothing
     add: Callable[[Run, Record], Outcome | None] | None = None
     known: Callable[[Any], Any] = _all
+    most_bytes: Callable[[Recipe, Any], int] = _little
 
     @property
     def folders(self) -> tuple[str, ...]:

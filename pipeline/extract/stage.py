@@ -24,6 +24,7 @@ from pipeline.tombstones.table import Stored
 # What of ``input`` is for tables alone.
 OF_TABLES = ("preset", "columns", "pass_through")
 NOT_GIVEN = "files_not_given"
+MOST_TIMES = 3  # the bytes of a crawl file that a run over its pairs takes of the disk at most
 NAMED = 100  # damaged files in the summary; the table has all.
 
 
@@ -121,6 +122,11 @@ def _files(recipe: Recipe, found: Crawl) -> list:
     return found.files
 
 
+def _most_bytes(recipe: Recipe, found: Crawl) -> int:
+    """Pairs are a small part of a page, and of what a crawl file says of it."""
+    return MOST_TIMES * sum(file.size for file in found.files)
+
+
 STAGE = Stage(
     name="extract",
     title="Reading the crawl",
@@ -134,4 +140,5 @@ STAGE = Stage(
     missing=_missing,
     add=lambda of, before: run(of),  # The store has what was read before.
     known=lambda found: found._replace(files=found.known),
+    most_bytes=_most_bytes,
 )

@@ -6,6 +6,8 @@ have no header. img2dataset: the Parquet beside its shards.
 
 from dataclasses import dataclass, field
 
+from pipeline.recipe import Input, Recipe
+
 FIELDS = ("url", "text", "text_source", "page_url", "page_language", "language", "width", "height", "source_uid")
 
 
@@ -57,3 +59,9 @@ def resolve(preset: str | None, mapping: dict[str, str], language_column: bool) 
     else:
         columns.pop("language", None)
     return Preset(columns, base.names, frozenset(optional))
+
+
+def crawl_input(recipe: Recipe, extracted: list[str]) -> Input:
+    """The pairs of a crawl as a pool. What there is of a language column is what the page says."""
+    by_page = {"language": "page_language"} if recipe.language.identify == "column" else {}
+    return Input(paths=extracted, format="parquet", columns=by_page, max_text_bytes=recipe.input.max_text_bytes)

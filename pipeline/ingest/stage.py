@@ -13,6 +13,7 @@ from pipeline.extract.options import EXTRACTED, KINDS
 from pipeline.ingest.added.spark import add_pairs
 from pipeline.ingest.contents import INPUTS, Known, as_table, known_files, refuse_known
 from pipeline.ingest.plan import Plan, find_files, plan
+from pipeline.ingest.presets import crawl_input
 from pipeline.ingest.read import ROWS_READ, TRUNCATED, UNREADABLE, VALUES_LOST, opened
 from pipeline.ingest.spark import COLLISION, DUPLICATE, KEPT, SAMPLED, write_pairs
 from pipeline.language.codes import aliases
@@ -25,11 +26,14 @@ from pipeline.stage import Stage
 from pipeline.tables import Account
 from pipeline.tombstones.table import Stored
 
+# What a run takes of the disk, at most: for each byte and row of the input, and each image.
+MOST_TIMES, ROW_BYTES, IMAGE_BYTES = 8, 600, 100_000
+
 
 def run(run: Run) -> Outcome:
     """Writes ``pairs``. Rows in are those that the readers counted; the notes name damaged files with their reason, and
     count by column the values that became null."""
-    options = _of_crawl(run.recipe, [run.folder(EXTRACTED)]) if run.found is None else run.recipe.input
+    options = crawl_input(run.recipe, [run.folder(EXTRACTED)]) if run.found is None else run.recipe.input
     found = run.found or plan(options, run.recipe.language.identify == "column")
     written = _read(run, found, options, tables.new_folder(run.output, "pairs"))
     _write_inputs(run, found, written, [])
@@ -101,7 +105,7 @@ def add(run: Run, before: Record) -> Outcome | None:
         new = _new_of_crawl(storage.list_files(run.folder(EXTRACTED)), known)
         if not new:
             return None
-        options = _of_crawl(run.recipe, new)
+        options = crawl_input(run.recipe, new)
         found = _plan_more(options, known, there, run.recipe)
     folder = tables.new_folder(run.output, "read")
     written = _read(run, found, options, folder)
@@ -152,12 +156,6 @@ def _plan_more(options: Input, known: list[Known], there: Files, recipe: Recipe)
     )  # fmt: skip
 
 
-def _of_crawl(recipe: Recipe, extracted: list[str]) -> Input:
-    """The pairs of a crawl as a pool. What there is of a language column is what the page says."""
-    by_page = {"language": "page_language"} if recipe.language.identify == "column" else {}
-    return Input(paths=extracted, format="parquet", columns=by_page, max_text_bytes=recipe.input.max_text_bytes)
-
-
 def _check(request: Request) -> Plan | None:
     """Looks at every file of the input, and loads the model. None of a crawl, which ``extract`` reads first."""
     recipe = request.recipe
@@ -195,6 +193,17 @@ def _files(recipe: Recipe, found: Plan | None) -> list:
     return [found.files if found else [], model]
 
 
+def _most_bytes(recipe: Recipe, found: Plan | None) -> int:
+    """A pool of short texts takes the most for its size. Of a crawl ``extract`` has said it."""
+    if found is None:
+        return 0
+    images = recipe.images
+    return (
+        MOST_TIMES * found.size
+        + (ROW_BYTES + IMAGE_BYTES * bool(images.root or images.fetch or images.tars)) * found.rows
+    )
+
+
 STAGE = Stage(
     name="ingest",
     title="Reading the pool",
@@ -207,4 +216,5 @@ STAGE = Stage(
     files=_files,
     add=add,
     known=lambda found: found and replace(found, files=found.known),
+    most_bytes=_most_bytes,
 )

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.language.codes import OTHER
 from pipeline.match.fast import FastMatcher
 from pipeline.match.reference import ReferenceMatcher
 
@@ -42,6 +43,14 @@ def build_file(entries: pa.Array, form: str, engine: str, file: Path) -> None:
 def loaded(engine: str, file: str) -> Matcher:
     """The matcher of a file, loaded once a process."""
     return ENGINES[engine].load(Path(file))
+
+
+def choose_list(language: pa.Array, lists: list[str], one_list: bool) -> pa.Array:
+    """The list of each pair's language, else ``other``, else null."""
+    if one_list:
+        return pa.repeat(lists[0], len(language))
+    other = pa.scalar(OTHER if OTHER in lists else None, pa.string())
+    return pc.if_else(pc.is_in(language, value_set=pa.array(lists)), language, other)
 
 
 def match_by_list(texts: pa.Array, lists: pa.Array, engine: str, files: dict[str, str]) -> pa.ListArray:

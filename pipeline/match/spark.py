@@ -16,9 +16,8 @@ from pipeline.buckets.files import CODED, Files, read_file, write_bucket
 from pipeline.buckets.hashing import draws
 from pipeline.buckets.spark import Batches, attempt, run_tasks, totals
 from pipeline.buckets.totals import Totals
-from pipeline.language.codes import OTHER
 from pipeline.language.label import NOT_KEPT, label_rows, with_codes
-from pipeline.match.engine import Matcher, loaded, match_by_list
+from pipeline.match.engine import Matcher, choose_list, loaded, match_by_list
 from pipeline.recipe import Language
 
 KEPT, NO_LIST, NO_MATCH = "kept", "no_entry_list", "no_match"
@@ -82,14 +81,6 @@ def identified(rows: pa.RecordBatch, matcher: Matcher, languages: ToIdentify, fo
     kept = matching.filter(pc.is_null(matching.column("dropped")))
     found.lines[NOT_KEPT, None] += matching.num_rows - kept.num_rows
     return kept.drop_columns(["dropped"])
-
-
-def choose_list(language: pa.Array, lists: list[str], one_list: bool) -> pa.Array:
-    """The list of each pair's language, else ``other``, else null."""
-    if one_list:
-        return pa.repeat(lists[0], len(language))
-    other = pa.scalar(OTHER if OTHER in lists else None, pa.string())
-    return pc.if_else(pc.is_in(language, value_set=pa.array(lists)), language, other)
 
 
 def count_dropped(language: pa.Array, lists: pa.Array, kept: pa.Array, found: Totals) -> None:

@@ -54,6 +54,45 @@ def test_every_row_is_accounted_for(finished):
     assert table(finished, "pairs")["copies"].to_numpy().sum() == lines["ingest"]["in"]
 
 
+def test_the_events_say_what_the_summary_says(finished):
+    events = [json.loads(line) for line in (finished / "events.jsonl").read_text().splitlines()]
+    stages = json.loads((finished / "summary.json").read_text())["stages"]
+    assert len({line["run"] for line in events}) == 1
+    assert [line["time"] for line in events] == sorted(line["time"] for line in events)
+    order = [(line["event"], line.get("stage")) for line in events]
+    both = [(event, line["stage"]) for line in stages for event in ("stage_started", "stage_ended")]
+    assert order == [("run_started", None), *both, ("run_ended", None)]
+    ended = {line["stage"]: line for line in events if line["event"] == "stage_ended"}
+    files = json.loads((finished / "manifest.json").read_text())["files"]
+    for line in stages:
+        event = ended[line["stage"]]
+        assert [event[key] for key in ("rows_in", "dropped", "rows_out")] == [line["in"], line["dropped"], line["out"]]
+        assert event["seconds"] == line["seconds"]
+    assert sum(event["bytes"] for event in ended.values()) == sum(line["bytes"] for line in files)
+    assert sum(event["files"] for event in ended.values()) == len(files)
+
+
+def test_the_forecast_is_what_the_run_did(finished, work):
+    """Of an input that is looked at whole: rows by reason exactly, what is drawn and written nearly."""
+    from pipeline.plan.forecast import forecast
+    from pipeline.recipe import load_recipe
+
+    found = forecast(load_recipe(str(work / "recipe.yaml")))
+    stages = {line["stage"]: line for line in json.loads((finished / "summary.json").read_text())["stages"]}
+    assert [one.name for one in found.stages] == list(stages)
+    for one in found.stages[:3]:
+        line = stages[one.name]
+        assert (round(one.rows_in), round(one.rows_out)) == (line["in"], line["out"])
+        assert {reason: round(rows) for reason, rows in one.dropped.items() if round(rows)} == line["dropped"]
+    for one in found.stages[3:]:
+        assert one.rows_out == pytest.approx(stages[one.name]["out"], rel=0.1)
+    sizes = {}
+    for line in json.loads((finished / "manifest.json").read_text())["files"]:
+        name = line["path"].split("/")[0]
+        sizes[name] = sizes.get(name, 0) + line["bytes"]
+    assert found.stages[-1].stays == pytest.approx(sizes["shards"], rel=0.2)
+
+
 def test_the_manifest_lists_every_file(finished):
     manifest = json.loads((finished / "manifest.json").read_text())
     listed = {line["path"]: line for line in manifest["files"]}

@@ -137,7 +137,12 @@ def test_killed_at_a_step(command, tmp_path, monkeypatch, change, every):
 def test_killed_before_the_first_table(command, tmp_path, monkeypatch):
     """A new folder is the recipe's from the start, and takes another recipe of its name."""
     assert killed_at(1, monkeypatch, lambda: command(tmp_path / "output"))
-    assert {file.name for file in (tmp_path / "output").iterdir()} <= {"recipe.yaml", ".lock", ".staging"}
+    assert {file.name for file in (tmp_path / "output").iterdir()} <= {
+        "recipe.yaml",
+        "events.jsonl",
+        ".lock",
+        ".staging",
+    }
     command(tmp_path / "output", "seed=2")
     command(tmp_path / "whole", "seed=2")
     assert says(tmp_path / "output") == says(tmp_path / "whole")

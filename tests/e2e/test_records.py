@@ -17,8 +17,9 @@ from tests.pool import write_pool
 
 
 def everything(output):
-    """The content of all files but the lock."""
-    return {file: file.read_bytes() for file in output.rglob("*") if file.is_file() and file.name != ".lock"}
+    """The content of all files but the lock, and the events, which say of a run that failed that it did."""
+    names = (".lock", "events.jsonl")
+    return {file: file.read_bytes() for file in output.rglob("*") if file.is_file() and file.name not in names}
 
 
 def skipped(summary):

@@ -1,0 +1,1 @@
+"""A forecast of a run from a sample of its input. No Spark."""

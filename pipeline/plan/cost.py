@@ -1,0 +1,76 @@
+"""The core-seconds, seconds and memory of a run, from what the same work took on the sample.
+
+A stage does the sample's work and more: it writes tables, moves rows, starts tasks. How many times as much that is was
+measured on whole runs (``python -m benchmarks.cost``), and holds on any machine as far as all of it gets faster alike.
+"""
+
+import os
+from dataclasses import dataclass
+
+from pipeline.buckets.keys import bucket_count
+
+# A stage's core-seconds for each of the sample's for the same rows, and for each million rows beside those.
+TIMES = {"languages": 1.1, "ingest": 1.3, "match": 1.1, "dedupe": 1.2}
+PER_MILLION = {"ingest": 1.9, "match": 2.2, "dedupe": 5.0, "balance": 3.2, "filter": 4.0, "rebalance": 4.0}
+# A shard's sample that is read from a disk and written, two SHA-256 included; for each megabyte and each sample.
+PER_MEGABYTE, PER_SAMPLE = 0.0016, 0.00008
+# The session's start, and that of a stage with the records at its end.
+START_SECONDS, STAGE_SECONDS, EXECUTOR_SECONDS = 7.0, 1.0, 15.0
+BUSY = 0.85  # the share of a run in which a core has work
+SHUFFLED = {"ingest": 0.03, "match": 0.4, "dedupe": 33.0, "balance": 0.4}  # MB through Spark's shuffle a million rows
+# Bytes of the JVM, of the driver's Python and of a worker without rows; how often a worker holds a bucket's bytes.
+JVM, DRIVER, WORKER, HELD = 900e6, 350e6, 250e6, 2.5
+DRIVER_ENTRY, WORKER_ENTRY = 60, 16
+LEAST_JVM, LEAST_PYTHON = 400e6, 90e6
+
+
+@dataclass(frozen=True)
+class Cores:
+    """What runs the tasks: cores of this machine, or of each of some executors."""
+
+    executors: int
+    cores: int
+
+    @property
+    def all(self) -> int:
+        """All cores."""
+        return max(1, self.executors) * self.cores
+
+    @classmethod
+    def here(cls) -> "Cores":
+        """This machine's."""
+        return cls(0, os.cpu_count() or 1)
+
+
+def core_seconds(stage: str, rows: float, of_sample: dict[str, float], scale: float) -> float:
+    """A stage's. ``of_sample``: the sample's, by name; ``scale``: all rows over those of the sample."""
+    measured = sum(TIMES.get(name, 1.0) * seconds for name, seconds in of_sample.items())
+    return measured * scale + PER_MILLION.get(stage, 0.0) * rows / 1e6
+
+
+def seconds(work: dict[str, float], tasks: float, cores: Cores) -> float:
+    """How long stages take on some cores, of which as many have work as there are tasks."""
+    at_once = max(1.0, min(cores.all, tasks))
+    start = EXECUTOR_SECONDS if cores.executors else START_SECONDS
+    return start + sum(STAGE_SECONDS + spent / (at_once * BUSY) for spent in work.values())
+
+
+def memory_of_worker(rows: float, row_bytes: float, entries: int) -> float:
+    """Of a Python worker, for a pool of so many rows of a size in memory."""
+    buckets = bucket_count(round(rows), round(rows * row_bytes))
+    return WORKER + HELD * rows * row_bytes / buckets + WORKER_ENTRY * entries
+
+
+def least_memory(cores: Cores) -> float:
+    """What no run on this machine goes without, whatever its input."""
+    return LEAST_JVM + LEAST_PYTHON * (2 + cores.cores)
+
+
+def memory_here(worker: float, entries: int, cores: Cores) -> float:
+    """Of a run on this machine: the JVM, the driver and a worker a core."""
+    return JVM + DRIVER + DRIVER_ENTRY * entries + cores.cores * worker
+
+
+def buckets_of(rows: float, size: float) -> int:
+    """The number of a pool's buckets, which is that of its tasks."""
+    return bucket_count(round(rows), round(size))

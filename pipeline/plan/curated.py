@@ -1,0 +1,141 @@
+"""How many pairs balancing keeps: the sum of the keep probabilities of the sample's pairs, with counts of the pool."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.balance.counts import flat_ids
+from pipeline.balance.size import t_of_size
+from pipeline.balance.thresholds import LEADER, keep_probability
+from pipeline.buckets.hashing import hashes
+from pipeline.entries.lists import EntryList, load_list
+from pipeline.plan.groups import kept_shares, sizes
+from pipeline.plan.texts import Pairs, shares
+from pipeline.recipe import Balance
+from pipeline.recipe_file import local_path
+
+
+@dataclass(frozen=True)
+class Chances:
+    """``of_pair``: the probability to be drawn of each of the sample's pairs; ``t``: the threshold of each list."""
+
+    of_pair: np.ndarray
+    t: dict[str, float]
+
+
+class Counted:
+    """The matches of the sample's pairs, with how many pairs of the pool each entry has.
+
+    ``others``: of each match, the pairs of the sample with that entry beside its own, less what near-duplicates take.
+    """
+
+    def __init__(self, pairs: Pairs, entries: dict[str, int]):
+        """``entries``: how many each list has."""
+        self.sizes, self.rate = dict(sorted(entries.items())), pairs.rate
+        self.starts = dict(zip(self.sizes, np.cumsum([0, *self.sizes.values()])[:-1].tolist(), strict=True))
+        rows = pairs.rows
+        lists, found = rows["entry_list"].combine_chunks(), rows["entries"].combine_chunks()
+        self.ids, self.offsets = flat_ids(lists, found, self.starts)
+        self.left = np.repeat(pairs.kept, np.diff(self.offsets))
+        total = np.bincount(self.ids, self.left, minlength=max(1, sum(entries.values())))
+        each = total / np.maximum(1, np.bincount(self.ids, minlength=len(total)))
+        self.others = np.maximum(0.0, total - each)[self.ids]
+        self.of_list = np.searchsorted(np.array([*self.starts.values()]), self.ids, side="right") - 1
+
+    def chances(self, limits: np.ndarray) -> np.ndarray:
+        """The expected ``min(1, t / count)`` of each match; ``limits``: the ``t`` of each."""
+        found = np.empty(len(self.ids))
+        for number in range(len(self.sizes)):
+            here = self.of_list == number
+            if here.any():
+                found[here] = kept_shares(self.others[here], self.rate, limits[here], 0.0, self.left[here])
+        return found
+
+    def tail_share(self, number: int, t: float) -> float:
+        """The share of a list's matches that lies with entries of fewer than ``t``."""
+        counts, matches = self._counts(number)
+        return float(matches[counts < t].sum() / matches.sum()) if matches.sum() else 0.0
+
+    def t_of_tail_share(self, number: int, share: float) -> float:
+        """The ``t`` of a list with a tail share."""
+        counts, matches = self._counts(number)
+        if not matches.sum():
+            return 1.0
+        # Entries of one count follow one another, and the share is looked for where one of them ends.
+        counts, of = np.unique(np.round(counts, 6), return_inverse=True)
+        matches = np.bincount(of, matches) / self.rate
+        entries = np.maximum(1.0, np.round(matches / counts))
+        before, wanted = np.cumsum(matches) - matches, share * matches.sum()
+        ended = np.clip(np.round((wanted - before) / np.maximum(matches, 1e-9) * entries), 1, entries)
+        return float(max(1.0, counts[np.argmin(np.abs(before + ended * matches / entries - wanted))]))
+
+    def _counts(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of pairs that a list's entries have, ascending, and the matches of entries with each."""
+        here = self.of_list == number
+        return sizes(self.others[here], self.rate, 0.0, self.left[here])
+
+
+def drawn(pairs: Pairs, lists: dict[str, EntryList], balance: Balance) -> Chances:
+    """What balancing makes of the pairs, near-duplicates and other texts of an image aside."""
+    counted = Counted(pairs, {name: len(found.entries) for name, found in lists.items()})
+    single = _single_texts(pairs) if balance.texts_per_image == "one" else 1.0
+    inside = _inside(counted, lists, balance)
+
+    def of_pair(t: dict[str, float]) -> np.ndarray:
+        limits = np.array([t[name] for name in counted.sizes])[counted.of_list]
+        if inside is not None:
+            limits = np.where(inside, balance.domain.t, limits)
+        if balance.mode == "none":
+            return np.ones(len(pairs.weight)) * single
+        matched, at = counted.chances(limits), np.arange(len(counted.ids))
+        if balance.mode == "cap":  # A pair has one draw for all of its entries.
+            return np.maximum.reduceat(matched, counted.offsets[:-1]) * single if len(matched) else matched
+        return keep_probability(matched, at, counted.offsets) * single
+
+    if balance.size is not None:
+        left = pairs.weight * pairs.kept
+        most = int(1 + counted.others.max(initial=0) / counted.rate) + 1
+        t = t_of_size(balance.size, most, lambda ts: np.array([of_pair(_all(counted, x)) @ left for x in ts]))
+        return Chances(of_pair(_all(counted, t)), _all(counted, t))
+    t = _thresholds(counted, balance)
+    return Chances(of_pair(t), t)
+
+
+def _thresholds(counted: Counted, balance: Balance) -> dict[str, float]:
+    """The ``t`` of each list: given, of the recipe's tail share, or of the leader's."""
+    names = list(counted.sizes)
+    if balance.tail_share is not None:
+        return {name: counted.t_of_tail_share(number, balance.tail_share) for number, name in enumerate(names)}
+    if isinstance(balance.t, dict):
+        given = {name: float(t) for name, t in balance.t.items() if name in counted.sizes}
+        first = LEADER
+    else:
+        first = LEADER if LEADER in names else names[0]
+        given = {first: float(balance.t)}
+    share = counted.tail_share(names.index(first), given[first]) if first in given else 0.0
+    return {
+        name: given[name] if name in given else counted.t_of_tail_share(number, share)
+        for number, name in enumerate(names)
+    }
+
+
+def _all(counted: Counted, t: float) -> dict[str, float]:
+    """The thresholds of all lists for one of the leader."""
+    return _thresholds(counted, Balance(t=t))
+
+
+def _single_texts(pairs: Pairs) -> np.ndarray:
+    """The chance of each pair to be the one text of its image that may be drawn."""
+    images = hashes(pairs.rows["url"].combine_chunks())
+    return shares(images, pairs.rows["piece"].to_numpy(), pairs.near, pairs.rate, 1.0)
+
+
+def _inside(counted: Counted, lists: dict[str, EntryList], balance: Balance) -> np.ndarray | None:
+    """Which matches are of the recipe's domain."""
+    if balance.domain is None:
+        return None
+    wanted = load_list("domain", local_path(balance.domain.entries)).entries
+    inside = [pc.is_in(lists[name].entries, value_set=wanted) for name in counted.sizes]
+    return pa.chunked_array(inside).to_numpy()[counted.ids]
