@@ -59,6 +59,10 @@ Threshold = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 THRESHOLD_KEYS = ("t", "tail_share", "size")
 
 
+# Setting one of such keys unsets the others.
+EXCLUSIVE = {"balance": THRESHOLD_KEYS, "rebalance": THRESHOLD_KEYS, "filter.ngrams": ("top", "min_count")}
+
+
 def one_threshold(section):
     """The section, which must have exactly one of the keys for a threshold."""
     given = [key for key in THRESHOLD_KEYS if getattr(section, key) is not None]
@@ -245,7 +249,7 @@ def load_recipe(name_or_file: str, overrides: list[str] | None = None, inputs: l
     """The validated recipe of a bundled name or a YAML file, with ``key=value`` overrides and input paths put in."""
     content = read(BUNDLED, name_or_file)
     for setting in overrides or []:
-        override(content, setting, exclusive={"balance": THRESHOLD_KEYS, "rebalance": THRESHOLD_KEYS})
+        override(content, setting, exclusive=EXCLUSIVE)
     if inputs:
         content["input"] = section(content, "input") | {"paths": list(inputs)}
     return validated(Recipe, content, name_or_file)

@@ -9,7 +9,15 @@ from pipeline.recipe_file import Count, ListName, Section
 Number = Annotated[StrictInt, Field(ge=0)]
 Distance = Annotated[StrictInt, Field(ge=0, le=16)]
 PRESETS = {
-    "align": {"min_side": 201, "max_aspect": 3.0, "texts_per_image": 1000, "images_per_text": 10},
+    "align": {
+        "min_side": 201,
+        "max_aspect": 3.0,
+        "texts_per_image": 1000,
+        "images_per_text": 10,
+        "min_words": 3,
+        "max_words": 20,
+        "ngrams": {"top": 100_000_000},
+    },
     "datacomp-basic": {"min_side": 200, "max_aspect": 3.0, "min_words": 3, "min_characters": 6},
 }
 
@@ -21,6 +29,27 @@ class EvaluationSet(Section):
     texts: list[StrictStr] = Field(default_factory=list)
 
 
+class Ngrams(Section):
+    """Which words and word pairs are frequent: the ``top`` of the pool, or those that occur ``min_count`` times."""
+
+    top: Count | None = None
+    min_count: Count | None = None
+
+    @model_validator(mode="after")
+    def _one(self):
+        given = [key for key in ("top", "min_count") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of top, min_count is allowed, found {', '.join(given) or 'none'}")
+        return self
+
+
+class Best(Section):
+    """The ``share`` of the pairs that are left whose scores in a ``column`` are the highest."""
+
+    column: Annotated[StrictStr, Field(min_length=1)]
+    share: Annotated[float, Field(gt=0, le=1, strict=True)]
+
+
 class Filter(Section):
     """Which of the curated pairs stay: rules for texts and images, duplicates, block-lists, evaluation sets."""
 
@@ -30,7 +59,9 @@ class Filter(Section):
     texts_per_image: Count | None = None
     images_per_text: Count | None = None
     min_words: Number = 0
+    max_words: Count | None = None
     min_characters: Number = 0
+    ngrams: Ngrams | None = None
     exact_duplicates: StrictBool = False
     near_duplicates: Distance | None = None
     keep_per_cluster: Count = 1
@@ -39,6 +70,7 @@ class Filter(Section):
     evaluation_distance: Distance = 4
     columns: list[StrictStr] = Field(default_factory=list)
     where: StrictStr | None = None
+    best: Best | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -47,9 +79,11 @@ class Filter(Section):
         return known | given if known else given
 
     @model_validator(mode="after")
-    def _condition(self):
-        if self.columns and self.where is None:
-            raise ValueError("columns are for the condition where, found none")
+    def _consistent(self):
+        if self.columns and self.where is None and self.best is None:
+            raise ValueError("columns are for the condition where and the rule best, found neither")
+        if self.max_words is not None and self.max_words < self.min_words:
+            raise ValueError(f"max_words: found {self.max_words}, at least min_words is allowed, {self.min_words}")
         return self
 
     def looks(self) -> bool:

@@ -15,9 +15,15 @@ from pipeline.buckets.files import Files
 from pipeline.buckets.spark import write_rows
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
+from pipeline.filter.best.spark import by_best
+from pipeline.filter.best.spark import ranked as ranked_pairs
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import by_duplicates
 from pipeline.filter.evaluation import EvaluationFiles, find_sets
+from pipeline.filter.ngrams.known import write_hashes
+from pipeline.filter.ngrams.spark import by_ngrams, count_ngrams, frequent
+from pipeline.filter.ngrams.spark import ranked as ranked_ngrams
+from pipeline.filter.order import row_at
 from pipeline.filter.spark import (
     by_blocklist,
     by_condition,
@@ -68,6 +74,8 @@ def run(run: Run) -> Outcome:
     rows = rows.transform(by_text, options)
     if options.images_per_text or options.texts_per_image:
         rows = by_frequency(rows, run.table("pairs"), options)
+    if options.ngrams:
+        rows = _without_rare(run, rows, notes)
     if options.blocklist:
         rows = _without_blocked(run, rows)
     known_texts = {name: KnownTexts(found.texts, recipe.dedupe) for name, found in sets.items() if found.texts}
@@ -77,6 +85,8 @@ def run(run: Run) -> Outcome:
         notes["evaluation_texts_too_short"] = {name: known.left_alone for name, known in known_texts.items()}
         rows = by_evaluation_texts(rows, near)
     rows = run.cut(rows, "judged")
+    if options.best:
+        rows = _best(run, rows, notes)
 
     images = _look(run, rows, content, sets, notes)
     rows = by_images(rows, images, curated.schema().names)
@@ -147,6 +157,44 @@ def _without_blocked(run: Run, rows):
             run.session.sparkContext.addFile(file.as_uri())
             names[name] = file.name
         return run.cut(by_blocklist(rows, names), "unblocked")
+
+
+def _without_rare(run: Run, rows, notes: dict[str, Any]):
+    """The rows after the n-grams of the pool, of which the frequent ones are a file of the session meanwhile."""
+    options = run.recipe.filter.ngrams
+    counts = run.cut(count_ngrams(run.table("pairs")), "ngrams")
+    least, last = options.min_count, None
+    if options.top is not None:
+        run.cut(ranked_ngrams(counts), "ranked")
+        found = row_at(_staged(run, "ranked"), options.top - 1)
+        least, last = (found["count"], found["ngram"]) if found else (1, None)
+    run.cut(frequent(counts, least, last), "frequent")
+    with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
+        file = Path(folder) / f"ngrams-{uuid.uuid4().hex}.hashes"
+        known = write_hashes(_staged(run, "frequent"), file)
+        notes["ngrams"] = {"distinct": _rows(run, "ngrams"), "frequent": known, "least": least}
+        run.session.sparkContext.addFile(file.as_uri())
+        return run.cut(by_ngrams(rows, file.name), "common")
+
+
+def _best(run: Run, rows, notes: dict[str, Any]):
+    """The rows after the best share by a column of scores."""
+    options = run.recipe.filter.best
+    run.cut(ranked_pairs(rows, options.column), "ranked")
+    scored = _rows(run, "ranked")
+    keep = round(options.share * scored)
+    last = row_at(_staged(run, "ranked"), keep - 1) if keep else None
+    notes["best"] = {"scored": scored, "kept": keep, "least": last and last["score"]}
+    return by_best(rows, options.column, last)
+
+
+def _staged(run: Run, name: str) -> tuple[str, ...]:
+    """The files of rows that were cut, in order."""
+    return Files.of(tables.staging(run.output, name)).paths
+
+
+def _rows(run: Run, name: str) -> int:
+    return tables.count_rows(tables.staging(run.output, name))
 
 
 def _files(recipe: Recipe, _: None) -> list:

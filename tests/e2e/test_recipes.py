@@ -1,13 +1,18 @@
-"""Recipes that pass pairs through without balancing: the raw pool, and a random choice of as many pairs."""
+"""Recipes over the raw pool: all of it, a random choice of as many pairs as another has, rules for texts and scores."""
 
 import json
+from collections import Counter
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.command.verify import findings
 from tests.e2e.conftest import run, stage, table
 from tests.e2e.test_explain_all import check_ends
+from tests.filter.plain import UNSPACED, counts_of, ngrams, top_of
 
+FILTER = ["ingest", "match", "dedupe", "balance", "filter"]
 RAW = ("match.unmatched=keep", "dedupe.scope=none", "balance.mode=none")
 
 
@@ -42,6 +47,41 @@ def test_a_random_choice_has_the_size_of_another_recipe(work, finished, spark):
     assert max(curated["draw"].to_pylist()) == draws[size - 1]
     assert json.loads((output / "summary.json").read_text())
     assert list(findings(str(output))) == []
+
+
+def test_rules_for_texts_and_scores(raw, work, tmp_path, spark):
+    """ALIGN's rules for texts, and the best half by the scores of a table by key: over the raw pool, as all recipes."""
+    pairs = table(raw[1], "pairs").select(["pair_id", "text", "copies"]).to_pylist()
+    scores = {row["pair_id"]: row["pair_id"] % 7 for row in pairs if row["pair_id"] % 5}
+    keys = [f"{pair_id % 2**64:016x}" for pair_id in scores]
+    pq.write_table(pa.table({"key": keys, "score": list(scores.values())}), tmp_path / "scores.parquet")
+    rules = (
+        f"filter={{ngrams: {{top: 150}}, min_words: 2, max_words: 6, columns: ['{tmp_path / 'scores.parquet'}'], "
+        "best: {column: score, share: 0.5}}"
+    )
+    summary = run(work / "recipe.yaml", tmp_path / "out", *RAW, rules, stages=FILTER)
+    known = top_of(counts_of((row["text"], row["copies"]) for row in pairs), 150)
+    left, dropped = [], Counter()
+    for row in pairs:
+        words = max(len(row["text"].split()), unspaced_words(row["text"]))
+        rare = not set(ngrams(row["text"])) <= known
+        reasons = {"few_words": words < 2, "many_words": words > 6, "rare_ngram": rare}
+        reasons["not_scored"] = row["pair_id"] not in scores
+        reason = next((reason for reason, holds in reasons.items() if holds), None)
+        dropped[reason] += 1
+        left += [row["pair_id"]] if reason is None else []
+    best = sorted(left, key=lambda pair_id: (-scores[pair_id], pair_id))[: round(0.5 * len(left))]
+    assert sorted(table(tmp_path / "out", "filtered")["pair_id"].to_pylist()) == sorted(best)
+    del dropped[None]
+    assert stage(summary, "filter")["dropped"] == dropped | {"not_best": len(left) - len(best)}
+    assert min(dropped[reason] for reason in reasons) > 10
+    assert list(findings(str(tmp_path / "out"))) == []
+
+
+def unspaced_words(text: str) -> float:
+    """Two characters are a word where most are of a script without spaces."""
+    letters = "".join(text.split())
+    return len(letters) / 2 if 2 * len(UNSPACED.findall(letters)) > len(letters) else 0
 
 
 @pytest.mark.slow
