@@ -14,7 +14,8 @@ from pipeline.recipe import filters
 from pipeline.shards.tar import sample_key
 
 IN_SET, DROPPED, ON_ITS_WAY = "in the set", "dropped", "on its way"
-UNSEEN = ("not_scored", "filtered", "rare_ngram", "blocked_text", "evaluation_text", "not_best")
+UNSEEN = ("not_scored", "filtered", "rare_ngram", "blocked_text", "evaluation_text", "not_best", "not_embedded",
+          "semantic_duplicate")  # fmt: skip
 OTHER = "other"  # the list for languages that have none
 SHOWN = ("image_id", "url", "text", "language", "copies", "draw")
 

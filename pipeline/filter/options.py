@@ -50,6 +50,15 @@ class Best(Section):
     share: Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
+class Semantic(Section):
+    """Pairs whose embeddings have a cosine over ``threshold`` with one of their cluster that is kept before them."""
+
+    embeddings: Annotated[list[StrictStr], Field(min_length=1)]
+    threshold: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.95
+    clusters: Count | None = None
+    keep: Literal["farthest", "nearest"] = "farthest"
+
+
 class Filter(Section):
     """Which of the curated pairs stay: rules for texts and images, duplicates, block-lists, evaluation sets."""
 
@@ -71,6 +80,7 @@ class Filter(Section):
     columns: list[StrictStr] = Field(default_factory=list)
     where: StrictStr | None = None
     best: Best | None = None
+    semantic: Semantic | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,9 @@ from pipeline.filter.ngrams.known import write_hashes
 from pipeline.filter.ngrams.spark import by_ngrams, count_ngrams, frequent
 from pipeline.filter.ngrams.spark import ranked as ranked_ngrams
 from pipeline.filter.order import row_at
+from pipeline.filter.semantic.kmeans import centroids_of
+from pipeline.filter.semantic.spark import by_semantic, judged, of_pairs, placed, read_vectors, sample
+from pipeline.filter.semantic.vectors import embedding_files, named_by
 from pipeline.filter.spark import (
     by_blocklist,
     by_condition,
@@ -55,6 +58,10 @@ from pipeline.tars.spark import with_places
 from pipeline.tars.stage import SOURCES, image_content, image_places, images_at_a_time
 
 ROWS_PER_FILE = 1_000_000
+# SemDeDup took 50,000 clusters for 440 million images (Abbas et al. 2023, section 4).
+MOST_CLUSTERS, VECTORS_PER_CLUSTER = 50_000, 1000
+# So many vectors a cluster are the sample that centroids come from, and so many in all.
+SAMPLED, MOST_SAMPLED = 64, 1 << 20
 
 
 def run(run: Run) -> Outcome:
@@ -87,6 +94,8 @@ def run(run: Run) -> Outcome:
     rows = run.cut(rows, "judged")
     if options.best:
         rows = _best(run, rows, notes)
+    if options.semantic:
+        rows = _distinct(run, rows, notes)
 
     images = _look(run, rows, content, sets, notes)
     rows = by_images(rows, images, curated.schema().names)
@@ -188,6 +197,24 @@ def _best(run: Run, rows, notes: dict[str, Any]):
     return by_best(rows, options.column, last)
 
 
+def _distinct(run: Run, rows, notes: dict[str, Any]):
+    """The rows after semantic duplicates."""
+    options, seed = run.recipe.filter.semantic, run.recipe.seed
+    files = [file for given in options.embeddings for file in _embeddings(given)]
+    name = named_by(files, "filter.semantic.embeddings")
+    vectors = run.cut(of_pairs(read_vectors(run.session, files, name), rows, name), "vectors")
+    count = _rows(run, "vectors")
+    clusters = options.clusters or max(1, min(MOST_CLUSTERS, count // VECTORS_PER_CLUSTER))
+    share = min(1.0, min(SAMPLED * clusters, MOST_SAMPLED) / max(1, count))
+    centroids = centroids_of(sample(vectors, share, seed), clusters, seed)
+    notes["semantic"] = {"embedded": count, "clusters": len(centroids)}
+    return by_semantic(rows, judged(run.cut(placed(vectors, centroids), "placed"), options))
+
+
+def _embeddings(given: str) -> list[str]:
+    return embedding_files([file for file, _, _ in storage.list_files(found_path(given))])
+
+
 def _staged(run: Run, name: str) -> tuple[str, ...]:
     """The files of rows that were cut, in order."""
     return Files.of(tables.staging(run.output, name)).paths
@@ -200,6 +227,7 @@ def _rows(run: Run, name: str) -> int:
 def _files(recipe: Recipe, _: None) -> list:
     options = recipe.filter
     read = [*recipe.images.tars, *options.columns, *options.blocklist.values()]
+    read += options.semantic.embeddings if options.semantic else []
     read += [path for found in options.evaluation.values() for path in (*found.images, *found.texts)]
     return [storage.list_files(found_path(path)) for path in read]
 
@@ -214,6 +242,9 @@ def _check(request: Request) -> None:
             raise UsageError(f"filter.blocklist.{name}: {path}: no such file")
     if missing := [folder for folder in options.columns if not storage.list_files(found_path(folder))]:
         raise UsageError(f"filter.columns: {missing[0]}: no files there")
+    for path in options.semantic.embeddings if options.semantic else ():
+        if not _embeddings(path):
+            raise UsageError(f"filter.semantic.embeddings: {path}: no .parquet or .npy files there")
     find_sets(options)
 
 
@@ -224,6 +255,7 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
         "images": recipe.images.model_dump(include=SOURCES),
         "dedupe": recipe.dedupe.model_dump(),
         "match": {"form": recipe.match.form},
+        "seed": recipe.seed,
     }
 
 
