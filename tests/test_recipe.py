@@ -16,7 +16,8 @@ def write(tmp_path, text):
 
 def test_bundled_recipes_load_and_survive_a_round_trip():
     assert bundled_recipes() == [
-        "align", "datacomp-basic", "demo", "metaclip-2.5b", "metaclip-400m", "metaclip2-worldwide", "none", "random"
+        "align", "clip-score", "datacomp-basic", "demo", "metaclip-2.5b", "metaclip-400m", "metaclip-clip-score",
+        "metaclip2-worldwide", "none", "random", "semantic",
     ]  # fmt: skip
     for name in bundled_recipes():
         recipe = load_recipe(name)
@@ -147,7 +148,7 @@ def test_overrides(tmp_path):
 
 
 def test_no_such_recipe(tmp_path):
-    with pytest.raises(UsageError, match="bundled recipes: align, datacomp-basic, demo, "):
+    with pytest.raises(UsageError, match="bundled recipes: align, clip-score, datacomp-basic, "):
         load_recipe("metaclip-400")
     with pytest.raises(UsageError, match="not UTF-8"):
         (tmp_path / "bad.yaml").write_bytes(b"name: \xff")

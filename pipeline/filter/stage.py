@@ -17,6 +17,7 @@ from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
 from pipeline.filter.best.spark import by_best
 from pipeline.filter.best.spark import ranked as ranked_pairs
+from pipeline.filter.columns import columns_of
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import by_duplicates
 from pipeline.filter.evaluation import EvaluationFiles, find_sets
@@ -58,7 +59,7 @@ from pipeline.tars.spark import with_places
 from pipeline.tars.stage import SOURCES, image_content, image_places, images_at_a_time
 
 ROWS_PER_FILE = 1_000_000
-# SemDeDup took 50,000 clusters for 440 million images (Abbas et al. 2023, section 4).
+# SemDeDup took 50,000 clusters for 440 million images (Abbas et al. 2023).
 MOST_CLUSTERS, VECTORS_PER_CLUSTER = 50_000, 1000
 # So many vectors a cluster are the sample that centroids come from, and so many in all.
 SAMPLED, MOST_SAMPLED = 64, 1 << 20
@@ -200,7 +201,7 @@ def _best(run: Run, rows, notes: dict[str, Any]):
 def _distinct(run: Run, rows, notes: dict[str, Any]):
     """The rows after semantic duplicates."""
     options, seed = run.recipe.filter.semantic, run.recipe.seed
-    files = [file for given in options.embeddings for file in _embeddings(given)]
+    files = _embeddings(run.recipe)
     name = named_by(files, "filter.semantic.embeddings")
     vectors = run.cut(of_pairs(read_vectors(run.session, files, name), rows, name), "vectors")
     count = _rows(run, "vectors")
@@ -211,8 +212,12 @@ def _distinct(run: Run, rows, notes: dict[str, Any]):
     return by_semantic(rows, judged(run.cut(placed(vectors, centroids), "placed"), options))
 
 
-def _embeddings(given: str) -> list[str]:
-    return embedding_files([file for file, _, _ in storage.list_files(found_path(given))])
+def _embeddings(recipe: Recipe) -> list[str]:
+    return [file for given in recipe.filter.semantic.embeddings for file in embedding_files(_listed(given))]
+
+
+def _listed(given: str) -> list[str]:
+    return [file for file, _, _ in storage.list_files(found_path(given))]
 
 
 def _staged(run: Run, name: str) -> tuple[str, ...]:
@@ -242,9 +247,18 @@ def _check(request: Request) -> None:
             raise UsageError(f"filter.blocklist.{name}: {path}: no such file")
     if missing := [folder for folder in options.columns if not storage.list_files(found_path(folder))]:
         raise UsageError(f"filter.columns: {missing[0]}: no files there")
+    if options.best:
+        known = {*tables.CURATED.names, *recipe.input.pass_through}
+        known.update(*(columns_of(_listed(path)).names for path in options.columns))
+        if options.best.column not in known:
+            raise UsageError(
+                f"filter.best.column: no column {options.best.column!r} in filter.columns or input.pass_through"
+            )
     for path in options.semantic.embeddings if options.semantic else ():
-        if not _embeddings(path):
+        if not embedding_files(_listed(path)):
             raise UsageError(f"filter.semantic.embeddings: {path}: no .parquet or .npy files there")
+    if options.semantic:
+        named_by(_embeddings(recipe), "filter.semantic.embeddings")
     find_sets(options)
 
 

@@ -3,11 +3,13 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.command.verify import findings
+from pipeline.errors import UsageError
 from tests.e2e.conftest import run, stage, table
 from tests.e2e.test_explain_all import check_ends
 from tests.filter.plain import UNSPACED, counts_of, ngrams, top_of
@@ -59,7 +61,7 @@ def test_rules_for_texts_and_scores(raw, work, tmp_path, spark):
         f"filter={{ngrams: {{top: 150}}, min_words: 2, max_words: 6, columns: ['{tmp_path / 'scores.parquet'}'], "
         "best: {column: score, share: 0.5}}"
     )
-    summary = run(work / "recipe.yaml", tmp_path / "out", *RAW, rules, stages=FILTER)
+    summary = run(work / "recipe.yaml", tmp_path / "out", *RAW, "images={}", rules, stages=FILTER)
     known = top_of(counts_of((row["text"], row["copies"]) for row in pairs), 150)
     left, dropped = [], Counter()
     for row in pairs:
@@ -75,7 +77,11 @@ def test_rules_for_texts_and_scores(raw, work, tmp_path, spark):
     del dropped[None]
     assert stage(summary, "filter")["dropped"] == dropped | {"not_best": len(left) - len(best)}
     assert min(dropped[reason] for reason in reasons) > 10
-    assert list(findings(str(tmp_path / "out"))) == []
+    with pytest.raises(
+        UsageError, match="filter.best.column: no column 'scores' in filter.columns or input.pass_through"
+    ):
+        run(work / "recipe.yaml", tmp_path / "other", *RAW, "filter={best: {column: scores, share: 0.5}}")
+    assert not (tmp_path / "other").exists()
 
 
 def unspaced_words(text: str) -> float:
@@ -88,3 +94,30 @@ def unspaced_words(text: str) -> float:
 def test_explain_tells_of_every_pair(raw, work):
     assert ("balance", "not_drawn") not in check_ends(raw[1])
     assert ("balance", "not_drawn") in check_ends(work / "random")
+
+
+def test_semantic_duplicates_go(work, tmp_path, spark):
+    """Pairs of one image have one vector; some have none."""
+    output = tmp_path / "out"
+    (tmp_path / "vectors").mkdir()
+    run(work / "recipe.yaml", output, *RAW, "images={}", stages=FILTER[:2])
+    pairs = table(output, "pairs").select(["pair_id", "image_id"]).to_pylist()
+    rng = np.random.default_rng(0)
+    of_image = {row["image_id"]: rng.normal(size=24) for row in pairs}
+    rows = [row for row in pairs if row["pair_id"] % 9]
+    keys = [f"{row['pair_id'] % 2**64:016x}" for row in rows]
+    vectors = pa.array([of_image[row["image_id"]].tolist() for row in rows], pa.list_(pa.float64()))
+    pq.write_table(pa.table({"key": keys, "vector": vectors}), tmp_path / "vectors" / "a.parquet")
+    rule = f"filter={{semantic: {{embeddings: ['{tmp_path / 'vectors'}'], clusters: 4, threshold: 0.999}}}}"
+    summary = run(work / "recipe.yaml", output, *RAW, "images={}", rule, stages=FILTER)
+    images = len({row["image_id"] for row in rows})
+    assert stage(summary, "filter")["dropped"] == {
+        "not_embedded": len(pairs) - len(rows), "semantic_duplicate": len(rows) - images
+    }  # fmt: skip
+    kept = table(output, "filtered")["pair_id"].to_pylist()
+    smallest = {}
+    for row in sorted(rows, key=lambda row: row["pair_id"]):
+        smallest.setdefault(row["image_id"], row["pair_id"])
+    assert sorted(kept) == sorted(smallest.values())  # Of equal vectors the first pair.
+    with pytest.raises(UsageError, match="filter.semantic.embeddings: nothing: no .parquet or .npy files there"):
+        run(work / "recipe.yaml", tmp_path / "other", "filter={semantic: {embeddings: [nothing]}}")
