@@ -15,19 +15,12 @@ from pipeline.buckets.files import Files
 from pipeline.buckets.spark import write_rows
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
-from pipeline.filter.best.spark import by_best
-from pipeline.filter.best.spark import ranked as ranked_pairs
-from pipeline.filter.columns import columns_of
+from pipeline.filter.best.stage import best_share, check_column
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import by_duplicates
 from pipeline.filter.evaluation import EvaluationFiles, find_sets
-from pipeline.filter.ngrams.known import write_hashes
-from pipeline.filter.ngrams.spark import by_ngrams, count_ngrams, frequent
-from pipeline.filter.ngrams.spark import ranked as ranked_ngrams
-from pipeline.filter.order import row_at
-from pipeline.filter.semantic.kmeans import centroids_of
-from pipeline.filter.semantic.spark import by_semantic, judged, of_pairs, placed, read_vectors, sample
-from pipeline.filter.semantic.vectors import embedding_files, named_by
+from pipeline.filter.ngrams.stage import without_rare
+from pipeline.filter.semantic.stage import check_embeddings, without_duplicates
 from pipeline.filter.spark import (
     by_blocklist,
     by_condition,
@@ -59,10 +52,6 @@ from pipeline.tars.spark import with_places
 from pipeline.tars.stage import SOURCES, image_content, image_places, images_at_a_time
 
 ROWS_PER_FILE = 1_000_000
-# SemDeDup took 50,000 clusters for 440 million images (Abbas et al. 2023).
-MOST_CLUSTERS, VECTORS_PER_CLUSTER = 50_000, 1000
-# So many vectors a cluster are the sample that centroids come from, and so many in all.
-SAMPLED, MOST_SAMPLED = 64, 1 << 20
 
 
 def run(run: Run) -> Outcome:
@@ -83,7 +72,8 @@ def run(run: Run) -> Outcome:
     if options.images_per_text or options.texts_per_image:
         rows = by_frequency(rows, run.table("pairs"), options)
     if options.ngrams:
-        rows = _without_rare(run, rows, notes)
+        rows, noted = without_rare(run, rows)
+        notes |= noted
     if options.blocklist:
         rows = _without_blocked(run, rows)
     known_texts = {name: KnownTexts(found.texts, recipe.dedupe) for name, found in sets.items() if found.texts}
@@ -94,9 +84,11 @@ def run(run: Run) -> Outcome:
         rows = by_evaluation_texts(rows, near)
     rows = run.cut(rows, "judged")
     if options.best:
-        rows = _best(run, rows, notes)
+        rows, noted = best_share(run, rows)
+        notes |= noted
     if options.semantic:
-        rows = _distinct(run, rows, notes)
+        rows, noted = without_duplicates(run, rows)
+        notes |= noted
 
     images = _look(run, rows, content, sets, notes)
     rows = by_images(rows, images, curated.schema().names)
@@ -169,66 +161,6 @@ def _without_blocked(run: Run, rows):
         return run.cut(by_blocklist(rows, names), "unblocked")
 
 
-def _without_rare(run: Run, rows, notes: dict[str, Any]):
-    """The rows after the n-grams of the pool, of which the frequent ones are a file of the session meanwhile."""
-    options = run.recipe.filter.ngrams
-    counts = run.cut(count_ngrams(run.table("pairs")), "ngrams")
-    least, last = options.min_count, None
-    if options.top is not None:
-        run.cut(ranked_ngrams(counts), "ranked")
-        found = row_at(_staged(run, "ranked"), options.top - 1)
-        least, last = (found["count"], found["ngram"]) if found else (1, None)
-    run.cut(frequent(counts, least, last), "frequent")
-    with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
-        file = Path(folder) / f"ngrams-{uuid.uuid4().hex}.hashes"
-        known = write_hashes(_staged(run, "frequent"), file)
-        notes["ngrams"] = {"distinct": _rows(run, "ngrams"), "frequent": known, "least": least}
-        run.session.sparkContext.addFile(file.as_uri())
-        return run.cut(by_ngrams(rows, file.name), "common")
-
-
-def _best(run: Run, rows, notes: dict[str, Any]):
-    """The rows after the best share by a column of scores."""
-    options = run.recipe.filter.best
-    run.cut(ranked_pairs(rows, options.column), "ranked")
-    scored = _rows(run, "ranked")
-    keep = round(options.share * scored)
-    last = row_at(_staged(run, "ranked"), keep - 1) if keep else None
-    notes["best"] = {"scored": scored, "kept": keep, "least": last and last["score"]}
-    return by_best(rows, options.column, last)
-
-
-def _distinct(run: Run, rows, notes: dict[str, Any]):
-    """The rows after semantic duplicates."""
-    options, seed = run.recipe.filter.semantic, run.recipe.seed
-    files = _embeddings(run.recipe)
-    name = named_by(files, "filter.semantic.embeddings")
-    vectors = run.cut(of_pairs(read_vectors(run.session, files, name), rows, name), "vectors")
-    count = _rows(run, "vectors")
-    clusters = options.clusters or max(1, min(MOST_CLUSTERS, count // VECTORS_PER_CLUSTER))
-    share = min(1.0, min(SAMPLED * clusters, MOST_SAMPLED) / max(1, count))
-    centroids = centroids_of(sample(vectors, share, seed), clusters, seed)
-    notes["semantic"] = {"embedded": count, "clusters": len(centroids)}
-    return by_semantic(rows, judged(run.cut(placed(vectors, centroids), "placed"), options))
-
-
-def _embeddings(recipe: Recipe) -> list[str]:
-    return [file for given in recipe.filter.semantic.embeddings for file in embedding_files(_listed(given))]
-
-
-def _listed(given: str) -> list[str]:
-    return [file for file, _, _ in storage.list_files(found_path(given))]
-
-
-def _staged(run: Run, name: str) -> tuple[str, ...]:
-    """The files of rows that were cut, in order."""
-    return Files.of(tables.staging(run.output, name)).paths
-
-
-def _rows(run: Run, name: str) -> int:
-    return tables.count_rows(tables.staging(run.output, name))
-
-
 def _files(recipe: Recipe, _: None) -> list:
     options = recipe.filter
     read = [*recipe.images.tars, *options.columns, *options.blocklist.values()]
@@ -248,17 +180,9 @@ def _check(request: Request) -> None:
     if missing := [folder for folder in options.columns if not storage.list_files(found_path(folder))]:
         raise UsageError(f"filter.columns: {missing[0]}: no files there")
     if options.best:
-        known = {*tables.CURATED.names, *recipe.input.pass_through}
-        known.update(*(columns_of(_listed(path)).names for path in options.columns))
-        if options.best.column not in known:
-            raise UsageError(
-                f"filter.best.column: no column {options.best.column!r} in filter.columns or input.pass_through"
-            )
-    for path in options.semantic.embeddings if options.semantic else ():
-        if not embedding_files(_listed(path)):
-            raise UsageError(f"filter.semantic.embeddings: {path}: no .parquet or .npy files there")
+        check_column(recipe)
     if options.semantic:
-        named_by(_embeddings(recipe), "filter.semantic.embeddings")
+        check_embeddings(recipe)
     find_sets(options)
 
 
