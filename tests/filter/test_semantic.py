@@ -29,18 +29,17 @@ def embeddings(rows: int, seed: int = 0, size: int = 32) -> np.ndarray:
 
 
 def brute_force(vectors: np.ndarray, ids: np.ndarray, centroids: np.ndarray, keep: str) -> set[int]:
-    """The pairs that go: one by one, in the order of their cluster, by cosines in double precision."""
+    """The pairs that go: of each cluster all are compared with all, in order, by cosines in double precision."""
     exact, gone = vectors.astype(np.float64), set()
     labels, _ = nearest(vectors, centroids)
     for cluster in np.unique(labels):
         at = np.flatnonzero(labels == cluster)
         centre = (exact[at] @ centroids[cluster].astype(np.float64)).astype(np.float32)
-        order = sorted(range(len(at)), key=lambda i: (centre[i] if keep == "farthest" else -centre[i], ids[at[i]]))
-        before: list[int] = []
-        for i in order:
-            if before and (exact[before] @ exact[at[i]]).max() > THRESHOLD:
-                gone.add(int(ids[at[i]]))
-            before.append(at[i])
+        at = at[sorted(range(len(at)), key=lambda i: (centre[i] if keep == "farthest" else -centre[i], ids[at[i]]))]
+        for start in range(0, len(at), 500):
+            rows = np.arange(start, min(start + 500, len(at)))
+            near = (exact[at[rows]] @ exact[at].T > THRESHOLD) & (np.arange(len(at)) < rows[:, None])
+            gone.update(ids[at[rows[near.any(1)]]].tolist())
     return gone
 
 
