@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import record
 from pipeline.command.verify import findings
 from pipeline.errors import UsageError
 from tests.e2e.conftest import run, stage, table
@@ -77,6 +78,9 @@ def test_rules_for_texts_and_scores(raw, work, tmp_path, spark):
     del dropped[None]
     assert stage(summary, "filter")["dropped"] == dropped | {"not_best": len(left) - len(best)}
     assert min(dropped[reason] for reason in reasons) > 10
+    notes = record.load(str(tmp_path / "out"), "filter").notes
+    assert notes["ngrams"]["frequent"] == 150
+    assert notes["best"] == {"scored": len(left), "kept": len(best), "least": min(scores[pair] for pair in best)}
     with pytest.raises(
         UsageError, match="filter.best.column: no column 'scores' in filter.columns or input.pass_through"
     ):
