@@ -11,6 +11,8 @@ import pytest
 from pipeline import record
 from pipeline.command.verify import findings
 from pipeline.errors import UsageError
+from pipeline.explore import explore
+from pipeline.recipe import load_recipe
 from tests.e2e.conftest import run, stage, table
 from tests.e2e.test_explain_all import check_ends
 from tests.filter.plain import UNSPACED, counts_of, ngrams, top_of
@@ -36,6 +38,9 @@ def test_the_raw_pool_passes_through(raw):
     assert all(row["entries"] for row in rows if row["keep_probability"] < 1)
     assert list(findings(str(output))) == []
     assert (output / "report.html").stat().st_size > 10_000
+    explore(load_recipe(str(output / "recipe.yaml")), str(output), None, [1.0, 1e6], 0.0)
+    lines = json.loads((output / "what-if.json").read_text())["lines"]
+    assert lines[1]["size"] == len(rows) - len(none)  # What matches nothing would go.
 
 
 def test_a_random_choice_has_the_size_of_another_recipe(work, finished, spark):
