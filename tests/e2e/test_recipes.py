@@ -135,3 +135,25 @@ def test_semantic_duplicates_go(work, tmp_path, spark):
     assert sorted(kept) == sorted(smallest.values())  # Of equal vectors the first pair.
     with pytest.raises(UsageError, match="filter.semantic.embeddings: nothing: no .parquet or .npy files there"):
         run(work / "recipe.yaml", tmp_path / "other", "filter={semantic: {embeddings: [nothing]}}")
+
+
+@pytest.mark.slow
+def test_metaclip_over_the_best_scores(work, tmp_path, spark):
+    """As metaclip-clip-score: a first t above any count keeps all, so that the counts balanced are those of what passed."""
+    output = tmp_path / "out"
+    run(work / "recipe.yaml", output, "dedupe.scope=none", stages=FILTER[:2])
+    rows = table(output, "matched").select(["pair_id", "entry_list", "entries"]).to_pylist()
+    keys = [f"{row['pair_id'] % 2**64:016x}" for row in rows]
+    scores = [row["pair_id"] % 1009 / 7 for row in rows]
+    pq.write_table(pa.table({"key": keys, "score": scores}), tmp_path / "scores.parquet")
+    rule = f"filter={{columns: ['{tmp_path / 'scores.parquet'}'], best: {{column: score, share: 0.3}}}}"
+    settings = ("dedupe.scope=none", "balance.t=1e12", "images={}", rule, "rebalance.t=5")
+    summary = run(work / "recipe.yaml", output, *settings, stages=[*FILTER, "rebalance"])
+    assert stage(summary, "balance")["dropped"] == {}
+    order = sorted(range(len(rows)), key=lambda i: (-scores[i], rows[i]["pair_id"]))
+    best = [rows[i] for i in order[: round(0.3 * len(rows))]]
+    counts = Counter((row["entry_list"], entry) for row in best for entry in row["entries"])
+    told = table(output, "final_entry_counts").to_pylist()
+    assert {(row["entry_list"], row["entry_id"]): row["count"] for row in told if row["count"]} == counts
+    assert 0 < table(output, "final").num_rows < len(best)
+    assert list(findings(str(output))) == []
