@@ -20,7 +20,10 @@ def judged(spark, tmp_path, keep):
     return {row["pair_id"]: row["dropped"] for row in by_best(pairs, "a.score", last).collect()}
 
 
-@pytest.mark.parametrize("keep", [0, 1, 2, 3, 6, 7, 8])
+SLOW = [pytest.param(keep, marks=pytest.mark.slow) for keep in (1, 2, 6, 7)]
+
+
+@pytest.mark.parametrize("keep", [0, 3, 8, *SLOW])
 def test_ties_are_decided_by_pair_id(spark, tmp_path, keep):
     scored = [(-score, i - 5) for i, score in enumerate(SCORES) if score is not None and score == score and score < 3]
     stay = {pair_id for _, pair_id in sorted(scored)[:keep]}

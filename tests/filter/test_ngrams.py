@@ -89,9 +89,10 @@ def held_against(spark, tmp_path, texts, top=None, min_count=None):
 SMALL = [("a red cat", 1), ("a red dog", 2), ("a Red, cat.", 1), ("the fish", 1), ("猫か", 1), ("", 1), ("!", 1)]
 
 
-@pytest.mark.parametrize(
-    "options", [{"top": 1}, {"top": 7}, {"top": 10}, {"top": 10_000}, {"min_count": 2}, {"min_count": 99}]
-)
+SLOW = [pytest.param(options, marks=pytest.mark.slow) for options in ({"top": 1}, {"top": 10}, {"min_count": 99})]
+
+
+@pytest.mark.parametrize("options", [{"top": 7}, {"top": 10_000}, {"min_count": 2}, *SLOW])
 def test_texts_with_a_rare_ngram_go(spark, tmp_path, options):
     dropped = held_against(spark, tmp_path, SMALL, **options)
     assert dropped == {("top", 10_000): 0, ("min_count", 2): 2, ("top", 1): 5, ("min_count", 99): 5}.get(
