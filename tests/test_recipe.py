@@ -15,13 +15,22 @@ def write(tmp_path, text):
 
 
 def test_bundled_recipes_load_and_survive_a_round_trip():
-    assert bundled_recipes() == ["demo", "metaclip-2.5b", "metaclip-400m", "metaclip2-worldwide"]
+    assert bundled_recipes() == [
+        "align", "clip-score", "datacomp-basic", "demo", "metaclip-2.5b", "metaclip-400m", "metaclip-clip-score",
+        "metaclip2-worldwide", "none", "random", "semantic",
+    ]  # fmt: skip
     for name in bundled_recipes():
         recipe = load_recipe(name)
         assert recipe.name == name
         assert validated(Recipe, yaml.safe_load(to_yaml(recipe)), name) == recipe
     assert load_recipe("metaclip-400m").balance.t == 20_000
     assert load_recipe("metaclip-2.5b").balance.t == 170_000
+
+
+@pytest.mark.parametrize("name", ["align", "datacomp-basic"])
+def test_a_preset_has_the_rules_of_its_recipe(tmp_path, name):
+    preset = load_recipe(write(tmp_path, MINIMAL + f"filter: {{preset: {name}}}\n")).filter
+    assert preset.model_copy(update={"preset": None}) == load_recipe(name).filter
 
 
 @pytest.mark.parametrize(
@@ -40,6 +49,19 @@ def test_bundled_recipes_load_and_survive_a_round_trip():
         ("input: {columns: {txt: a}}\n", r"input.columns"),
         ("images: {root: x}\n", r"images: root and prefix go together"),
         ("language: {identify: none, keep: [en]}\n", r"language.keep"),
+        ("match: {unmatched: maybe}\n", r"match.unmatched: found 'maybe'; allowed: 'drop' or 'keep'"),
+        ("match: {unmatched: keep}\nlanguage: {match_first: true}\n", r"match_first: not with match.unmatched keep"),
+        ("filter: {ngrams: {}}\n", r"ngrams: exactly one of top, min_count is allowed, found none"),
+        ("filter: {ngrams: {top: 1, min_count: 1}}\n", r"ngrams: exactly one of .* found top, min_count"),
+        ("filter: {ngrams: {top: 0}}\n", r"filter.ngrams.top: found 0; .*greater than or equal to 1"),
+        ("filter: {ngrams: {min_count: 1.5}}\n", r"filter.ngrams.min_count: found 1.5"),
+        ("filter: {ngrams: 5}\n", r"filter.ngrams: found 5"),
+        ("filter: {min_words: 5, max_words: 4}\n", r"max_words: found 4, at least min_words is allowed, 5"),
+        ("filter: {best: {column: score}}\n", r"filter.best.share"),
+        ("filter: {best: {column: score, share: 0}}\n", r"filter.best.share: found 0; .*greater than 0"),
+        ("filter: {best: {column: score, share: 1.1}}\n", r"filter.best.share: found 1.1; .*less than or equal to 1"),
+        ("filter: {best: {column: '', share: 0.1}}\n", r"filter.best.column: found ''"),
+        ("filter: {columns: [x]}\n", r"columns are for the condition where and the rule best, found neither"),
         ("seed: [\n", r"not valid YAML in line"),
         ("name: y\n", r"key 'name' twice"),
     ],
@@ -63,7 +85,9 @@ def test_what_is_not_allowed_is_one_line(tmp_path, change, said):
         ("{tail_share: 2}", "balance.tail_share"),
         ("{t: {de: 5}}", "no list 'de'; allowed: en"),
         ("{size: 100, mode: cap}", "found mode cap"),
-        ("{t: 1, mode: none_}", "allowed: 'sample', 'cap' or 'none'"),
+        ("{t: 100, mode: random}", "mode random takes a size, found none"),
+        ("{size: 0, mode: random}", "balance.size: found 0"),
+        ("{t: 1, mode: none_}", "allowed: 'sample', 'cap', 'none' or 'random'"),
     ],
 )
 def test_thresholds_that_are_not_allowed(tmp_path, balance, said):
@@ -113,6 +137,7 @@ def test_overrides(tmp_path):
     assert recipe.entries["no"] == "x.txt"
     assert recipe.input.paths == ["in/*"]
     assert recipe.language.keep == ["en", "no"]
+    assert load_recipe("align", ["filter.ngrams.min_count=5"]).filter.ngrams.top is None
     for wrong, said in [
         ("balance.t", "allowed is dotted.key=value"),
         ("a.b=1", "a: no such key"),
@@ -123,7 +148,7 @@ def test_overrides(tmp_path):
 
 
 def test_no_such_recipe(tmp_path):
-    with pytest.raises(UsageError, match="bundled recipes: demo, metaclip-2.5b"):
+    with pytest.raises(UsageError, match="bundled recipes: align, clip-score, datacomp-basic, "):
         load_recipe("metaclip-400")
     with pytest.raises(UsageError, match="not UTF-8"):
         (tmp_path / "bad.yaml").write_bytes(b"name: \xff")

@@ -46,6 +46,7 @@ COMMANDS = {
     "train": Command("pipeline.train.__main__:app", TRAINING, "Train a CLIP model on shards."),
     "evaluate": Command("pipeline.train.evaluate:app", TRAINING, "Retrieval and zero-shot classification of a model."),
     "score": Command("pipeline.train.score:app", TRAINING, "The similarity of image and text, for every sample."),
+    "embed": Command("pipeline.train.embed:app", TRAINING, "The vectors of images or texts, for every sample."),
     "tag": Command("pipeline.train.tag:app", TRAINING, "Label images with entries."),
     "moderate": Command("pipeline.train.moderate:app", TRAINING, "How much images are like unwanted concepts."),
     "search": Command("pipeline.train.search:app", TRAINING, "Find images by text or by image."),

@@ -58,6 +58,8 @@ def text_reasons(found: Set, pair: dict[str, Any]) -> list[tuple[str, str]]:
         reasons.append(
             ("few_characters", f"{characters} characters, filter.min_characters is {options.min_characters}")
         )
+    if options.max_words is not None and counted > options.max_words:
+        reasons.append(("many_words", f"{counted:g} words, filter.max_words is {options.max_words}"))
     if found.pool != "pairs":
         return reasons
     for reason, kind, most, key in (

@@ -17,15 +17,17 @@ from pipeline.filter.columns import columns_of, rows_of
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import drop
 from pipeline.filter.hashes import facts
+from pipeline.filter.options import Filter
 from pipeline.filter.texts import KnownTexts
 from pipeline.language.codes import found_lists
 from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
-from pipeline.recipe import Filter
 from pipeline.shards.content import MISSING, Content, loaded
 from pipeline.tars.spark import PLACE
 
 SIDES = ("original_width", "original_height")
+# What names a pair in columns from elsewhere, and what that is of a pair.
+KEYS = {"key": "lower(lpad(hex(pair_id), 16, '0'))", "uid": "source_uid"}
 FACTS = "sha256 string, pixels string, phash bigint, width int, height int"
 
 
@@ -36,13 +38,17 @@ def by_place(pairs: DataFrame) -> DataFrame:
 
 
 def with_columns(pairs: DataFrame, where: str, files: list[tuple[str, int, int]]) -> DataFrame:
-    """Adds the columns of Parquet files by ``key``, as ``score`` and ``moderate`` write them; ``where`` they are."""
+    """Adds the columns of Parquet files by ``key``, as ``score`` and ``moderate`` write them, or by ``uid``, the pairs'
+    ``source_uid``; ``where`` they are.
+    """
     columns = read_files(pairs.sparkSession, where, [path for path, _, _ in files])
-    if "key" not in columns.columns or (twice := sorted(set(columns.columns) - {"key"} & set(pairs.columns))):
-        wrong = f"has {twice[0]!r}, which pairs have" if "key" in columns.columns else "has no column key"
-        raise UsageError(f"filter.columns: {where}: {wrong}")
-    key = F.lower(F.lpad(F.hex("pair_id"), 16, "0"))
-    scored = columns.dropDuplicates(["key"]).withColumnRenamed("key", "scored_key")
+    name = next((name for name in KEYS if name in columns.columns), None)
+    if name is None:
+        raise UsageError(f"filter.columns: {where}: has no column key or uid")
+    if twice := sorted((set(columns.columns) - {name}) & set(pairs.columns)):
+        raise UsageError(f"filter.columns: {where}: has {twice[0]!r}, which pairs have")
+    key = F.expr(KEYS[name])
+    scored = columns.dropDuplicates([name]).withColumnRenamed(name, "scored_key")
     return pairs.withColumn("scored_key", key).join(scored, "scored_key", "left").drop("scored_key")
 
 
@@ -76,18 +82,22 @@ def by_condition(pairs: DataFrame, where: str) -> DataFrame:
 
 
 def by_text(pairs: DataFrame, options: Filter) -> DataFrame:
-    """Drops texts of too few words or characters; in scripts without spaces a word is two characters, as in dedupe."""
+    """Drops texts of too few or many words, or too few characters.
+
+    In scripts without spaces a word is two characters, as in dedupe.
+    """
     words = F.size(F.array_remove(F.split(F.trim("text"), r"\s+"), ""))
     letters = F.char_length(F.regexp_replace("text", r"\s", ""))
     unspaced = F.char_length(F.regexp_replace("text", f"[^{UNSPACED_SCRIPTS}{KANA}]", ""))
     pairs_of_letters = F.when(2 * unspaced > letters, letters / 2).otherwise(0)
-    return pairs.transform(
-        drop,
-        {
-            "few_words": F.greatest(words, pairs_of_letters) < options.min_words,
-            "few_characters": F.char_length(F.trim("text")) < options.min_characters,
-        },
-    )
+    counted = F.greatest(words, pairs_of_letters)
+    reasons = {
+        "few_words": counted < options.min_words,
+        "few_characters": F.char_length(F.trim("text")) < options.min_characters,
+    }
+    if options.max_words is not None:
+        reasons["many_words"] = counted > options.max_words
+    return pairs.transform(drop, reasons)
 
 
 def by_frequency(pairs: DataFrame, pool: DataFrame, options: Filter) -> DataFrame:

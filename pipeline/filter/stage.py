@@ -15,9 +15,12 @@ from pipeline.buckets.files import Files
 from pipeline.buckets.spark import write_rows
 from pipeline.entries.lists import load_list
 from pipeline.errors import UsageError
+from pipeline.filter.best.stage import best_share, check_column
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import by_duplicates
 from pipeline.filter.evaluation import EvaluationFiles, find_sets
+from pipeline.filter.ngrams.stage import without_rare
+from pipeline.filter.semantic.stage import check_embeddings, without_duplicates
 from pipeline.filter.spark import (
     by_blocklist,
     by_condition,
@@ -68,6 +71,9 @@ def run(run: Run) -> Outcome:
     rows = rows.transform(by_text, options)
     if options.images_per_text or options.texts_per_image:
         rows = by_frequency(rows, run.table("pairs"), options)
+    if options.ngrams:
+        rows, noted = without_rare(run, rows)
+        notes |= noted
     if options.blocklist:
         rows = _without_blocked(run, rows)
     known_texts = {name: KnownTexts(found.texts, recipe.dedupe) for name, found in sets.items() if found.texts}
@@ -77,6 +83,12 @@ def run(run: Run) -> Outcome:
         notes["evaluation_texts_too_short"] = {name: known.left_alone for name, known in known_texts.items()}
         rows = by_evaluation_texts(rows, near)
     rows = run.cut(rows, "judged")
+    if options.best:
+        rows, noted = best_share(run, rows)
+        notes |= noted
+    if options.semantic:
+        rows, noted = without_duplicates(run, rows)
+        notes |= noted
 
     images = _look(run, rows, content, sets, notes)
     rows = by_images(rows, images, curated.schema().names)
@@ -152,6 +164,7 @@ def _without_blocked(run: Run, rows):
 def _files(recipe: Recipe, _: None) -> list:
     options = recipe.filter
     read = [*recipe.images.tars, *options.columns, *options.blocklist.values()]
+    read += options.semantic.embeddings if options.semantic else []
     read += [path for found in options.evaluation.values() for path in (*found.images, *found.texts)]
     return [storage.list_files(found_path(path)) for path in read]
 
@@ -166,6 +179,10 @@ def _check(request: Request) -> None:
             raise UsageError(f"filter.blocklist.{name}: {path}: no such file")
     if missing := [folder for folder in options.columns if not storage.list_files(found_path(folder))]:
         raise UsageError(f"filter.columns: {missing[0]}: no files there")
+    if options.best:
+        check_column(recipe)
+    if options.semantic:
+        check_embeddings(recipe)
     find_sets(options)
 
 
@@ -176,6 +193,7 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
         "images": recipe.images.model_dump(include=SOURCES),
         "dedupe": recipe.dedupe.model_dump(),
         "match": {"form": recipe.match.form},
+        "seed": recipe.seed,
     }
 
 

@@ -89,7 +89,7 @@ def _match(run: Run, pairs: str, folder: str, schema: pa.Schema) -> Totals:
     one_list = recipe.language.identify == "none"
     return write_matched(
         run.session, Files.of(pairs), folder, schema, _sizes(run), files, recipe.match.engine, recipe.seed, one_list,
-        _to_identify(run),
+        _to_identify(run), recipe.match.unmatched == "keep",
     )  # fmt: skip
 
 
@@ -157,7 +157,8 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
     language = {"identify": recipe.language.identify}
     if recipe.language.match_first:
         language = recipe.language.told() | {"aliases": aliases(list_names(recipe))}
-    return {"seed": recipe.seed, "match": {"form": recipe.match.form}, "language": language, **lists}
+    match = recipe.match.model_dump(exclude={"engine"})
+    return {"seed": recipe.seed, "match": match, "language": language, **lists}
 
 
 def _files(recipe: Recipe, found: Matchers) -> list:
@@ -169,7 +170,7 @@ def _files(recipe: Recipe, found: Matchers) -> list:
 STAGE = Stage(
     name="match",
     title="Matching texts with entries",
-    tables={"matched": "the pairs that match at least one entry, with the ids of their entries and their draw"},
+    tables={"matched": "the pairs with the ids of the entries that their texts match, and their draw"},
     beside=(f"matched/{LISTS}", f"matched/{COUNTS}"),
     reads=("ingest",),
     run=run,

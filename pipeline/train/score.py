@@ -128,10 +128,18 @@ def _with_nulls(samples: Samples, of_samples: Callable[[Samples], dict], schema:
     for values in said.values():
         if isinstance(values, np.ndarray):
             finite(values, [f"{tar}: {samples.keys[row]}" for row in samples.readable])
+    said = {name: as_array(values) for name, values in said.items()}
     places = dict(zip(samples.readable, range(len(samples.readable)), strict=True))
     rows = pa.array([places.get(row) for row in range(len(samples.keys))], pa.int64())
-    columns = {name: pa.array(said[name]).take(rows).cast(schema.field(name).type) for name in schema.names[1:]}
+    columns = {name: said[name].take(rows).cast(schema.field(name).type) for name in schema.names[1:]}
     return pa.table({"key": samples.keys} | columns, schema)
+
+
+def as_array(values: np.ndarray | pa.Array | list) -> pa.Array:
+    """Values as a column: of a matrix its rows, as lists of one length."""
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    return pa.array(values)
 
 
 if __name__ == "__main__":

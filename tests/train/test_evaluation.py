@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.train import evaluate, moderate, score, search, tag
+from pipeline.train import embed, evaluate, moderate, score, search, tag
 from pipeline.train.classification import class_embeddings, classify, open_dataset
 from pipeline.train.embedding import embed_shards
 from pipeline.train.encoder import Encoder
@@ -155,6 +155,22 @@ def test_scores_are_similarities_and_go_on_by_shard(model, shard_set, tmp_path):
     assert pq.read_table(files[1], partitioning=None).equals(table)
 
 
+@pytest.mark.parametrize("of", ["images", "texts"])
+def test_vectors_are_written_by_key(model, tmp_path, of):
+    members = {"1.png": drawn("red", "circle"), "1.txt": b"red", "2.png": b"nothing", "2.txt": b"blue"}
+    tar = write_tar(tmp_path / "set.tar", members)
+    invoke(embed.app, "--model", model, "--shards", tar, "--output", tmp_path / "vectors", "--of", of)
+    found = pq.read_table(next((tmp_path / "vectors").glob("set-*.parquet")), partitioning=None)
+    assert found["key"].to_pylist() == ["1", "2"]
+    encoder = Encoder(model)
+    red = encoder.encode_images([decode(members["1.png"])]) if of == "images" else encoder.encode_texts(["red"])
+    assert found["vector"][0].as_py() == pytest.approx(red[0].tolist(), abs=1e-5)
+    assert found["vector"][1].as_py() is None
+    other = "texts" if of == "images" else "images"
+    with pytest.raises(UsageError, match="holds columns of another of"):
+        invoke(embed.app, "--model", model, "--shards", tar, "--output", tmp_path / "vectors", "--of", other)
+
+
 def test_an_unreadable_sample_has_no_score(model, tmp_path):
     members = {"1.png": drawn("red", "circle"), "1.txt": b"red", "2.png": b"nothing", "2.txt": b"blue"}
     members |= {"3.png": huge("PNG"), "3.txt": b"green"}
@@ -169,7 +185,7 @@ def test_an_unreadable_sample_has_no_score(model, tmp_path):
     assert -1 <= found["1"] <= 1
 
 
-COMMANDS = ["retrieval", "classification", "classes", "score", "moderate", "search", "tag", "entries"]
+COMMANDS = ["retrieval", "classification", "classes", "score", "embed", "moderate", "search", "tag", "entries"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -192,6 +208,7 @@ def test_vectors_that_are_not_finite_end_a_command(model, shard_set, benchmark_f
         "classification": (evaluate.app, "--classification", benchmark_folder),
         "classes": (evaluate.app, "--classification", benchmark_folder),
         "score": (score.app, *shards, "--output", tmp_path / "out"),
+        "embed": (embed.app, *shards, "--output", tmp_path / "out"),
         "moderate": (moderate.app, *shards, "--concepts", concepts, "--output", tmp_path / "out"),
         "search": (search.app, "index", *shards, "--index", tmp_path / "out"),
         "tag": (tag.app, "--entries", concepts, tmp_path / "red.png"),

@@ -17,7 +17,7 @@ MEANINGS = {
     "height": "height of the image in pixels",
     "source_uid": "the identifier that the pool gives the image or sample",
     "copies": "rows of the pool that are this pair",
-    "entry_list": "the list of entries that the text was matched with, named by its language",
+    "entry_list": "the list of entries that the text was matched with, named by its language; null where there is none",
     "entries": "entries that the text matches: their entry_id in entry_counts",
     "draw": "a number from 0 to 1, a hash of seed and pair: balancing keeps the pair if it is below keep_probability",
     "keep_probability": "probability by which balancing keeps the pair",

@@ -30,7 +30,7 @@ def limits(contents: Contents) -> str:
         found.append("Languages are those that the pool names.")
     if recipe.dedupe.scope == "none":
         found.append("Near-duplicate texts were left in.")
-    if not rules.exact_duplicates and rules.near_duplicates is None:
+    if not (rules.exact_duplicates or rules.near_duplicates is not None or rules.semantic):
         found.append("An image may be here under several URLs: images were not compared.")
     if not rules.evaluation:
         found.append("The set was not held against any evaluation set.")

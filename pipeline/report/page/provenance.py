@@ -14,6 +14,7 @@ from pipeline.report.card.contents import SECRETS
 from pipeline.report.page.source import Output
 
 DEFAULT = "metaclip-400m"
+COUNTED = ("evaluation", "refused", "pairs_above", "values_lost", "ngrams", "best", "semantic")
 PACKAGES = ("metaclip-pipeline", "pyspark", "pyarrow", "numpy", "pillow", "img2dataset")
 
 
@@ -36,7 +37,7 @@ def filters(output: Output) -> list[dict[str, Any]]:
     shown = []
     for stage in ("ingest", "filter", "rebalance", "shards"):
         for key, value in output.notes(stage).items():
-            if key.startswith(("evaluation", "refused", "pairs_above", "values_lost")) and value:
+            if key.startswith(COUNTED) and value:
                 lines = list(value.items()) if isinstance(value, dict) else [("", value)]
                 shown.append({"stage": stage, "what": key, "lines": [[str(name), str(rows)] for name, rows in lines]})
     for line in removals(output.folder):

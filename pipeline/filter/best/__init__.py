@@ -1,0 +1,1 @@
+"""The best share of the pairs by a column of scores."""

@@ -1,0 +1,1 @@
+"""Semantic duplicates by embeddings (Abbas et al. 2023, "SemDeDup"): k-means, then cosines within each cluster."""
