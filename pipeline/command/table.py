@@ -38,6 +38,7 @@ COMMANDS = {
     "diff": Command("pipeline.report.__main__:app:diff", RESULTS, "Write a page of what differs between two outputs."),
     "explain": Command("pipeline.command.explain:app", RESULTS, "Where a pair, image or text is, or why it went."),
     "verify": Command("pipeline.command.verify:app", RESULTS, "Check a finished set against its manifest and itself."),
+    "compare": Command("pipeline.command.compare:app", TRAINING, "Recipes side by side at equal compute."),
     "subset": Command("pipeline.command.subset:app", RESULTS, "Write the set of an output as a DataComp subset file."),
     "train": Command("pipeline.train.__main__:app", TRAINING, "Train a CLIP model on shards."),
     "evaluate": Command("pipeline.train.evaluate:app", TRAINING, "Retrieval and zero-shot classification of a model."),

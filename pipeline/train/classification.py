@@ -1,12 +1,13 @@
 """Zero-shot classification: an image's class is the one whose texts are nearest (Radford et al. 2021, section 3.1).
 
 Data sets are folders in CLIP_benchmark's webdataset layout (``classnames.txt``, tars with ``.cls``, perhaps in
-``test/``, and ``zeroshot_classification_templates.txt``), or folders with a folder of images for each class.
+``test/``, and ``zeroshot_classification_templates.txt``), or folders with a folder of images for each class. With a
+file ``classgroups.txt``, a line a class, each group of classes has its own figures, too.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class ClassificationDataset:
     classes: list[str]
     templates: list[str]
     samples: Iterable[tuple[bytes, int, str]]
+    groups: list[str] = field(default_factory=list)
 
 
 def open_dataset(folder: Path) -> ClassificationDataset:
@@ -43,17 +45,21 @@ def open_dataset(folder: Path) -> ClassificationDataset:
     templates = _lines(folder / "zeroshot_classification_templates.txt") or TEMPLATES
     if wrong := [template for template in templates if "{c}" not in template]:
         raise UsageError(f"--classification {folder}: template {wrong[0]!r} has no {{c}} for the class")
-    names = _lines(folder / "classnames.txt")
+    names, groups = _lines(folder / "classnames.txt"), _lines(folder / "classgroups.txt")
+    if groups and len(groups) != len(names):
+        raise UsageError(
+            f"--classification {folder}: {len(names)} class names and {len(groups)} lines in classgroups.txt"
+        )
     tars = sorted([*folder.glob("test/*.tar"), *folder.glob("*.tar")])
     if names and tars:
-        return ClassificationDataset(names, templates, TarSamples([str(tar) for tar in tars], len(names)))
+        return ClassificationDataset(names, templates, TarSamples([str(tar) for tar in tars], len(names)), groups)
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
         raise UsageError(f"--classification {folder}: neither classnames.txt with tars nor a folder for each class")
     names = names or [path.name.replace("_", " ") for path in folders]
     if len(names) != len(folders):
         raise UsageError(f"--classification {folder}: {len(names)} class names and {len(folders)} folders")
-    return ClassificationDataset(names, templates, FolderSamples(folders))
+    return ClassificationDataset(names, templates, FolderSamples(folders), groups)
 
 
 def _lines(file: Path) -> list[str]:
@@ -125,7 +131,10 @@ def class_embeddings(encoder: Encoder, classes: list[str], templates: list[str])
 
 
 def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup, advance) -> dict[str, Any]:
-    """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives."""
+    """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives.
+
+    Of each group of classes the mean recall over them.
+    """
     vectors = class_embeddings(encoder, data.classes, data.templates)
     ranks, truth, unreadable = [], [], []
     dataset = ChunkDataset(data.samples, encoder.inputs, group.rank, group.world_size)
@@ -144,7 +153,10 @@ def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup,
     if not ranks:
         raise UsageError("--classification: the data set has no images that can be read")
     rank, number = np.array(ranks), np.array(truth)
-    of_class = [float((rank[number == c] < 1).mean()) for c in np.unique(number)]
+    of_class = {int(c): float((rank[number == c] < 1).mean()) for c in np.unique(number)}
+    of_group: dict[str, list[float]] = {}
+    for c, recall in of_class.items() if data.groups else ():
+        of_group.setdefault(data.groups[c], []).append(recall)
     return {
         "images": len(rank),
         "unreadable": len(unreadable),
@@ -153,6 +165,10 @@ def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup,
         "templates": len(data.templates),
         "top_1": mean_with_interval(rank < 1),
         "top_5": mean_with_interval(rank < 5),
-        "mean_class_recall": float(np.mean(of_class)),
+        "mean_class_recall": float(np.mean(list(of_class.values()))),
+        "groups": {
+            name: {"classes": len(recalls), "mean_class_recall": float(np.mean(recalls))}
+            for name, recalls in sorted(of_group.items())
+        },
         "chance": 1 / len(data.classes),
     }
