@@ -11,12 +11,11 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from pipeline.extract.options import Extract
+from pipeline.filter.options import Filter
 from pipeline.language.options import Language
-from pipeline.recipe_file import BUNDLED, Section, bundled, override, read, section, validated
+from pipeline.recipe_file import BUNDLED, Count, ListName, Section, bundled, override, read, section, validated
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
-Count = Annotated[StrictInt, Field(ge=1)]
-ListName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 # As the Hugging Face Hub spells licences: cc-by-4.0, apache-2.0, other, unknown.
 LicenseId = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
@@ -138,58 +137,6 @@ class Images(Section):
             except ValueError as error:
                 raise ValueError(f"allow_networks: found {network!r}: {error}") from None
         return self
-
-
-class EvaluationSet(Section):
-    """Images (folders, tars, lists of hashes) and texts that must not be trained on."""
-
-    images: list[StrictStr] = Field(default_factory=list)
-    texts: list[StrictStr] = Field(default_factory=list)
-
-
-Distance = Annotated[StrictInt, Field(ge=0, le=16)]
-PRESETS = {
-    "align": {"min_side": 201, "max_aspect": 3.0, "texts_per_image": 1000, "images_per_text": 10},
-    "datacomp-basic": {"min_side": 200, "max_aspect": 3.0, "min_words": 2, "min_characters": 5},
-}
-
-
-class Filter(Section):
-    """Which of the curated pairs stay: rules for texts and images, duplicates, block-lists, evaluation sets."""
-
-    preset: Literal["align", "datacomp-basic"] | None = None
-    min_side: Annotated[StrictInt, Field(ge=0)] = 0
-    max_aspect: Annotated[float, Field(gt=1)] | None = None
-    texts_per_image: Count | None = None
-    images_per_text: Count | None = None
-    min_words: Annotated[StrictInt, Field(ge=0)] = 0
-    min_characters: Annotated[StrictInt, Field(ge=0)] = 0
-    exact_duplicates: StrictBool = False
-    near_duplicates: Distance | None = None
-    keep_per_cluster: Count = 1
-    blocklist: dict[ListName, StrictStr] = Field(default_factory=dict)
-    evaluation: dict[ListName, EvaluationSet] = Field(default_factory=dict)
-    evaluation_distance: Distance = 4
-    columns: list[StrictStr] = Field(default_factory=list)
-    where: StrictStr | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _preset(cls, given):
-        known = PRESETS.get(given.get("preset"), {}) if isinstance(given, dict) else {}
-        return known | given if known else given
-
-    @model_validator(mode="after")
-    def _condition(self):
-        if self.columns and self.where is None:
-            raise ValueError("columns are for the condition where, found none")
-        return self
-
-    def looks(self) -> bool:
-        """Whether a rule asks for what is in an image."""
-        images = any(found.images for found in self.evaluation.values())
-        sides = self.min_side or self.max_aspect is not None
-        return bool(sides or self.exact_duplicates or self.near_duplicates is not None or images)
 
 
 class Rebalance(Section):
