@@ -36,10 +36,11 @@ class Input(Section):
 
 
 class Match(Section):
-    """The entry form of MetaCLIP 1 or 2, and the engine that finds them."""
+    """The entry form of MetaCLIP 1 or 2, the engine that finds them, and what becomes of texts that match none."""
 
     form: Literal["metaclip1", "metaclip2"] = "metaclip1"
     engine: Literal["fast", "reference"] = "fast"
+    unmatched: Literal["drop", "keep"] = "drop"
 
 
 class Dedupe(Section):
@@ -78,7 +79,7 @@ class Domain(Section):
 class Balance(Section):
     """The threshold ``t`` (given, from a tail share, or from a wanted size) and what is done with it."""
 
-    mode: Literal["sample", "cap", "none"] = "sample"
+    mode: Literal["sample", "cap", "none", "random"] = "sample"
     t: Threshold | dict[StrictStr, Threshold] | None = None
     tail_share: Share | None = None
     size: Count | None = None
@@ -90,7 +91,9 @@ class Balance(Section):
     def _one_threshold(self):
         one_threshold(self)
         if self.size is not None and self.mode == "cap":
-            raise ValueError("size is for the modes sample and none, found mode cap")
+            raise ValueError("size is for the modes sample, none and random, found mode cap")
+        if self.size is None and self.mode == "random":
+            raise ValueError("mode random takes a size, found none")
         return self
 
 
@@ -192,6 +195,8 @@ class Recipe(Section):
     def _lists_fit(self):
         if self.language.identify == "none" and self.language.keep:
             raise ValueError("language.keep: with language.identify none every language is und; allowed: []")
+        if self.language.match_first and self.match.unmatched == "keep":
+            raise ValueError("language.match_first: not with match.unmatched keep")
         if self.language.match_first and (self.filter.texts_per_image or self.filter.images_per_text):
             raise ValueError("language.match_first: not with filter.texts_per_image or images_per_text")
         if self.language.match_first and len(self.entries) != 1 and not isinstance(self.entries, str):
@@ -205,7 +210,7 @@ class Recipe(Section):
             raise ValueError(f"entries: language.identify none needs exactly one list, found {len(lists)}")
         for key in ("balance", "rebalance"):
             options = getattr(self, key)
-            if options is not None and options.tail_share is None:
+            if options is not None and options.tail_share is None and getattr(options, "mode", None) != "random":
                 _check_lists(key, options.t, lists)
         return self
 

@@ -10,7 +10,7 @@ Number = Annotated[StrictInt, Field(ge=0)]
 Distance = Annotated[StrictInt, Field(ge=0, le=16)]
 PRESETS = {
     "align": {"min_side": 201, "max_aspect": 3.0, "texts_per_image": 1000, "images_per_text": 10},
-    "datacomp-basic": {"min_side": 200, "max_aspect": 3.0, "min_words": 2, "min_characters": 5},
+    "datacomp-basic": {"min_side": 200, "max_aspect": 3.0, "min_words": 3, "min_characters": 6},
 }
 
 
