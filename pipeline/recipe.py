@@ -11,12 +11,11 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from pipeline.extract.options import Extract
+from pipeline.filter.options import Filter
 from pipeline.language.options import Language
-from pipeline.recipe_file import BUNDLED, Section, bundled, override, read, section, validated
+from pipeline.recipe_file import BUNDLED, Count, ListName, Section, bundled, override, read, section, validated
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
-Count = Annotated[StrictInt, Field(ge=1)]
-ListName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 # As the Hugging Face Hub spells licences: cc-by-4.0, apache-2.0, other, unknown.
 LicenseId = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
@@ -37,10 +36,11 @@ class Input(Section):
 
 
 class Match(Section):
-    """The entry form of MetaCLIP 1 or 2, and the engine that finds them."""
+    """The entry form of MetaCLIP 1 or 2, the engine that finds them, and what becomes of texts that match none."""
 
     form: Literal["metaclip1", "metaclip2"] = "metaclip1"
     engine: Literal["fast", "reference"] = "fast"
+    unmatched: Literal["drop", "keep"] = "drop"
 
 
 class Dedupe(Section):
@@ -79,7 +79,7 @@ class Domain(Section):
 class Balance(Section):
     """The threshold ``t`` (given, from a tail share, or from a wanted size) and what is done with it."""
 
-    mode: Literal["sample", "cap", "none"] = "sample"
+    mode: Literal["sample", "cap", "none", "random"] = "sample"
     t: Threshold | dict[StrictStr, Threshold] | None = None
     tail_share: Share | None = None
     size: Count | None = None
@@ -91,7 +91,9 @@ class Balance(Section):
     def _one_threshold(self):
         one_threshold(self)
         if self.size is not None and self.mode == "cap":
-            raise ValueError("size is for the modes sample and none, found mode cap")
+            raise ValueError("size is for the modes sample, none and random, found mode cap")
+        if self.size is None and self.mode == "random":
+            raise ValueError("mode random takes a size, found none")
         return self
 
 
@@ -138,58 +140,6 @@ class Images(Section):
             except ValueError as error:
                 raise ValueError(f"allow_networks: found {network!r}: {error}") from None
         return self
-
-
-class EvaluationSet(Section):
-    """Images (folders, tars, lists of hashes) and texts that must not be trained on."""
-
-    images: list[StrictStr] = Field(default_factory=list)
-    texts: list[StrictStr] = Field(default_factory=list)
-
-
-Distance = Annotated[StrictInt, Field(ge=0, le=16)]
-PRESETS = {
-    "align": {"min_side": 201, "max_aspect": 3.0, "texts_per_image": 1000, "images_per_text": 10},
-    "datacomp-basic": {"min_side": 200, "max_aspect": 3.0, "min_words": 2, "min_characters": 5},
-}
-
-
-class Filter(Section):
-    """Which of the curated pairs stay: rules for texts and images, duplicates, block-lists, evaluation sets."""
-
-    preset: Literal["align", "datacomp-basic"] | None = None
-    min_side: Annotated[StrictInt, Field(ge=0)] = 0
-    max_aspect: Annotated[float, Field(gt=1)] | None = None
-    texts_per_image: Count | None = None
-    images_per_text: Count | None = None
-    min_words: Annotated[StrictInt, Field(ge=0)] = 0
-    min_characters: Annotated[StrictInt, Field(ge=0)] = 0
-    exact_duplicates: StrictBool = False
-    near_duplicates: Distance | None = None
-    keep_per_cluster: Count = 1
-    blocklist: dict[ListName, StrictStr] = Field(default_factory=dict)
-    evaluation: dict[ListName, EvaluationSet] = Field(default_factory=dict)
-    evaluation_distance: Distance = 4
-    columns: list[StrictStr] = Field(default_factory=list)
-    where: StrictStr | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _preset(cls, given):
-        known = PRESETS.get(given.get("preset"), {}) if isinstance(given, dict) else {}
-        return known | given if known else given
-
-    @model_validator(mode="after")
-    def _condition(self):
-        if self.columns and self.where is None:
-            raise ValueError("columns are for the condition where, found none")
-        return self
-
-    def looks(self) -> bool:
-        """Whether a rule asks for what is in an image."""
-        images = any(found.images for found in self.evaluation.values())
-        sides = self.min_side or self.max_aspect is not None
-        return bool(sides or self.exact_duplicates or self.near_duplicates is not None or images)
 
 
 class Rebalance(Section):
@@ -245,6 +195,8 @@ class Recipe(Section):
     def _lists_fit(self):
         if self.language.identify == "none" and self.language.keep:
             raise ValueError("language.keep: with language.identify none every language is und; allowed: []")
+        if self.language.match_first and self.match.unmatched == "keep":
+            raise ValueError("language.match_first: not with match.unmatched keep")
         if self.language.match_first and (self.filter.texts_per_image or self.filter.images_per_text):
             raise ValueError("language.match_first: not with filter.texts_per_image or images_per_text")
         if self.language.match_first and len(self.entries) != 1 and not isinstance(self.entries, str):
@@ -258,7 +210,7 @@ class Recipe(Section):
             raise ValueError(f"entries: language.identify none needs exactly one list, found {len(lists)}")
         for key in ("balance", "rebalance"):
             options = getattr(self, key)
-            if options is not None and options.tail_share is None:
+            if options is not None and options.tail_share is None and getattr(options, "mode", None) != "random":
                 _check_lists(key, options.t, lists)
         return self
 

@@ -5,10 +5,10 @@ What keys a recipe has is said by a model: ``pipeline.recipe`` for curation, ``p
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.listing import list_files
@@ -27,6 +27,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Count = Annotated[StrictInt, Field(ge=1)]
+ListName = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Model = TypeVar("Model", bound=Section)
 
 

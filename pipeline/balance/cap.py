@@ -102,8 +102,8 @@ class Cutoffs:
 
 
 def kept_rows(keeps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """A row stays if any of its entries keeps it."""
-    return np.logical_or.reduceat(keeps, offsets[:-1]) if len(offsets) > 1 else np.zeros(0, bool)
+    """A row stays if any of its entries keeps it; one without entries goes."""
+    return np.diff(np.append(0, np.cumsum(keeps))[offsets]) > 0
 
 
 def _width(bits: int) -> int:

@@ -31,12 +31,15 @@ class EntryCounter:
         self._dense: dict[str, np.ndarray] = {}
 
     def add(self, lists: pa.Array, entries: pa.ListArray, weights: np.ndarray | None = None) -> None:
-        """Counts a batch: the list of each row, its entries, and what it counts for (int64; 1 by default)."""
+        """Counts a batch: the list of each row, its entries, and what it counts for (int64; 1 by default).
+
+        A row without a list has no entries.
+        """
         coded = lists.dictionary_encode()
-        codes = coded.indices.to_numpy(zero_copy_only=False)
+        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         offsets = entries.offsets.to_numpy()
         ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
-        one = len(coded.dictionary) == 1
+        one = len(coded.dictionary) == 1 and not lists.null_count
         of_match = None if one else np.repeat(codes, np.diff(offsets))
         of_ids = None if weights is None else np.repeat(weights, np.diff(offsets))
         for code, name in enumerate(coded.dictionary.to_pylist()):
@@ -161,13 +164,16 @@ class ListCounts:
 
 
 def flat_ids(lists: pa.Array, entries: pa.ListArray, starts: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The entries of a batch as indices into the flat array of all lists, and the rows' offsets into them."""
+    """The entries of a batch as indices into the flat array of all lists, and the rows' offsets into them.
+
+    A row without a list has no entries.
+    """
     coded = lists.dictionary_encode()
     row_start = np.array([starts[name] for name in coded.dictionary.to_pylist()], np.int64)
     offsets = entries.offsets.to_numpy().astype(np.int64)
     ids = entries.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
     offsets = offsets - offsets[0]
-    if len(row_start) == 1:
-        return ids + row_start[0], offsets
-    of_row = row_start[coded.indices.to_numpy(zero_copy_only=False)] if len(row_start) else np.zeros(0, np.int64)
+    if len(row_start) < 2:
+        return ids + row_start.sum(), offsets
+    of_row = row_start[coded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
     return ids + np.repeat(of_row, np.diff(offsets)), offsets

@@ -59,11 +59,23 @@ def expected_sizes(spark: SparkSession, pool: Pool, counts: ListCounts, limits: 
     return totals(run_tasks(spark, list(range(buckets)), add)).numbers(len(limits)) / SIZE_UNIT
 
 
-def cap_cutoffs(spark: SparkSession, pool: Pool, counts: ListCounts, limits: np.ndarray) -> Cutoffs:
-    """The cut-off of every entry for the hard cap, by refined histograms over the pairs; ``limits``: ``t`` by entry."""
-    cutoffs, buckets = Cutoffs.start(counts.counts, limits), len(pool.pairs.paths)
+def count_pairs(spark: SparkSession, pool: Pool) -> int:
+    """The number of pairs that may be drawn."""
+    buckets = len(pool.pairs.paths)
+
+    def count(bucket: int) -> Batches:
+        found = Totals()
+        found.lines[KEPT, None] = sum(batch.num_rows for batch in pool.candidates(bucket, buckets, []))
+        yield from found.blocks()
+
+    return totals(run_tasks(spark, list(range(buckets)), count)).lines[KEPT, None]
+
+
+def find_cutoffs(spark: SparkSession, pool: Pool, cutoffs: Cutoffs, starts: dict[str, int] | None) -> Cutoffs:
+    """The cut-offs, found by refined histograms over the pairs; ``starts``: as in ``matches``."""
+    buckets = len(pool.pairs.paths)
     while not cutoffs.done():
-        sent = spark.sparkContext.broadcast((cutoffs, counts.starts))
+        sent = spark.sparkContext.broadcast((cutoffs, starts))
 
         def count(bucket: int, sent=sent) -> Batches:
             cutoffs, starts = sent.value

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage, tables
+from pipeline.balance.cap import Cutoffs
 from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP, Draw
 from pipeline.balance.pool import Pool
@@ -16,10 +17,11 @@ from pipeline.balance.spark import (
     EXPECTED,
     KEPT,
     SIZE_UNIT,
-    cap_cutoffs,
     count_drawn,
     count_entries,
+    count_pairs,
     expected_sizes,
+    find_cutoffs,
     write_drawn,
 )
 from pipeline.balance.texts.spark import choose_texts
@@ -56,14 +58,21 @@ def run(run: Run) -> Outcome:
     """Writes ``entry_counts``, ``thresholds`` and ``curated``."""
     recipe, mode, spark = run.recipe, run.recipe.balance.mode, run.session
     pool, counts = open_pool(run)
-    t = find_thresholds(spark, pool, counts, recipe.balance)
-    limits, notes_of_domain = find_limits(run, counts, t, recipe.balance)
-    probability = probabilities(counts, limits)
-    cutoffs = None
+    cutoffs, share = None, 1.0
+    if mode == "random":
+        t, notes_of_domain = {name: counts.of_list(name).max(initial=0) + 1.0 for name in counts.sizes}, {}
+        pairs, size = count_pairs(spark, pool), recipe.balance.size
+        share = min(1.0, size / max(1, pairs))
+        probability = np.full(len(counts.counts), share)
+        cutoffs = find_cutoffs(spark, pool, Cutoffs.start(np.array([pairs]), np.array([size])), None)
+    else:
+        t = find_thresholds(spark, pool, counts, recipe.balance)
+        limits, notes_of_domain = find_limits(run, counts, t, recipe.balance)
+        probability = probabilities(counts, limits)
     if mode == "cap":
         capped = counts if pool.chosen is None else count_entries(spark, pool, run.list_sizes)
-        cutoffs = cap_cutoffs(spark, pool, capped, limits)
-    found = draw(run, pool, Draw(mode, counts.starts, probability, cutoffs), "curated")
+        cutoffs = find_cutoffs(spark, pool, Cutoffs.start(capped.counts, limits), counts.starts)
+    found = draw(run, pool, Draw(mode, counts.starts, probability, cutoffs, share), "curated")
     matched = ListCounts.of(run.list_sizes, tables.read_arrow(storage.join(run.folder("matched"), COUNTS)))
     curated = ListCounts.of_totals(run.list_sizes, found)
     tables.write_arrow(entry_counts_table(run, counts, probability, curated), run.output, "entry_counts")
@@ -75,7 +84,7 @@ def run(run: Run) -> Outcome:
         "kept": curated.pairs,
         "distribution": distribution(matched, counts, curated, run.entry_lists, t),
     }
-    notes |= notes_of_domain
+    notes |= notes_of_domain | ({"share": share} if mode == "random" else {})
     if mode == "sample" and not notes_of_domain:
         notes["expected"] = found.lines[EXPECTED, None] / SIZE_UNIT
     return account(found), notes

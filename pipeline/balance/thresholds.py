@@ -89,7 +89,7 @@ def probabilities(counts: ListCounts, limits: np.ndarray) -> np.ndarray:
 
 
 def keep_probability(probability: np.ndarray, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """``1 - prod(1 - probability)`` over each row's entries (flat ids and offsets; a row has at least one)."""
+    """``1 - prod(1 - probability)`` over each row's entries (flat ids and offsets); 0 for a row without any."""
     found = np.empty(max(0, len(offsets) - 1))
     multiply_rows(probability, ids, offsets, found)
     return found

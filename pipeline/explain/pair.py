@@ -91,14 +91,22 @@ def _balanced(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[st
     if end := _not_yet(found, "balance"):
         return end
     said["entries"] = entries_of(found, "entry_counts", pair["entry_list"], pair["entries"])
-    said["keep_probability"] = share = keep_probability(said["entries"])
+    options = found.recipe.balance
+    share = keep_probability(said["entries"])
+    if options.mode == "random":
+        share = found.record("balance")["notes"]["share"]
+    elif options.mode == "none" and not said["entries"]:
+        share = 1.0
+    said["keep_probability"] = share
     if _place(found, "curated", said) is not None:
         return None
-    options = found.recipe.balance
     if options.texts_per_image == "one" and (chosen := _chosen_text(found, pair)) != pair["pair_id"]:
         return _gone("balance", OTHER_TEXT, f"another text of the image was chosen: that of pair {chosen}")
     if options.mode == "cap":
         return _gone("balance", OVER_CAP, f"of none of its entries its draw {pair['draw']:.6f} is among the t smallest")
+    if options.mode == "random":
+        why = f"its draw {pair['draw']:.6f} is not among the {options.size:,} smallest"
+        return _gone("balance", NOT_DRAWN, why)
     return _gone("balance", NOT_DRAWN, _missed(pair["draw"], share))
 
 

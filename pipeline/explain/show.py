@@ -66,7 +66,8 @@ def _cluster(tree: Tree, cluster: dict[str, Any], pair_id: int) -> None:
 
 def _entries(tree: Tree, pair: dict[str, Any]) -> None:
     draw = f"draw {pair['draw']:.6f}, keep probability {pair['keep_probability']:.6f}"
-    branch = tree.add(f"entries of {escape(pair['entry_list'])}: {draw}")
+    of_list = f" of {escape(pair['entry_list'])}" if pair["entry_list"] else ""
+    branch = tree.add(f"{'' if pair['entries'] else 'no '}entries{of_list}: {draw}")
     for entry in pair["entries"]:
         branch.add(f"{escape(entry['entry'])}: {entry['count']:,} pairs, probability {entry['probability']:.6f}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline import storage
 from pipeline.entries.lists import read_texts
 from pipeline.errors import UsageError
-from pipeline.recipe import Filter
+from pipeline.filter.options import Filter
 from pipeline.recipe_file import found_path, local_path
 from pipeline.tars.index import IMAGE_ENDINGS
 

@@ -17,11 +17,11 @@ from pipeline.filter.columns import columns_of, rows_of
 from pipeline.filter.duplicates.near import Known
 from pipeline.filter.duplicates.spark import drop
 from pipeline.filter.hashes import facts
+from pipeline.filter.options import Filter
 from pipeline.filter.texts import KnownTexts
 from pipeline.language.codes import found_lists
 from pipeline.match.engine import match_by_list
 from pipeline.match.spacing import KANA, UNSPACED_SCRIPTS
-from pipeline.recipe import Filter
 from pipeline.shards.content import MISSING, Content, loaded
 from pipeline.tars.spark import PLACE
 

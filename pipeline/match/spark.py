@@ -22,6 +22,7 @@ from pipeline.match.engine import Matcher, loaded, match_by_list
 from pipeline.recipe import Language
 
 KEPT, NO_LIST, NO_MATCH = "kept", "no_entry_list", "no_match"
+NO_ENTRIES = pa.scalar([], pa.list_(pa.int32()))
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,14 @@ class ToIdentify:
 
 def write_matched(
     spark: SparkSession, pairs: Files, folder: str, schema: pa.Schema, sizes: dict[str, int], files: dict[str, str],
-    engine: str, seed: int, one_list: bool, languages: ToIdentify | None = None,
+    engine: str, seed: int, one_list: bool, languages: ToIdentify | None = None, keep_unmatched: bool = False,
 ) -> Totals:  # fmt: skip
     """Writes ``matched`` into ``folder``; lines count the rows kept and, by reason and language, dropped.
 
     The entry counts are there too, for ``ListCounts``. ``schema``: of ``matched``. ``sizes``: the number of entries of
     each list; ``files``: the name, among the session's files, of its saved matcher. ``one_list``: there is exactly one
     list and no language (``language.identify: none``). ``languages``: there is one list, and what matches it is still
-    to be identified.
+    to be identified. ``keep_unmatched``: texts without an entry stay, with none.
     """
     starts = ListCounts(sizes).starts
 
@@ -57,8 +58,11 @@ def write_matched(
                     batch = identified(batch, loaded(engine, *here.values()), languages, found)
                 lists = choose_list(batch.column("language"), list(files), one_list)
                 entries = match_by_list(batch.column("text"), lists, engine, here)
-                kept = pc.fill_null(pc.greater(pc.list_value_length(entries), 0), False)
-                count_dropped(batch.column("language"), lists, kept, found)
+                if keep_unmatched:
+                    entries, kept = pc.fill_null(entries, NO_ENTRIES), pa.repeat(True, batch.num_rows)
+                else:
+                    kept = pc.fill_null(pc.greater(pc.list_value_length(entries), 0), False)
+                    count_dropped(batch.column("language"), lists, kept, found)
                 names = [*batch.schema.names, "entry_list", "entries"]
                 batch = pa.RecordBatch.from_arrays([*batch.columns, lists, entries], names).filter(kept)
                 counter.add(batch.column("entry_list"), batch.column("entries"))

@@ -37,8 +37,9 @@ def run(run: Run) -> Outcome:
     source, folder = Files.of(run.folder("pairs")), tables.new_folder(run.output, "matched")
     schema = tables.with_columns(source.schema(), **tables.MATCH)
     found = write_matched(
-        run.session, source, folder, schema, sizes, files, recipe.match.engine, recipe.seed, one_list, _to_identify(run)
-    )
+        run.session, source, folder, schema, sizes, files, recipe.match.engine, recipe.seed, one_list,
+        _to_identify(run), recipe.match.unmatched == "keep",
+    )  # fmt: skip
     _write_lists(run)
     tables.write_arrow(ListCounts.of_totals(sizes, found).as_table(), run.output, f"matched/{COUNTS}")
     without_list = {language: rows for (reason, language), rows in found.lines.most_common() if reason == NO_LIST}
@@ -100,7 +101,8 @@ def _depends(recipe: Recipe) -> dict[str, Any]:
     language = {"identify": recipe.language.identify}
     if recipe.language.match_first:
         language = recipe.language.told() | {"aliases": aliases(list_names(recipe))}
-    return {"seed": recipe.seed, "match": {"form": recipe.match.form}, "language": language, **lists}
+    match = recipe.match.model_dump(exclude={"engine"})
+    return {"seed": recipe.seed, "match": match, "language": language, **lists}
 
 
 def _files(recipe: Recipe, found: Matchers) -> list:
@@ -112,7 +114,7 @@ def _files(recipe: Recipe, found: Matchers) -> list:
 STAGE = Stage(
     name="match",
     title="Matching texts with entries",
-    tables={"matched": "the pairs that match at least one entry, with the ids of their entries and their draw"},
+    tables={"matched": "the pairs with the ids of the entries that their texts match, and their draw"},
     beside=(f"matched/{LISTS}", f"matched/{COUNTS}"),
     reads=("ingest",),
     run=run,

@@ -19,9 +19,9 @@ def check_balance(found: Opened, table: str, entries_table: str, advance: Callab
     """What is wrong with a table of drawn pairs; ``entries_table``: its entries with their probabilities and counts."""
     entries, _ = read_entries([found.path(path) for path in found.of_table(entries_table)])
     counter, totals = EntryCounter(entries.sizes), Totals()
-    by_draw = table == "final" or found.recipe.balance.mode == "sample"
+    mode = "sample" if table == "final" else found.recipe.balance.mode
     for batch in Files(tuple(map(found.path, found.of_table(table)))).read(0, 1, COLUMNS):
-        wrong = next(_wrong(batch, entries, found.recipe.seed, by_draw), None)
+        wrong = next(_wrong(batch, entries, found.recipe.seed, mode), None)
         if wrong:
             yield f"{table}: {wrong}"
             return
@@ -37,16 +37,18 @@ def check_balance(found: Opened, table: str, entries_table: str, advance: Callab
         )
 
 
-def _wrong(batch, entries: Entries, seed: int, by_draw: bool) -> Iterator[str]:
+def _wrong(batch, entries: Entries, seed: int, mode: str) -> Iterator[str]:
     """What is wrong with the first pair of a batch that has something wrong."""
     ids = batch.column("pair_id").to_numpy()
     drawn = batch.column("draw").to_numpy()
     if len(at := np.flatnonzero(drawn != draws(ids, seed))):
         yield f"the draw of pair {ids[at[0]]} is not that of its pair_id and the seed"
-    if not by_draw:
+    share = batch.column("keep_probability").to_numpy(zero_copy_only=False)
+    if mode == "random" and len(at := np.flatnonzero(share != entries.probability[0])):
+        yield f"the keep probability of pair {ids[at[0]]} is not that of all pairs"
+    if mode != "sample":
         return
     flat, offsets = flat_ids(batch.column("entry_list"), batch.column("entries"), entries.starts)
-    share = batch.column("keep_probability").to_numpy()
     if len(at := np.flatnonzero(share != keep_probability(entries.probability, flat, offsets))):
         yield f"the keep probability of pair {ids[at[0]]} is not that of its entries"
     if len(at := np.flatnonzero(drawn >= share)):

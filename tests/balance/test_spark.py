@@ -12,6 +12,7 @@ import pytest
 import xxhash
 
 from pipeline import tables
+from pipeline.balance.cap import Cutoffs
 from pipeline.balance.counts import WEIGHT_UNIT, ListCounts
 from pipeline.balance.draw import COLUMNS, Draw
 from pipeline.balance.pool import Pool
@@ -21,10 +22,11 @@ from pipeline.balance.spark import (
     EXPECTED,
     KEPT,
     SIZE_UNIT,
-    cap_cutoffs,
     count_drawn,
     count_entries,
+    count_pairs,
     expected_sizes,
+    find_cutoffs,
     write_drawn,
 )
 from pipeline.balance.texts.spark import choose_texts, count_texts
@@ -88,7 +90,10 @@ def limits_of(counts, t):
 
 def draw_of(spark, pool, counts, t, mode="sample"):
     limits = entry_limits(counts, limits_of(counts, t))
-    cutoffs = cap_cutoffs(spark, pool, count_entries(spark, pool, SIZES), limits) if mode == "cap" else None
+    cutoffs = None
+    if mode == "cap":
+        capped = count_entries(spark, pool, SIZES)
+        cutoffs = find_cutoffs(spark, pool, Cutoffs.start(capped.counts, limits), counts.starts)
     return Draw(mode, counts.starts, probabilities(counts, limits), cutoffs)
 
 
@@ -328,3 +333,46 @@ def test_nothing_matched(spark, tmp_path, mode):
     assert not +lines
     assert expected_sizes(spark, pool, found, grid_thresholds(found, np.array([5.0]))).tolist() == [0]
     assert with_one_text(spark, pool, 0, tmp_path).chosen.schema().names == ["pair_id"]
+
+
+def without_entries(rows):
+    """The rows, every third without entries, and every sixth without a list."""
+    return [
+        (pair_id, image, None if i % 6 == 0 else name, [] if i % 3 == 0 else entries)
+        for i, (pair_id, image, name, entries) in enumerate(rows)
+    ]
+
+
+@pytest.fixture(scope="module")
+def unmatched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unmatched") / "pool"
+    return Pool(write_table(folder, with_draws(3, without_entries(PAIRS)), 6))
+
+
+@pytest.mark.parametrize("mode", ["sample", "cap", "none"])
+def test_pairs_without_entries_stay_where_nothing_is_balanced(spark, unmatched, tmp_path, mode):
+    counts = count_entries(spark, unmatched, SIZES)
+    with_some = [row for row in without_entries(PAIRS) if row[3]]
+    assert counts.counts.tolist() == counted((row[2], row[3]) for row in with_some)
+    _, table = drawn(spark, unmatched, draw_of(spark, unmatched, counts, 20, mode), tmp_path / "drawn")
+    kept = kept_ids(table)
+    left = {row[0] for row in without_entries(PAIRS) if not row[3]}
+    assert left <= kept if mode == "none" else not left & kept
+    assert kept - left if mode != "none" else len(kept) == len(PAIRS)
+    if mode == "none":
+        share = dict(zip(table["pair_id"].to_pylist(), table["keep_probability"].to_pylist(), strict=True))
+        assert {share[pair_id] for pair_id in left} == {1.0}
+        assert min(share.values()) < 0.5
+
+
+@pytest.mark.parametrize("size", [1, 1000, 3999, 4000, 9000])
+def test_a_random_choice_is_of_the_smallest_draws(spark, unmatched, tmp_path, size):
+    pairs = count_pairs(spark, unmatched)
+    assert pairs == len(PAIRS)
+    counts = ListCounts(SIZES)
+    cutoffs = find_cutoffs(spark, unmatched, Cutoffs.start(np.array([pairs]), np.array([size])), None)
+    draw = Draw("random", counts.starts, np.full(85, 0.25), cutoffs, share=0.25)
+    _, table = drawn(spark, unmatched, draw, tmp_path / "drawn")
+    order = sorted((hashed(3, row[0]), row[0]) for row in PAIRS)
+    assert kept_ids(table) == {pair_id for _, pair_id in order[:size]}
+    assert set(table["keep_probability"].to_pylist()) == {0.25}

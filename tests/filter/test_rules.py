@@ -1,7 +1,7 @@
 """Rules for texts, on rows of their own."""
 
+from pipeline.filter.options import Filter
 from pipeline.filter.spark import by_text
-from pipeline.recipe import Filter
 
 
 def test_words_and_characters_in_every_script(spark):

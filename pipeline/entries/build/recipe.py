@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
-from pipeline.recipe import Count, ListName, Share
-from pipeline.recipe_file import BUNDLED, Section, override, read, validated
+from pipeline.recipe import Share
+from pipeline.recipe_file import BUNDLED, Count, ListName, Section, override, read, validated
 
 FOLDER = BUNDLED / "metadata"
 SOURCES = {

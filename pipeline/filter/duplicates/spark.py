@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from pipeline.components.spark import EDGE, Cut, connect, edge_batch
 from pipeline.filter.duplicates.near import masks, near_pairs
-from pipeline.recipe import Filter
+from pipeline.filter.options import Filter
 
 
 def drop(pairs: DataFrame, reasons: dict[str, Column]) -> DataFrame:

@@ -30,6 +30,7 @@ MODES = {
     "sample": "A pair is kept with the probability 1 - prod(1 - min(1, t / count)) over the entries of its text.",
     "cap": "An entry keeps t of its pairs, those of smallest `draw`; a pair stays if one of its entries keeps it.",
     "none": "Nothing was balanced: all pairs are here, with the probability by which balancing would keep each.",
+    "random": "Nothing was balanced: as many pairs were chosen as the recipe says, those of smallest `draw`.",
 }
 
 

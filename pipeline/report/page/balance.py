@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.balance.counts import flat_ids
 from pipeline.balance.size import grid_thresholds, log_grid
@@ -78,6 +79,7 @@ def what_if(output: Output, used: float | None) -> dict[str, Any] | None:
     the leading list's curve.
     """
     entries, sample = output.entries, output.matched
+    sample = sample.filter(pc.is_valid(sample["entry_list"]))
     sample = sample.filter(pa.array(~np.isin(sample["pair_id"].to_numpy(), output.removed)))
     counts = entries.counts()
     first = leader(counts)

@@ -5,6 +5,7 @@ report.rule = () => {
   const text = balancing.texts_per_image === "one" ? " Of an image's texts one was chosen first." : "";
   const rules = {
     none: "Nothing was balanced: the probabilities say what balancing would keep.",
+    random: "Nothing was balanced: as many pairs were chosen at random as the recipe says.",
     cap: "An entry that more than t pairs match keeps t of them; a pair stays if any of its entries keeps it.",
     sample: "An entry that c pairs match keeps each with probability min(1, t / c); a pair stays if any of its entries keeps it.",
   };
