@@ -20,7 +20,7 @@ TRAIN_RECIPE = $(if $(DEMO),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(shell basename $(call quote,$(TRAIN_RECIPE)) .yaml))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(call each,--shards,$(INPUT)) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff explain verify compare tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff explain verify groups compare tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -79,6 +79,9 @@ explain: venv ## where a pair is, or which stage dropped it and why: WHAT='URL, 
 
 verify: venv ## check a finished set against its manifest and itself: [OUTPUT=folder]; exit 1 with a line a finding
 	@$(PY) -m pipeline.command.verify $(call quote,$(or $(OUTPUT),output/demo))
+
+groups: venv ## how often a set's texts name groups (gender, age …): [OUTPUT=folder] [GROUPS=names-or-files]
+	@$(PY) -m pipeline.command.groups $(call quote,$(or $(OUTPUT),output/demo)) $(call each,--groups,$(GROUPS)) $(ARGS)
 
 compare: ## recipes side by side at equal compute: [RECIPES="none random metaclip"] [POOL=path] [OUTPUT=folder] [SCALE=nano] [SEEDS=3]
 	@VENV=$(VENV) sh scripts/venv.sh demo,train

@@ -30,7 +30,8 @@ from pipeline.stages import STAGES, named, stages_from
 RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
 WHAT_IF = {"what-if.json", "what-if.png"}
 CROISSANT = "croissant.json"
-OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, *REPORT, MANIFEST, *WHAT_IF,
+GROUPS = "groups.json"
+OURS = {RECIPE, README, CROISSANT, SUMMARY, PLOT, *REPORT, MANIFEST, *WHAT_IF, GROUPS,
         record.FOLDER, tables.STAGING, *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def held(request: Request) -> Iterator[None]:
 
 def forget(output: str, stage: Stage) -> None:
     """Removes what is of another run once a stage's tables change: records of it and of later stages, their tables."""
-    for name in (MANIFEST, DESCRIBED, README, CROISSANT, SUMMARY, PLOT, *REPORT):
+    for name in (MANIFEST, DESCRIBED, README, CROISSANT, SUMMARY, PLOT, GROUPS, *REPORT):
         storage.remove(storage.join(output, name))
     first, *later = stages_from(stage)
     for one in (first, *later):

@@ -37,6 +37,7 @@ COMMANDS = {
     "report": Command("pipeline.report.__main__:app:report", RESULTS, "Write the page report.html into an output."),
     "diff": Command("pipeline.report.__main__:app:diff", RESULTS, "Write a page of what differs between two outputs."),
     "explain": Command("pipeline.command.explain:app", RESULTS, "Where a pair, image or text is, or why it went."),
+    "groups": Command("pipeline.command.groups:app", RESULTS, "How often texts name groups, from pool to set."),
     "verify": Command("pipeline.command.verify:app", RESULTS, "Check a finished set against its manifest and itself."),
     "compare": Command("pipeline.command.compare:app", TRAINING, "Recipes side by side at equal compute."),
     "subset": Command("pipeline.command.subset:app", RESULTS, "Write the set of an output as a DataComp subset file."),
