@@ -20,7 +20,7 @@ TRAIN_RECIPE = $(if $(DEMO),nano,$(RECIPE))
 RUN = $(or $(OUTPUT),output/train/$(shell basename $(call quote,$(TRAIN_RECIPE)) .yaml))
 TRAIN_OPTIONS = --recipe $(call quote,$(TRAIN_RECIPE)) $(call each,--shards,$(INPUT)) \
 	$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(foreach pair,$(SET),--set $(call quote,$(pair))) $(if $(FORCE),--force)
-.PHONY: help venv demo-pool curate append plan package extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff explain verify remove tokenizer train evaluate test test-slow bench lint clean
+.PHONY: help venv demo-pool curate append plan package extract ingest match dedupe balance images filter rebalance shards metadata metadata-check what-if report diff explain verify remove groups compare tokenizer train evaluate test test-slow bench lint clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [RECIPE=name-or-file] [INPUT=path] [OUTPUT=folder] [SET='key=value ...'] [FORCE=1] [STRICT=1]"
@@ -92,6 +92,16 @@ verify: venv ## check a finished set against its manifest and itself: [OUTPUT=fo
 
 remove: venv ## take out of a set what FILE lists (URLs, hosts, ids, SHA-256 or texts), for good: FILE=list [OUTPUT=folder]
 	@$(PY) -m pipeline.command.remove $(ARGS) -- $(call quote,$(or $(OUTPUT),output/demo)) $(call quote,$(FILE))
+
+groups: venv ## how often a set's texts name groups (gender, age …): [OUTPUT=folder] [GROUPS=names-or-files]
+	@$(PY) -m pipeline.command.groups $(call quote,$(or $(OUTPUT),output/demo)) $(call each,--groups,$(GROUPS)) $(ARGS)
+
+compare: ## recipes side by side at equal compute: [RECIPES="none random metaclip"] [POOL=path] [OUTPUT=folder] [SCALE=nano] [SEEDS=3]
+	@VENV=$(VENV) sh scripts/venv.sh demo,train
+	@$(PY) -m pipeline.command.compare $(if $(RECIPES),--recipes $(call quote,$(RECIPES))) $(call each,--pool,$(POOL)) \
+		$(if $(OUTPUT),--output $(call quote,$(OUTPUT))) $(if $(SCALE),--scale $(call quote,$(SCALE))) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(foreach pair,$(SET),--set $(call quote,$(pair))) \
+		$(call each,--classification,$(CLASSIFICATION)) $(call each,--retrieval,$(RETRIEVAL)) $(if $(FORCE),--force) $(ARGS)
 
 tokenizer: ## train the tokenizer of a training recipe (nano by default) from the texts of its shards
 	@VENV=$(VENV) sh scripts/venv.sh demo,train

@@ -38,7 +38,8 @@ from pipeline.tombstones.table import SALT
 RECIPE, README, SUMMARY, PLOT = "recipe.yaml", "README.md", "summary.json", "distribution.png"
 WHAT_IF = {"what-if.json", "what-if.png"}
 CROISSANT = "croissant.json"
-DESCRIPTIONS = (README, CROISSANT, SUMMARY, PLOT, *REPORT)
+GROUPS = "groups.json"
+DESCRIPTIONS = (README, CROISSANT, SUMMARY, PLOT, GROUPS, *REPORT)
 REMOVED = (REMOVALS, TOMBSTONES, SALT)  # of what was taken out
 OURS = {RECIPE, EVENTS, *DESCRIPTIONS, MANIFEST, *WHAT_IF, *REMOVED,
         record.FOLDER, tables.STAGING, *(folder for stage in STAGES for folder in stage.folders)}  # fmt: skip

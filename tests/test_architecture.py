@@ -55,7 +55,7 @@ def test_the_spark_side_of_what_is_shared_is_for_spark_sides(file):
 
 def test_every_folder_is_a_stage_or_shared_or_apart():
     folders = {name(file).split("/")[0] for file in MODULES if "/" in name(file)}
-    apart = {"command", "demo", "explain", "plan", "remove", "report", "train", "verify"}
+    apart = {"command", "compare", "demo", "explain", "groups", "plan", "remove", "report", "train", "verify"}
     assert folders == {*STAGES, *SHARED, *apart}
 
 

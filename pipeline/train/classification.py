@@ -1,13 +1,14 @@
 """Zero-shot classification: an image's class is the one whose texts are nearest (Radford et al. 2021, section 3.1).
 
 Data sets are folders in CLIP_benchmark's webdataset layout (``classnames.txt``, tars with ``.cls``, perhaps in
-``test/``, and ``zeroshot_classification_templates.txt``), or folders with a folder of images for each class.
+``test/``, and ``zeroshot_classification_templates.txt``), or folders with a folder of images for each class. With a
+file ``classgroups.txt``, a line a class, each group of classes has its own figures, too.
 """
 
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class ClassificationDataset:
     classes: list[str]
     templates: list[str]
     samples: Iterable[tuple[bytes | Path, int, str]]
+    groups: list[str] = field(default_factory=list)
 
 
 def open_dataset(folder: Path, option: str = "--classification") -> ClassificationDataset:
@@ -46,17 +48,19 @@ def open_dataset(folder: Path, option: str = "--classification") -> Classificati
     templates = _lines(folder / "zeroshot_classification_templates.txt") or TEMPLATES
     if wrong := [template for template in templates if "{c}" not in template]:
         raise UsageError(f"{option} {folder}: template {wrong[0]!r} has no {{c}} for the class")
-    names = _lines(folder / "classnames.txt")
+    names, groups = _lines(folder / "classnames.txt"), _lines(folder / "classgroups.txt")
+    if groups and len(groups) != len(names):
+        raise UsageError(f"{option} {folder}: {len(names)} class names and {len(groups)} lines in classgroups.txt")
     tars = sorted(file for file in [*folder.glob("test/*"), *folder.glob("*")] if file.name.endswith(TARS))
     if names and tars:
-        return ClassificationDataset(names, templates, TarSamples([str(tar) for tar in tars], len(names)))
+        return ClassificationDataset(names, templates, TarSamples([str(tar) for tar in tars], len(names)), groups)
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
         raise UsageError(f"{option} {folder}: neither classnames.txt with tars nor a folder for each class")
     names = names or [path.name.replace("_", " ") for path in folders]
     if len(names) != len(folders):
         raise UsageError(f"{option} {folder}: {len(names)} class names and {len(folders)} folders")
-    return ClassificationDataset(names, templates, FolderSamples(folders))
+    return ClassificationDataset(names, templates, FolderSamples(folders), groups)
 
 
 def dataset_names(folders: list[Path]) -> list[str]:
@@ -141,13 +145,19 @@ def class_embeddings(encoder: Encoder, classes: list[str], templates: list[str])
 
 
 def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup, advance) -> dict[str, Any]:
-    """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives."""
+    """Top-1 and top-5 accuracy and the mean recall of the classes, with 95% intervals, and what chance gives.
+
+    Of each group of classes the mean recall over them.
+    """
     shares = group.together(lambda: _rank(encoder, data, group, advance), all_results=True)
     ranks, truth, unreadable = ([value for share in shares for value in share[part]] for part in range(3))
     if not ranks:
         raise UsageError("classification: the data set has no images that can be read")
     rank, number = np.array(ranks), np.array(truth)
-    of_class = [float((rank[number == c] < 1).mean()) for c in np.unique(number)]
+    of_class = {int(c): float((rank[number == c] < 1).mean()) for c in np.unique(number)}
+    of_group: dict[str, list[float]] = {}
+    for c, recall in of_class.items() if data.groups else ():
+        of_group.setdefault(data.groups[c], []).append(recall)
     return {
         "images": len(rank),
         "unreadable": len(unreadable),
@@ -156,7 +166,11 @@ def classify(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup,
         "templates": len(data.templates),
         "top_1": mean_with_interval(rank < 1),
         "top_5": mean_with_interval(rank < 5),
-        "mean_class_recall": float(np.mean(of_class)),
+        "mean_class_recall": float(np.mean(list(of_class.values()))),
+        "groups": {
+            name: {"classes": len(recalls), "mean_class_recall": float(np.mean(recalls))}
+            for name, recalls in sorted(of_group.items())
+        },
         "chance": 1 / len(data.classes),
     }
 
