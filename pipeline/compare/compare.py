@@ -29,7 +29,7 @@ def compare(comparison: Comparison, force: bool = False) -> None:
         runs: dict[str, list[Path]] = {label: [] for label in sets}
         for seed in range(comparison.seeds):  # A comparison that is ended early has as many seeds of each.
             for label, folder in sets.items():
-                runs[label].append(train_and_evaluate(comparison, label, folder, seed, tokenizer))
+                runs[label].append(train_and_evaluate(comparison, label, folder, seed, tokenizer, force))
         found = figures(comparison, sets, runs)
         drawn = plots(found)
         storage.write_json(str(comparison.output / REPORT), found)

@@ -11,6 +11,9 @@ from pipeline.compare.comparison import Comparison
 from pipeline.compare.runs import pair_ids, samples_of
 from pipeline.errors import PipelineError
 
+# What a run's recipe has of its own; a model is written with all that it was built of, and compared among the runs.
+OWN = ("seed", "log", "tokenizer", "model", "evaluate")
+
 
 def figures(comparison: Comparison, sets: dict[str, Path], runs: dict[str, list[Path]]) -> dict[str, Any]:
     """The report of a comparison, for JSON. ``runs``: the folders of each recipe's trainings, one a seed.
@@ -40,13 +43,16 @@ def figures(comparison: Comparison, sets: dict[str, Path], runs: dict[str, list[
 def check_compute(comparison: Comparison, runs: dict[str, list[Path]]) -> None:
     """Raises ``PipelineError`` where a training saw another number of samples, or was another than the others."""
     recipe, told = comparison.train_recipe(), comparison.told()["training"]
+    wanted = {key: value for key, value in told.items() if key not in OWN}
+    models = []
     for run in (run for folders in runs.values() for run in folders):
         last = metrics_of(run)[-1]
         made = json.loads((run / "run.json").read_text("utf-8"))["recipe"]
-        same = {key: value for key, value in made.items() if key not in ("seed", "log", "tokenizer")}
+        models.append(made["model"])
+        same = {key: value for key, value in made.items() if key in wanted}
         same["data"] = {key: value for key, value in made["data"].items() if key != "shards"}
-        wanted = {key: value for key, value in told.items() if key != "tokenizer"}
-        if (last["step"], last["samples"]) != (recipe.steps, recipe.steps * recipe.batch) or same != wanted:
+        seen = (last["step"], last["samples"])
+        if seen != (recipe.steps, recipe.steps * recipe.batch) or same != wanted or models[-1] != models[0]:
             raise PipelineError(
                 f"{run}: was trained with other compute than the comparison says; remove it and run again"
             )

@@ -90,8 +90,10 @@ def pool_texts(folder: Path):
                 return
 
 
-def train_and_evaluate(comparison: Comparison, label: str, set_folder: Path, seed: int, tokenizer: Path) -> Path:
-    """The folder of a training with its evaluation; does only what is not there."""
+def train_and_evaluate(
+    comparison: Comparison, label: str, set_folder: Path, seed: int, tokenizer: Path, force: bool = False
+) -> Path:
+    """The folder of a training with its evaluation; does only what is not there, or, with ``force``, all of it."""
     folder = comparison.output / RUNS / label / f"seed-{seed}"
     settings = [*comparison.training, f"seed={seed}", f"tokenizer.path={tokenizer}"]
     options = ["--recipe", comparison.scale, "--shards", str(set_folder / "shards"), "--output", str(folder)]
@@ -101,7 +103,7 @@ def train_and_evaluate(comparison: Comparison, label: str, set_folder: Path, see
     if comparison.processes > 1:
         start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={comparison.processes}", *start]
     say(f"Training {label}, seed {seed}")
-    run_command([*start, *options], f"training {label}, seed {seed}")
+    run_command([*start, *options, *(["--force"] if force else [])], f"training {label}, seed {seed}")
     file, model = folder / "evaluation.json", folder / "model"
     if not file.is_file() or file.stat().st_mtime < (model / "config.json").stat().st_mtime:
         sets = [part for path in comparison.classification for part in ("--classification", path)]
