@@ -105,7 +105,8 @@ class Comparison:
         for setting in self.training:
             if setting.split("=")[0] in ("seed", "data.shards"):
                 raise UsageError(f"--set-training {setting}: is set for each training; allowed are other keys")
-        self.train_recipe()
+        if self.train_recipe().steps is None:
+            raise UsageError(f"--scale {self.scale}: compute is equal by steps, found epochs; give steps")
 
     def told(self) -> dict[str, Any]:
         """What must be the same for all trainings that are compared, as JSON."""

@@ -52,6 +52,7 @@ WRONG = {
     "no set": (dict(retrieval=("nowhere",)), "--retrieval nowhere: no such file or folder"),
     "scale": (dict(scale="nope"), "--recipe nope: no such file; bundled recipes: align, "),
     "seed": (dict(training=("seed=3",)), "--set-training seed=3: is set for each training"),
+    "epochs": (dict(training=("steps=null", "epochs=3")), "--scale nano: compute is equal by steps, found epochs"),
     "random as": (dict(random_as="nope"), "--random-as nope: allowed: metaclip-400m, metaclip-2.5b"),
 }
 
