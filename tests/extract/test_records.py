@@ -25,7 +25,7 @@ def urls(content, kind="warc", **options):
     [
         b"".join(PAGES),
         packed(*PAGES),
-        gzip.compress(b"".join(PAGES)),
+        gzip.compress(b"".join(PAGES), mtime=0),
         b"".join(zstandard.compress(one) for one in PAGES),
         zstandard.compress(b"".join(PAGES)),
         packed(*PAGES) + bytes(1000),
@@ -84,7 +84,7 @@ def test_other_files_that_are_cut_say_so(way):
     [
         (b"", "is empty"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is no WARC file: begins with b'<?xml'"),
-        (gzip.compress(b"<?xml version='1.0'?><Error/>"), "has no WARC record"),
+        (gzip.compress(b"<?xml version='1.0'?><Error/>", mtime=0), "has no WARC record"),
         (b"PK\x03\x04 and so on", "is no WARC file"),
         (packed(metadata([image("a.jpg", "x")])), "has no record of a page, as a WARC file has"),
     ],
