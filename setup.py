@@ -1,4 +1,4 @@
-"""Takes the entry lists of ``metadata/`` along into wheels and source distributions; the rest is in pyproject.toml.
+"""Takes the entry lists and groups of ``metadata/`` along into wheels and source distributions (see pyproject.toml).
 
 In a wheel they are ``pipeline/shipped/metadata/``; an editable install finds them where they are.
 """
@@ -18,9 +18,9 @@ class BuildWithLists(build_py):
         """Copies them; an editable install copies nothing."""
         super().run()
         if not self.editable_mode:
-            target = Path(self.build_lib, "pipeline", "shipped", LISTS)
-            self.mkpath(str(target))
             for file in self.lists():
+                target = Path(self.build_lib, "pipeline", "shipped", file)
+                self.mkpath(str(target.parent))
                 self.copy_file(file, str(target))
 
     def get_source_files(self) -> list[str]:
@@ -28,8 +28,8 @@ class BuildWithLists(build_py):
         return [*super().get_source_files(), *self.lists()]
 
     def lists(self) -> list[str]:
-        """The lists, their manifest, and what is said of them."""
-        return sorted(str(file) for file in LISTS.iterdir() if file.suffix in (".parquet", ".json", ".md"))
+        """The lists, their manifest, what is said of them, and the groups of terms."""
+        return sorted(str(file) for file in LISTS.rglob("*") if file.suffix in (".parquet", ".json", ".md", ".yaml"))
 
 
 setup(cmdclass={"build_py": BuildWithLists})

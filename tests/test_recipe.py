@@ -16,8 +16,8 @@ def write(tmp_path, text):
 
 def test_bundled_recipes_load_and_survive_a_round_trip():
     assert bundled_recipes() == [
-        "align", "clip-score", "datacomp-basic", "demo", "metaclip-2.5b", "metaclip-400m", "metaclip-clip-score",
-        "metaclip2-worldwide", "none", "random", "semantic",
+        "align", "clip-score", "datacomp-basic", "demo", "metaclip", "metaclip-2.5b", "metaclip-400m",
+        "metaclip-clip-score", "metaclip2-worldwide", "none", "random", "semantic",
     ]  # fmt: skip
     for name in bundled_recipes():
         recipe = load_recipe(name)

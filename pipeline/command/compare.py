@@ -14,8 +14,10 @@ app = new_app()
 @app.command(
     epilog=examples(
         "metaclip-pipeline compare --recipes 'none random metaclip'",
-        "metaclip-pipeline compare --recipes 'none align metaclip-400m:balance.t=500' --pool 'pool/*.parquet' \\",
-        "    --set images.root=images/ --set images.prefix=https:// --retrieval heldout/",
+        "metaclip-pipeline compare --recipes 'none align metaclip-400m:balance.t=500' \\",
+        "    --pool 'pool/*.parquet' \\",
+        "    --set images.root=images/ --set images.prefix=https:// \\",
+        "    --retrieval heldout/",
     ),
 )
 def main(

@@ -22,7 +22,11 @@ def main(
     output: Annotated[str, typer.Argument(help="The folder of an output, or its URL.")],
     groups: Annotated[
         list[str] | None,
-        typer.Option(help="A shipped file (age, gender, occupation, region) or a YAML file.", rich_help_panel=PLACES),
+        typer.Option(
+            metavar="NAME",
+            help="A shipped file (age, gender, occupation, region) or a YAML file.",
+            rich_help_panel=PLACES,
+        ),
     ] = None,
     together: Annotated[
         list[str] | None,

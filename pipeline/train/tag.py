@@ -25,7 +25,7 @@ app = new_app()
     help="Labels for images from a list of entries, the likeliest first.",
     epilog=examples(
         "metaclip-pipeline tag --model run/model --entries my.txt photos/",
-        "metaclip-pipeline tag --model run/model --entries my.txt 'shards/{000..127}.tar'",
+        "metaclip-pipeline tag --model run/model --entries my.txt 'set/{000..127}.tar'",
     ),
 )
 def main(

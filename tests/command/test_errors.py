@@ -18,7 +18,7 @@ WRONG = [
     ("curate --recip demo", "--recip: no such option; allowed: --recipe, --input"),
     ("match x", "unexpected extra argument(s) (x)"),
     ("match --recipe", "'--recipe' requires an argument"),
-    ("match --recipe nope", "--recipe nope: no such file; bundled recipes: demo, "),
+    ("match --recipe nope", "--recipe nope: no such file; bundled recipes: align, clip-score, "),
     ("match --set a", "--set a: allowed is dotted.key=value"),
     ("match --set match.engine=x", "match.engine: found 'x'; allowed: 'fast' or 'reference'"),
     ("what-if --dead-links 3", "'--dead-links'"),

@@ -78,8 +78,8 @@ def one_line(done, code=2):
 def test_the_wheel_holds_the_package_and_the_lists(wheel):
     held = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0] for name in held} == {"pipeline", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
-    for file in (PROJECT / "metadata").iterdir():
-        assert f"pipeline/shipped/metadata/{file.name}" in held
+    for file in (PROJECT / "metadata").rglob("*.*"):
+        assert f"pipeline/shipped/{file.relative_to(PROJECT)}" in held
     for file in PROJECT.glob("pipeline/**/*"):
         if file.is_file() and "__pycache__" not in file.parts:
             assert str(file.relative_to(PROJECT)) in held

@@ -9,6 +9,7 @@ from huggingface_hub import DatasetCard
 
 from pipeline import record, storage, tables
 from pipeline.fitting import Fit
+from pipeline.ingest.contents import INPUTS
 from pipeline.output import describe
 from pipeline.recipe import load_recipe
 from pipeline.record import Record
@@ -85,6 +86,7 @@ def test_an_output_in_a_store_is_told_of(bucket, work):
     pa.parquet.write_table(pa.table({"url": ["u"], "text": ["t"]}), sink)
     path = storage.join(output, "pairs", "part-00000.parquet")
     storage.write_bytes(path, sink.getvalue().to_pybytes())
+    storage.write_bytes(storage.join(output, "pairs", INPUTS, "part-00000.parquet"), sink.getvalue().to_pybytes())
     fit, finished = Fit(recipe, []), Finished()
     origin = fit.origin(named("ingest"), [], finished)
     files = [tables.describe(path, sink.getvalue().size, "bucket/out/")]

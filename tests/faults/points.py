@@ -30,7 +30,7 @@ MODES = {
     "power": (shim.POWER, True),
 }
 # What differs between two runs that do the same: times.
-OF_ONE_RUN = {"summary.json", ".described.json", "report.html", "what-if.json"}
+OF_ONE_RUN = {"events.jsonl", "summary.json", ".described.json", "report.html", "what-if.json"}
 # Tables that Spark writes itself, under new names each time: their rows are compared, not what lists their files.
 BY_SPARK, LISTING = ("images", "image_hashes"), ("manifest.json", "README.md", "croissant.json")
 ODD = re.compile(r"Traceback|Py4J|org\.apache|java\.|\bat [a-z]+\.[A-Za-z.]+\(|please report")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from torch.utils.data import Dataset
 
+from pipeline.errors import PipelineError
 from pipeline.train import search
 from pipeline.train.embedding import embed_shards
 from pipeline.train.encoder import Encoder
@@ -46,7 +47,7 @@ def test_embedding_goes_on_with_the_tars_that_are_missing(model, shard_set, tmp_
 
     encoder.encode_pixels = fails_in_the_second
     arguments = (encoder, shards, tmp_path / "v", ALONE, lambda done: None, True, 0)
-    with pytest.raises(OSError, match="killed"):
+    with pytest.raises(PipelineError, match="killed"):
         list(embed_shards(*arguments))
     found = list(embed_shards(*arguments))
     assert seen == [20, 20, 20, 20]
