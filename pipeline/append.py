@@ -12,6 +12,7 @@ from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.recipe_file import parse, validated
 from pipeline.record import MANIFEST
+from pipeline.removal import finish
 from pipeline.stages import stages_of
 
 
@@ -21,9 +22,11 @@ def append(output: str, inputs: list[str], strict: bool = False) -> dict[str, An
     An output that is not finished is finished, with the new files; so is one whose append was stopped. Raises
     ``UsageError`` where a file was added before.
     """
+    place = storage.absolute(output)
+    if finish(place):
+        say(f"{output}: a removal that was stopped is finished")
     recipe = recipe_of(output)
     paths = recipe.input.paths
-    place = storage.absolute(output)
     whole = storage.exists(storage.join(place, MANIFEST))
     whole = whole and all(load_finished(place, stage) for stage in stages_of(recipe))
     grown = recipe.input.model_copy(update={"paths": list(dict.fromkeys([*paths, *inputs]))})

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from pipeline import record, storage, tables
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.events import Events
 from pipeline.failure import in_words
 from pipeline.fitting import Fit, finished_before, load_finished
@@ -26,6 +26,7 @@ from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.removal import finish
+from pipeline.remove.work import is_left
 from pipeline.room import needed
 from pipeline.run import Request, Run
 from pipeline.session import open_session, start_session, submitted
@@ -66,6 +67,8 @@ def _curate(
         added=added,
     )  # fmt: skip
     check_output(place, recipe, force)
+    if is_left(request.source):
+        raise UsageError(f"--input {request.source}: a removal is not finished there; remove or curate ends it")
     wanted = stages_of(recipe, stages)
     if force or added or any(load_finished(place, stage) is None for stage in wanted):
         start_session()  # The JVM starts while everything is looked at,

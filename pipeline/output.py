@@ -22,6 +22,7 @@ from pipeline.recipe_file import found_path, parse, to_yaml
 from pipeline.record import DESCRIBED, MANIFEST, Record
 from pipeline.remove.told import NAME as REMOVALS
 from pipeline.remove.told import removals
+from pipeline.remove.work import is_left
 from pipeline.report.card.contents import Contents
 from pipeline.report.card.croissant import croissant
 from pipeline.report.card.readme import readme
@@ -85,6 +86,8 @@ def held(request: Request) -> Iterator[lock.Check]:
         try:
             storage.make_folder(output)
             check = stack.enter_context(lock.held(output))
+            if is_left(output):
+                raise UsageError(f"--output {output}: a removal began there just now, and was stopped; start again")
             for folder in (output, storage.join(output, record.FOLDER)):
                 storage.sweep(folder)
             if not {RECIPE, record.FOLDER} & set(storage.names(output)):

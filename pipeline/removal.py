@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from pipeline import lock, record, storage, tables
 from pipeline.errors import UsageError
+from pipeline.failure import in_words
 from pipeline.fitting import Fit, load_finished
+from pipeline.ingest.contents import INPUTS
 from pipeline.output import DESCRIPTIONS, WHAT_IF, describe
 from pipeline.progress import counting, running, say
 from pipeline.record import Record
@@ -55,7 +57,20 @@ def remove(
     changes nothing, where the output or the list is not usable.
     """
     place = _place(output)
-    with lock.held(place.output):
+    with in_words(place.output, "the removal"):
+        told = _remove(output, place, file, kind, column, dry_run, rebalance)
+    if rebalance and not dry_run:
+        from pipeline.curate import curate
+
+        stages = [stage.name for stage in stages_of(place.recipe)]
+        curate(place.recipe, place.output, stages[stages.index(FIRST_AGAIN) :])
+    return told
+
+
+def _remove(
+    output: str, place: Place, file: str, kind: str | None, column: str | None, dry_run: bool, rebalance: bool
+) -> dict[str, Any]:
+    with lock.held(place.output) as check:
         if decided.unfinished(place.output):
             if dry_run:
                 raise UsageError(f"{output}: holds a removal that is not finished; remove without --dry-run ends it")
@@ -67,13 +82,9 @@ def remove(
             asked = read_asked(file, kind, column, salt, len(removals(place.output)))
             work, told = _decide(place, asked, salt, rebalance)
         if not dry_run:
+            check()
             decided.save(place.output, work)
             _complete(place.output)
-    if rebalance and not dry_run:
-        from pipeline.curate import curate
-
-        stages = [stage.name for stage in stages_of(place.recipe)]
-        curate(place.recipe, place.output, stages[stages.index(FIRST_AGAIN) :])
     return told
 
 
@@ -160,7 +171,8 @@ def _files(output: str, before: Record, folders: Iterable[str], work: Work) -> l
     written |= {f"{line['folder']}/{name}" for line in work.fetched for name in (line["table"], line["new"])}
     shards = (f"{name}{ending}" for name in work.shards for ending in (".tar", ".parquet", "_stats.json"))
     written |= {f"shards/{name}" for name in (*shards, "sizes.json", "manifest.json")}
-    written |= {"crawl_files/part-00000.parquet"} if work.extracted else set()
+    if work.extracted:
+        written |= {"crawl_files/part-00000.parquet", f"pairs/{INPUTS}/part-00000.parquet"}
     known = {line["path"]: line for line in before.files if line["path"] not in written}
     root = storage.open_filesystem(output)[1].rstrip("/") + "/"
     there = [file for folder in folders for file in storage.files_below(storage.join(output, *folder.split("/")))]

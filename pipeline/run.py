@@ -17,6 +17,8 @@ from pipeline.tables import Account
 # they take; then those of both that match.
 ADDED, REPLACED, MATCHED_ADDED, MATCHED_REPLACED = "pairs-added", "pairs-replaced", "matched-added", "matched-replaced"
 LISTS = "_lists"  # in `matched`: the entry lists that its ids are of
+# In the notes of `dedupe`: how many texts were taken out since, which may have held clusters together.
+TAKEN_OUT = "taken_out"
 
 # What a stage returns: the account of its rows, and notes for summary and README.
 Outcome = tuple[Account, dict[str, Any]]

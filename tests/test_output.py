@@ -2,9 +2,12 @@
 
 import pytest
 
+from pipeline.curate import curate
 from pipeline.errors import UsageError
-from pipeline.output import check_output
+from pipeline.output import check_output, held
 from pipeline.recipe import load_recipe
+from pipeline.remove.work import FOLDER
+from pipeline.run import Request
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["", "force"])
@@ -27,3 +30,16 @@ def test_an_output_that_holds_its_input_is_refused(tmp_path, path, force):
     with pytest.raises(UsageError, match="which input.paths names; give a folder apart from it"):
         check_output(str(out), recipe, force)
     check_output(str(tmp_path / "other"), recipe, force)
+
+
+def test_a_removal_that_began_while_a_run_looked_at_its_input_stops_it(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    request = Request(recipe=load_recipe("demo"), output=str(tmp_path), source=str(tmp_path))
+    with pytest.raises(UsageError, match="a removal began there just now"), held(request):
+        pass
+
+
+def test_a_source_with_half_a_removal_is_not_read(tmp_path):
+    (tmp_path / "source" / FOLDER).mkdir(parents=True)
+    with pytest.raises(UsageError, match="--input .*/source: a removal is not finished there"):
+        curate(load_recipe("demo"), str(tmp_path / "output"), ["balance"], str(tmp_path / "source"))

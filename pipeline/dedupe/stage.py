@@ -14,7 +14,7 @@ from pipeline.dedupe.spark import WORDS, near_edges, write_clusters
 from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.record import Record
-from pipeline.run import MATCHED_ADDED, MATCHED_REPLACED, Outcome, Run
+from pipeline.run import MATCHED_ADDED, MATCHED_REPLACED, TAKEN_OUT, Outcome, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -38,6 +38,9 @@ def add(run: Run, before: Record) -> Outcome:
     """Writes ``clusters``, comparing new texts alone. Where clusters may not hold that were there it does all of it."""
     options, matched = run.recipe.dedupe, Files.of(run.folder("matched"))
     if options.scope == "none":
+        return run_all(run)
+    if before.notes.get(TAKEN_OUT):
+        say("Texts were taken out, so that clusters may not hold: all texts are compared.")
         return run_all(run)
     there, clusters = (Files.of(run.before(name)) for name in ("matched", "clusters"))
     added, replaced = (Files.of(tables.staging(run.output, name)) for name in (MATCHED_ADDED, MATCHED_REPLACED))

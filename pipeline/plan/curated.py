@@ -91,16 +91,28 @@ def drawn(pairs: Pairs, lists: dict[str, EntryList], balance: Balance) -> Chance
             return np.ones(len(pairs.weight)) * single
         matched, at = counted.chances(limits), np.arange(len(counted.ids))
         if balance.mode == "cap":  # A pair has one draw for all of its entries.
-            return np.maximum.reduceat(matched, counted.offsets[:-1]) * single if len(matched) else matched
+            return _largest(matched, counted.offsets) * single
         return keep_probability(matched, at, counted.offsets) * single
 
+    left = pairs.weight * pairs.kept
+    most = int(1 + counted.others.max(initial=0) / counted.rate) + 1
+    if balance.mode == "random":  # No entry counts.
+        of_all = np.ones(len(left)) * single
+        share = min(1.0, balance.size / max(1.0, float(left @ of_all)))
+        return Chances(of_all * share, dict.fromkeys(counted.sizes, float(most)))
     if balance.size is not None:
-        left = pairs.weight * pairs.kept
-        most = int(1 + counted.others.max(initial=0) / counted.rate) + 1
         t = t_of_size(balance.size, most, lambda ts: np.array([of_pair(_all(counted, x)) @ left for x in ts]))
         return Chances(of_pair(_all(counted, t)), _all(counted, t))
     t = _thresholds(counted, balance)
     return Chances(of_pair(t), t)
+
+
+def _largest(matched: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The largest of each row's matches; 0 for a row without any."""
+    found, some = np.zeros(len(offsets) - 1), np.diff(offsets) > 0
+    if some.any():
+        found[some] = np.maximum.reduceat(matched, offsets[:-1][some])
+    return found
 
 
 def _thresholds(counted: Counted, balance: Balance) -> dict[str, float]:

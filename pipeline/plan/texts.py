@@ -26,6 +26,7 @@ from pipeline.plan.sample import Sample
 from pipeline.recipe import Dedupe, Recipe
 
 BATCH = 1 << 14
+NO_ENTRIES = pa.scalar([], pa.list_(pa.int32()))
 
 
 @dataclass
@@ -84,6 +85,8 @@ def matched_pairs(sample: Sample, recipe: Recipe, matchers: Matchers, clock: Clo
         lists, entries = _entries(rows["text"], rows["language"], recipe, matchers)
         hits = pc.fill_null(pc.greater(pc.list_value_length(entries), 0), False).to_numpy(zero_copy_only=False)
     without = pc.is_null(lists).to_numpy(zero_copy_only=False)
+    if recipe.match.unmatched == "keep":
+        entries, hits, without = pc.fill_null(entries, NO_ENTRIES), np.ones(len(hits), bool), np.zeros(len(hits), bool)
     for reason, which in (("no_entry_list", without), ("no_match", ~hits & ~without)):
         if which.any():
             unmatched[reason] = float(weight[which].sum())

@@ -25,6 +25,8 @@ from pipeline.tombstones.values import REMOVED
 DUPLICATE, NEAR_DUPLICATE, NO_LIST, NO_MATCH = "duplicate", "near_duplicate", "no_entry_list", "no_match"
 OTHER_LIST = "other"
 HOSTS = 20  # in the notes of `images`
+TAKEN_OUT = "taken_out"  # in the notes of `dedupe`, as in `pipeline.run`
+WITHOUT_LIST = "without_list"  # in the notes of `match`
 
 
 def records_anew(
@@ -66,16 +68,23 @@ class _Change:
     def _match(self, record: Record) -> Record:
         missed = np.setdiff1d(self.gone["pairs"], self.gone["matched"])
         why: Counter = Counter()
+        without_list = Counter(record.notes.get(WITHOUT_LIST, {}))
         if len(missed):
             lists, language = list_sizes(self.place), self.place.recipe.language
             languages = of_pairs(self.place, "pairs", missed, "language").to_pylist()
             any_list = language.identify == "none" or language.match_first or OTHER_LIST in lists
             why = Counter(NO_MATCH if any_list or code in lists else NO_LIST for code in languages)
-        return _less(record, *self._rows("pairs", "matched"), why)
+            if why[NO_LIST]:
+                without_list.subtract("null" if code is None else code for code in languages if code not in lists)
+        found = _less(record, *self._rows("pairs", "matched"), why)
+        notes = {name: rows for name, rows in without_list.items() if rows > 0}
+        return replace(found, notes=record.notes | {WITHOUT_LIST: notes}) if why[NO_LIST] else found
 
     def _dedupe(self, record: Record) -> Record:
         rows, gone = len(self.gone["matched"]), len(self.deduped)
-        return _less(record, rows, rows - gone, Counter({NEAR_DUPLICATE: gone}))
+        found = _less(record, rows, rows - gone, Counter({NEAR_DUPLICATE: gone}))
+        taken = record.notes.get(TAKEN_OUT, 0) + rows
+        return replace(found, notes=record.notes | {TAKEN_OUT: taken}) if rows else found
 
     def _balance(self, record: Record) -> Record:
         rows = len(self.gone["matched"]) - len(self.deduped)

@@ -8,14 +8,14 @@ from pipeline import storage
 from pipeline.explain.index import FOLDER as INDEX
 from pipeline.remove.place import Place
 
-STAGING = ".staging"  # as in `pipeline.tables`
+STAGING, BEFORE = ".staging", ".before"  # as in `pipeline.tables` and `pipeline.grow`
 # What `storage.write_bytes` leaves of a file where it is killed, and the parts of tars.
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}|.+\.part")
 
 
 def clear(place: Place, folders: list[str]) -> None:
     """Removes them. ``folders``: those of the stages, in which hidden files are of no table."""
-    for name in (INDEX, STAGING):
+    for name in (INDEX, STAGING, BEFORE):
         storage.remove(place.path(name))
     for name in storage.names(place.output):
         if UNFINISHED.fullmatch(name):

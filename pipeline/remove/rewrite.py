@@ -13,6 +13,7 @@ from pipeline.buckets.keys import among
 from pipeline.extract.found import Found
 from pipeline.extract.store import CODED as CODED_LINKS
 from pipeline.extract.store import CRAWL_FILES, FOUND, GROUP_ROWS
+from pipeline.ingest.contents import FILES, INPUTS, sampled
 from pipeline.remove.find import extracted_rows
 from pipeline.remove.place import BY_PAIR, EXTRACTED, FETCHED, Place, as_ids, read_table, schema_of, table_bytes
 from pipeline.remove.work import Work
@@ -134,6 +135,7 @@ def rewrite_extracted(place: Place, work: Work, advance: Callable[[int], None]) 
         advance(1)
     if work.extracted:
         _tell_of_files(place, set(work.extracted))
+        _tell_of_inputs(place, set(work.extracted))
 
 
 def _tell_of_files(place: Place, names: set[str]) -> None:
@@ -147,3 +149,15 @@ def _tell_of_files(place: Place, names: set[str]) -> None:
                     found = Found.of(pq.read_metadata(file).metadata[FOUND].decode())
                 row |= {"pairs": found.pairs, "dropped": list(found.dropped.items())}
         storage.write_bytes(place.path(path), table_bytes(pa.Table.from_pylist(rows, CRAWL_FILES)))
+
+
+def _tell_of_inputs(place: Place, names: set[str]) -> None:
+    """Writes what files of the store are now into the list of those that ``pairs`` was made of, so that it knows them
+    when more are added."""
+    for path in place.files(f"pairs/{INPUTS}"):
+        rows = read_table(place.path(path)).to_pylist()
+        for row in rows:
+            if (name := storage.base_name(row["path"])) in names:
+                [(file, size, modified)] = storage.list_files(place.path(f"{EXTRACTED}/{name}"))
+                row |= {"bytes": size, "modified": modified, "sampled": sampled(file)}
+        storage.write_bytes(place.path(path), table_bytes(pa.Table.from_pylist(rows, FILES)))

@@ -12,6 +12,7 @@ from pipeline import record
 from pipeline.command.verify import findings
 from pipeline.errors import UsageError
 from pipeline.explore import explore
+from pipeline.plan.forecast import forecast
 from pipeline.recipe import load_recipe
 from tests.e2e.conftest import run, stage, table
 from tests.e2e.test_explain_all import check_ends
@@ -48,6 +49,14 @@ def chosen(work, spark):
     return run(
         work / "recipe.yaml", work / "random", *RAW[:2], "balance.mode=random", "balance.size=500"
     ), work / "random"
+
+
+def test_the_forecast_knows_what_stays_of_a_raw_pool(raw, chosen):
+    for summary, output in (raw, chosen):
+        stages = forecast(load_recipe(str(output / "recipe.yaml"))).stages
+        for name in ("ingest", "match", "balance"):
+            found = next(one for one in stages if one.name == name)
+            assert round(found.rows_out) == stage(summary, name)["out"]
 
 
 def test_a_random_choice_has_the_size_of_another_recipe(chosen):
