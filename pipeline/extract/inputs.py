@@ -10,6 +10,7 @@ from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.ingest.plan import find_files
 from pipeline.paths import base_name, is_local, is_url, join, local, split_options
+from pipeline.secrets import without_user
 
 # Of a folder or pattern, what is not called so is left out; a file that is named, or listed, is taken as it is.
 NAMES = {
@@ -29,7 +30,7 @@ class CrawlFile(NamedTuple):
 
     def name(self, making: dict) -> str:
         """The name of the Parquet file of its pairs: another where the file or what is made of it is another."""
-        told = json.dumps([*self, making], sort_keys=True)
+        told = json.dumps([without_user(self.path), self.size, self.modified, making], sort_keys=True)
         return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32] + ".parquet"
 
 
@@ -53,7 +54,7 @@ def crawl_files(patterns: list[str], kind: str, prefix: str | None) -> tuple[lis
         raise UsageError("extract.prefix: is for files that list paths (wat.paths.gz), found none in --input")
     if not found:
         raise UsageError(f"--input {patterns[0]}: no file is called .{kind}, .{kind}.gz or .{kind}.zst")
-    return sorted(found), others
+    return sorted(found, key=lambda file: (without_user(file.path), *file)), others
 
 
 def _listed(path: str, prefix: str | None) -> list[CrawlFile]:

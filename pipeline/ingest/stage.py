@@ -21,7 +21,7 @@ from pipeline.language.identify import LID_176, load_model, model_file
 from pipeline.recipe import Input, Recipe
 from pipeline.record import Record
 from pipeline.run import ADDED, REPLACED, Outcome, Request, Run
-from pipeline.secrets import public
+from pipeline.secrets import public, without_user
 from pipeline.stage import Stage
 from pipeline.tables import Account
 from pipeline.tombstones.table import Stored
@@ -190,7 +190,9 @@ def _files(recipe: Recipe, found: Plan | None) -> list:
     language = recipe.language
     own_model = language.identify == "fasttext" and language.model != LID_176 and not language.match_first
     model = storage.list_files(str(model_file(language.model))) if own_model else []
-    return [found.files if found else [], model]
+    # In an order that keys have no part in: of files that were added before, those are not known.
+    files = sorted(found.files, key=lambda file: (without_user(file[0]), *file)) if found else []
+    return [files, model]
 
 
 def _most_bytes(recipe: Recipe, found: Plan | None) -> int:

@@ -1,6 +1,7 @@
 """Files that are added to a finished output give, byte for byte, what one run over all of them gives."""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.compare import read_texts
+from pipeline import storage
 from pipeline.append import append
 from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
@@ -191,3 +193,22 @@ def test_captions_in_four_languages(shared, tmp_path, spark, capsys):
     )
     check_added(tmp_path / "recipe.yaml", tmp_path, parts, ["input.columns={language: language}"], capsys)
     check(shared, tmp_path / "output")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_files_whose_urls_have_keys(work, bucket, tmp_path, spark, capsys, names):
+    """The set keeps URLs without them; with keys, which may be others, the recipe finds it up to date."""
+    first, second = (rows(300)[:200], rows(300)[150:])
+    for name, part in zip(names, (first, second), strict=True):
+        file = Path(write_rows(tmp_path / f"{name}.parquet", part))
+        storage.write_bytes(f"{bucket}/{name}/{name}.parquet", file.read_bytes())
+    options = f"?endpoint_override={os.environ['AWS_ENDPOINT_URL']}&region=us-east-1"
+    one, two = ([f"s3://{user}:secret@bucket/{name}{options}" for name in names] for user in ("SOME", "OTHER"))
+    output = tmp_path / "output"
+    run(work / "recipe.yaml", output, inputs=one[:1])
+    append(str(output), one[1:])
+    assert WHOLE not in capsys.readouterr().out
+    assert "SOME" not in (output / "recipe.yaml").read_text()
+    for inputs in (one, two):
+        assert all(line["skipped"] for line in run(work / "recipe.yaml", output, inputs=inputs)["stages"])

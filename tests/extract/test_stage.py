@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.curate import curate
 from pipeline.errors import PipelineError, UsageError
-from pipeline.extract.inputs import crawl_files
+from pipeline.extract.inputs import CrawlFile, crawl_files
 from pipeline.paths import open_filesystem
 from pipeline.recipe import load_recipe
 from tests.extract.files import image, metadata, packed, page
@@ -245,3 +245,13 @@ def test_a_file_that_was_not_given_is_asked_for_again_by_the_next_run(work, buck
     assert [line["skipped"] for line in third["stages"]] == [False, False]
     assert (stage(third)["files_read_before"], stage(third)["files_not_given"], stage(third)["damaged"]) == (4, 0, 0)
     assert texts(work) == texts(work, table="pairs") == ALL
+
+
+def test_the_name_of_what_was_read_has_no_part_of_keys():
+    """So that files are known again with other keys, or with none, as an append has them."""
+    names = {
+        CrawlFile(f"{user}bucket/a.wat.gz?region=x", 7, 8).name({"kind": "wat"})
+        for user in ("s3://", "s3://ME:secret@", "s3://OTHER:secret@")
+    }
+    assert len(names) == 1
+    assert CrawlFile("s3://bucket/b.wat.gz?region=x", 7, 8).name({"kind": "wat"}) not in names
