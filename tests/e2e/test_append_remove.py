@@ -81,6 +81,14 @@ def check_whole(recipe: Path, output: Path, overrides: list[str], inputs: list[s
     assert all(line["skipped"] for line in again["stages"])
 
 
+def accounts(summary: dict, overrides: list[str]) -> list[dict]:
+    """Those of all stages. What is identified after matching is not known of a pair that went: there the sum is right."""
+    lines = told(summary)
+    if "language.match_first=true" in overrides:
+        lines[1]["dropped"] = sum(lines[1]["dropped"].values())
+    return lines
+
+
 def check_order(recipe: Path, folder: Path, overrides: list[str], steps: tuple[str, ...], given, capsys) -> Path:
     """Takes the steps, and holds what is there in the end against one run; returns the output."""
     parts, first, second = given
@@ -106,9 +114,9 @@ def check_order(recipe: Path, folder: Path, overrides: list[str], steps: tuple[s
     needles = [word.encode() for word in gone if not any(word in other for other in left)]
     assert needles
     assert holding(output, needles) == []
-    was = told({"stages": json.loads((output / "summary.json").read_text())["stages"]})
+    was = json.loads((output / "summary.json").read_text())
     again = run(recipe, output, *overrides, inputs=inputs, force=True)
-    assert told(again) == was
+    assert accounts(again, overrides) == accounts(was, overrides)
     assert digests(output, *tables) == digests(folder / "scratch", *tables)
     return output
 
