@@ -57,6 +57,7 @@ class Dedupe(Section):
 
 Threshold = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 THRESHOLD_KEYS = ("t", "tail_share", "size")
+MOST_CAPPED = 10  # groups with a share: pairs are counted by all combinations of them
 
 
 # Setting one of such keys unsets the others.
@@ -70,6 +71,13 @@ def one_threshold(section):
         raise ValueError(f"exactly one of t, tail_share, size is allowed, found {', '.join(given) or 'none'}")
     if section.domain is not None and section.size is not None:
         raise ValueError("domain is beside t or tail_share, found size")
+    if section.groups and section.size is not None:
+        raise ValueError("groups are beside t or tail_share, found size")
+    named = [(group.terms, group.group) for group in section.groups]
+    if twice := [name for name in named if named.count(name) > 1]:
+        raise ValueError(f"groups: {twice[0][1]} of {twice[0][0]} is there twice")
+    if (capped := sum(group.share is not None for group in section.groups)) > MOST_CAPPED:
+        raise ValueError(f"groups: at most {MOST_CAPPED} have a share, found {capped}")
     return section
 
 
@@ -80,6 +88,21 @@ class Domain(Section):
     t: Threshold
 
 
+class Group(Section):
+    """A group of a file of terms: its entries have a ``t`` of their own, or at most a ``share`` of the set."""
+
+    terms: StrictStr
+    group: StrictStr
+    t: Threshold | None = None
+    share: Share | None = None
+
+    @model_validator(mode="after")
+    def _one(self):
+        if (self.t is None) == (self.share is None):
+            raise ValueError(f"exactly one of t, share is allowed, found {'none' if self.t is None else 't, share'}")
+        return self
+
+
 class Balance(Section):
     """The threshold ``t`` (given, from a tail share, or from a wanted size) and what is done with it."""
 
@@ -88,6 +111,7 @@ class Balance(Section):
     tail_share: Share | None = None
     size: Count | None = None
     domain: Domain | None = None
+    groups: list[Group] = Field(default_factory=list)
     texts_per_image: Literal["all", "one"] = "all"
     files: Count | None = None
 
@@ -98,6 +122,8 @@ class Balance(Section):
             raise ValueError("size is for the modes sample, none and random, found mode cap")
         if self.size is None and self.mode == "random":
             raise ValueError("mode random takes a size, found none")
+        if self.groups and self.mode != "sample":
+            raise ValueError(f"groups are for mode sample, found mode {self.mode}")
         return self
 
 
@@ -153,6 +179,7 @@ class Rebalance(Section):
     tail_share: Share | None = None
     size: Count | None = None
     domain: Domain | None = None
+    groups: list[Group] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_threshold(self):

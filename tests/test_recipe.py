@@ -85,6 +85,19 @@ def test_what_is_not_allowed_is_one_line(tmp_path, change, said):
         ("{tail_share: 2}", "balance.tail_share"),
         ("{t: {de: 5}}", "no list 'de'; allowed: en"),
         ("{size: 100, mode: cap}", "found mode cap"),
+        ("{t: 1, groups: [{terms: a, group: b}]}", "balance.groups.0: exactly one of t, share is allowed, found none"),
+        ("{t: 1, groups: [{terms: a, group: b, t: 1, share: 0.5}]}", "groups.0: exactly one .* found t, share"),
+        ("{t: 1, groups: [{terms: a, group: b, share: 1.5}]}", "balance.groups.0.share: found 1.5"),
+        ("{t: 1, groups: [{terms: a, t: 1}]}", "balance.groups.0.group: missing"),
+        ("{t: 1, groups: [{terms: a, group: b, cap: 1}]}", "balance.groups.0.cap: no such key; allowed: terms, group"),
+        ("{t: 1, groups: {terms: a}}", "balance.groups: found"),
+        ("{size: 9, groups: [{terms: a, group: b, t: 1}]}", "balance: groups are beside t or tail_share, found size"),
+        ("{t: 1, groups: [{terms: a, group: b, t: 1}, {terms: a, group: b, t: 2}]}", "groups: b of a is there twice"),
+        *(
+            (f"{{t: 1, mode: {mode}, groups: [{{terms: a, group: b, t: 1}}]}}", f"sample, found mode {mode}")
+            for mode in ("cap", "none")
+        ),
+        (f"{{t: 1, groups: [{', '.join(f'{{terms: a, group: b{i}, share: 0.1}}' for i in range(11))}]}}", "at most 10"),
         ("{t: 100, mode: random}", "mode random takes a size, found none"),
         ("{size: 0, mode: random}", "balance.size: found 0"),
         ("{t: 1, mode: none_}", "allowed: 'sample', 'cap', 'none' or 'random'"),

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from pipeline.balance.cap import Cutoffs, kept_rows, keys
 from pipeline.balance.counts import flat_ids
+from pipeline.balance.groups import smallest
 from pipeline.balance.thresholds import keep_probability
 
 OTHER_TEXT, NOT_DRAWN, OVER_CAP = "other_text_of_image", "not_drawn", "over_cap"
@@ -17,7 +18,8 @@ COLUMNS = ["pair_id", "entry_list", "entries", "draw"]
 class Draw:
     """``starts`` of each list and the ``probability`` of its entries, flat; ``cutoffs`` of the hard cap.
 
-    A random choice has one cut-off, and a ``share`` that is the keep probability of all pairs.
+    A random choice has one cut-off, and a ``share`` that is the keep probability of all pairs. ``factor``: that of
+    each entry, flat, where the shares of groups are capped.
     """
 
     mode: str
@@ -25,6 +27,7 @@ class Draw:
     probability: np.ndarray
     cutoffs: Cutoffs | None = None
     share: float = 1.0
+    factor: np.ndarray | None = None
 
     @property
     def reason(self) -> str:
@@ -43,6 +46,7 @@ class Draw:
         ids, offsets = flat_ids(batch.column("entry_list"), batch.column("entries"), self.starts)
         share = keep_probability(self.probability, ids, offsets)
         if self.mode == "sample":
+            share = share if self.factor is None else share * smallest(self.factor, ids, offsets)
             return batch.column("draw").to_numpy() < share, share
         share[np.diff(offsets) == 0] = 1.0
         return np.ones(len(share), bool), share

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.balance.counts import ListCounts
+from pipeline.balance.groups import FACTORS, Own, factors, groups_of, named
 from pipeline.balance.thresholds import followed, keep_probability, leader, tail_share, ts_of_tail_shares
 
 GRID = 48
@@ -43,17 +44,30 @@ def keep_sums(
     offsets: np.ndarray,
     of_list: np.ndarray,
     weights: np.ndarray | None = None,
+    own: Own | None = None,
 ) -> np.ndarray:
     """The summed keep probability of a batch for each row of ``limits`` (thresholds by list).
 
     ``counts`` and ``ids`` are flat over the lists; ``of_list`` is the list's number for each match; ``weights``: what
-    each row stands for, 1 by default.
+    each row stands for, 1 by default. With the ``own`` of entries: a column for each combination of capped groups.
     """
+    columns = None if own is None else 1 << len(own.capped)
     if len(offsets) < 2:
-        return np.zeros(len(limits))
+        return np.zeros(len(limits) if own is None else (len(limits), columns))
     share, matches = 1.0 / counts[ids], np.arange(len(ids))
-    kept = [keep_probability(np.minimum(1.0, row[of_list] * share), matches, offsets) for row in limits]
-    return np.array([row.sum() if weights is None else row @ weights for row in kept])
+    of_match = (row[of_list] if own is None else own.limits(row[of_list], ids) for row in limits)
+    kept = [keep_probability(np.minimum(1.0, row * share), matches, offsets) for row in of_match]
+    if own is None:
+        return np.array([row.sum() if weights is None else row @ weights for row in kept])
+    groups, each = groups_of(own.bits, ids, offsets), 1.0 if weights is None else weights
+    return np.array([np.bincount(groups, row * each, columns) for row in kept])
+
+
+def capped_sizes(sums: np.ndarray, own: Own) -> np.ndarray:
+    """The expected sizes of ``keep_sums`` by capped groups, with factors by which their shares are expected to fit."""
+    caps = [group.share for group in own.capped]
+    kept = (row[:, None] * FACTORS for row in sums)
+    return np.array([named(of_row, factors(of_row, caps))[1] for of_row in kept])
 
 
 def log_grid(low: float, high: float, points: int) -> np.ndarray:

@@ -13,8 +13,9 @@ from pyspark.sql import SparkSession
 from pipeline.balance.cap import BINS, Cutoffs
 from pipeline.balance.counts import WEIGHT_UNIT, EntryCounter, ListCounts, flat_ids
 from pipeline.balance.draw import COLUMNS, OTHER_TEXT, Draw, matches
+from pipeline.balance.groups import FACTORS, Own, groups_of, places
 from pipeline.balance.pool import Pool
-from pipeline.balance.size import keep_sums
+from pipeline.balance.size import capped_sizes, keep_sums
 from pipeline.buckets.files import write_bucket
 from pipeline.buckets.spark import Batches, Parts, attempt, run_tasks, shuffle, totals
 from pipeline.buckets.totals import RANGE, Totals
@@ -40,23 +41,52 @@ def count_entries(spark: SparkSession, pool: Pool, sizes: dict[str, int]) -> Lis
     return ListCounts.of_totals(sizes, totals(run_tasks(spark, list(range(buckets)), count), sum(sizes.values())))
 
 
-def expected_sizes(spark: SparkSession, pool: Pool, counts: ListCounts, limits: np.ndarray) -> np.ndarray:
-    """The summed keep probability of the pairs for each row of ``limits`` (thresholds by list), in one pass."""
-    sent, buckets = spark.sparkContext.broadcast((counts.counts, counts.starts, limits)), len(pool.pairs.paths)
+def expected_sizes(
+    spark: SparkSession, pool: Pool, counts: ListCounts, limits: np.ndarray, own: Own | None = None
+) -> np.ndarray:
+    """The summed keep probability of the pairs for each row of ``limits`` (thresholds by list), in one pass.
+
+    ``own``: what entries have of their own beside these thresholds.
+    """
+    sent, buckets = spark.sparkContext.broadcast((counts.counts, counts.starts, limits, own)), len(pool.pairs.paths)
+    shape = len(limits) if own is None else (len(limits), 1 << len(own.capped))
     ends = np.cumsum(list(counts.sizes.values()))
 
     def add(bucket: int) -> Batches:
-        flat, starts, limits = sent.value
-        found, total = Totals(), np.zeros(len(limits), np.int64)
+        flat, starts, limits, own = sent.value
+        found, total = Totals(), np.zeros(shape, np.int64)
         for batch in pool.candidates(bucket, buckets, ["entry_list", "entries"]):
             ids, offsets = flat_ids(batch.column("entry_list"), batch.column("entries"), starts)
             weights = batch.column("weight").to_numpy() / WEIGHT_UNIT if pool.weighted else None
-            sums = keep_sums(flat, limits, ids, offsets, np.searchsorted(ends, ids, side="right"), weights)
+            sums = keep_sums(flat, limits, ids, offsets, np.searchsorted(ends, ids, side="right"), weights, own)
             total += np.round(sums * SIZE_UNIT).astype(np.int64)
-        found.count(np.arange(len(limits)), total)
+        found.count(np.arange(total.size), total.reshape(-1))
         yield from found.blocks()
 
-    return totals(run_tasks(spark, list(range(buckets)), add)).numbers(len(limits)) / SIZE_UNIT
+    size = int(np.prod(shape))
+    added = totals(run_tasks(spark, list(range(buckets)), add), None if own is None else size)
+    sums = added.numbers(size).reshape(shape) / SIZE_UNIT
+    return sums if own is None else capped_sizes(sums, own)
+
+
+def count_groups(spark: SparkSession, pool: Pool, draw: Draw, own: Own) -> np.ndarray:
+    """Of the pairs that are drawn, by the capped groups that they name, how many each factor keeps."""
+    sent, buckets = spark.sparkContext.broadcast((draw, own.bits)), len(pool.pairs.paths)
+    shape = (1 << len(own.capped), len(FACTORS))
+
+    def count(bucket: int) -> Batches:
+        (draw, bits), found = sent.value, Totals()
+        for batch in pool.candidates(bucket, buckets, COLUMNS):
+            drawn, share = draw.decide(batch)
+            ids, offsets = flat_ids(batch.column("entry_list"), batch.column("entries"), draw.starts)
+            place = places(batch.column("draw").to_numpy()[drawn], share[drawn])
+            cells = groups_of(bits, ids, offsets)[drawn] * len(FACTORS) + place
+            found.count(*np.unique(cells, return_counts=True))
+        yield from found.blocks()
+
+    size = shape[0] * shape[1]
+    cells = totals(run_tasks(spark, list(range(buckets)), count), size).numbers(size)
+    return np.cumsum(cells.reshape(shape), axis=1)
 
 
 def count_pairs(spark: SparkSession, pool: Pool) -> int:

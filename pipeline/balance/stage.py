@@ -1,16 +1,26 @@
 """The stage ``balance``: ``matched`` less the removed duplicates to counts, thresholds and, as drawn, ``curated``."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import storage, tables
 from pipeline.balance.cap import Cutoffs
 from pipeline.balance.counts import COUNTS, ListCounts
 from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP, Draw
+from pipeline.balance.groups import (
+    FACTORS,
+    LAST,
+    Own,
+    check_own,
+    depends_on,
+    factors,
+    named,
+    of_entries,
+    own_files,
+    own_of,
+)
 from pipeline.balance.pool import Pool
 from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, what_if
 from pipeline.balance.spark import (
@@ -19,6 +29,7 @@ from pipeline.balance.spark import (
     SIZE_UNIT,
     count_drawn,
     count_entries,
+    count_groups,
     count_pairs,
     expected_sizes,
     find_cutoffs,
@@ -28,16 +39,14 @@ from pipeline.balance.texts.spark import choose_texts
 from pipeline.balance.thresholds import entry_limits, followed, key_of, leader, probabilities, tail_share, thresholds
 from pipeline.buckets.files import Files
 from pipeline.buckets.totals import Totals
-from pipeline.entries.lists import load_list
-from pipeline.errors import UsageError
-from pipeline.recipe import Balance, Rebalance
-from pipeline.recipe_file import found_path, local_path
+from pipeline.errors import PipelineError
 from pipeline.report.distribution import distribution
 from pipeline.run import Outcome, Request, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
 ROWS_PER_FILE = 1_000_000
+GROUP_FACTOR = "group_factor"  # of each entry, in `entry_counts`
 WHAT_IF_POINTS = 20
 
 
@@ -58,24 +67,26 @@ def run(run: Run) -> Outcome:
     """Writes ``entry_counts``, ``thresholds`` and ``curated``."""
     recipe, mode, spark = run.recipe, run.recipe.balance.mode, run.session
     pool, counts = open_pool(run)
+    own = own_of(recipe.balance, lists_in_order(run, counts), "balance")
     cutoffs, share = None, 1.0
     if mode == "random":
-        t, notes_of_domain = {name: counts.of_list(name).max(initial=0) + 1.0 for name in counts.sizes}, {}
+        t = {name: counts.of_list(name).max(initial=0) + 1.0 for name in counts.sizes}
         pairs, size = count_pairs(spark, pool), recipe.balance.size
         share = min(1.0, size / max(1, pairs))
         probability = np.full(len(counts.counts), share)
         cutoffs = find_cutoffs(spark, pool, Cutoffs.start(np.array([pairs]), np.array([size])), None)
     else:
         t = find_thresholds(spark, pool, counts, recipe.balance)
-        limits, notes_of_domain = find_limits(run, counts, t, recipe.balance)
+        limits = own.limits(entry_limits(counts, t))
         probability = probabilities(counts, limits)
     if mode == "cap":
         capped = counts if pool.chosen is None else count_entries(spark, pool, run.list_sizes)
         cutoffs = find_cutoffs(spark, pool, Cutoffs.start(capped.counts, limits), counts.starts)
-    found = draw(run, pool, Draw(mode, counts.starts, probability, cutoffs, share), "curated")
+    chosen = cap_groups(run, pool, Draw(mode, counts.starts, probability, cutoffs, share), own)
+    found = draw(run, pool, chosen, "curated")
     matched = ListCounts.of(run.list_sizes, tables.read_arrow(storage.join(run.folder("matched"), COUNTS)))
     curated = ListCounts.of_totals(run.list_sizes, found)
-    tables.write_arrow(entry_counts_table(run, counts, probability, curated), run.output, "entry_counts")
+    tables.write_arrow(entry_counts_table(run, counts, chosen, curated), run.output, "entry_counts")
     tables.write_arrow(thresholds_table(counts, t, curated), run.output, "thresholds")
     notes = {
         "mode": mode,
@@ -84,8 +95,8 @@ def run(run: Run) -> Outcome:
         "kept": curated.pairs,
         "distribution": distribution(matched, counts, curated, run.entry_lists, t),
     }
-    notes |= notes_of_domain | ({"share": share} if mode == "random" else {})
-    if mode == "sample" and not notes_of_domain:
+    notes |= own.notes | ({"share": share} if mode == "random" else {})
+    if mode == "sample" and not own.notes:
         notes["expected"] = found.lines[EXPECTED, None] / SIZE_UNIT
     return account(found), notes
 
@@ -109,27 +120,26 @@ def account(found: Totals) -> Account:
     return Account(kept + sum(dropped.values()), kept, dropped)
 
 
-def find_limits(run: Run, counts: ListCounts, t: dict[str, float], balance) -> tuple[np.ndarray, dict[str, Any]]:
-    """The ``t`` of every entry, flat: that of its list, or of the recipe's domain; and notes on the domain."""
-    limits = entry_limits(counts, t)
-    if balance.domain is None:
-        return limits, {}
-    entries = load_list("domain", local_path(balance.domain.entries)).entries
-    inside = [pc.is_in(run.entry_lists[name], value_set=entries) for name in counts.sizes]
-    found = np.concatenate([part.to_numpy(zero_copy_only=False) for part in inside])
-    limits = np.where(found, balance.domain.t, limits)
-    return limits, {"domain": {"t": balance.domain.t, "entries": len(entries), "in_lists": int(found.sum())}}
+def cap_groups(run: Run, pool: Pool, draw: Draw, own: Own) -> Draw:
+    """The draw with the factors by which no capped group is more than its share of the set; ``own.notes`` tell it.
 
-
-def check_domain(key: str, balance: Balance | Rebalance) -> None:
-    """Raises ``UsageError`` where the file of a domain's entries is missing; ``key`` is that of the section."""
-    if balance.domain and not local_path(balance.domain.entries).is_file():
-        raise UsageError(f"{key}.domain.entries: {balance.domain.entries}: no such file")
-
-
-def domain_files(balance: Balance | Rebalance) -> list:
-    """Name, size and time of the file of a domain's entries."""
-    return storage.list_files(found_path(balance.domain.entries)) if balance.domain else []
+    Raises ``PipelineError`` where no pair would be left.
+    """
+    if not own.capped:
+        return draw
+    kept = count_groups(run.session, pool, draw, own)
+    at = factors(kept, [group.share for group in own.capped])
+    (before, drawn), (after, left) = (named(kept, to) for to in (np.full(len(at), LAST), at))
+    if drawn and not left:
+        raise PipelineError(
+            "groups: no set meets the shares of "
+            + ", ".join(f"{group.group} ({group.share:g})" for group in own.capped)
+            + f": of {drawn:,} pairs none would be left; raise them, or give fewer groups"
+        )
+    capped = (line for line in own.notes["groups"] if "share" in line)
+    for line, factor, was, now in zip(capped, FACTORS[at], before, after, strict=True):
+        line |= {"factor": float(factor), "pairs_without_caps": was, "pairs": now, "of_the_set": now / max(1, left)}
+    return replace(draw, factor=of_entries(own, at))
 
 
 def find_thresholds(spark, pool: Pool, counts: ListCounts, balance) -> dict[str, float]:
@@ -152,13 +162,20 @@ def explore(run: Run, ts: list[float] | None = None) -> list[WhatIf]:
     """What each ``t`` (a range up to the largest count by default) would give, in one pass over the matches."""
     pool, counts = open_pool(run)
     grid = np.array(sorted(ts)) if ts else log_grid(1, _most(counts), WHAT_IF_POINTS)
-    return what_if(counts, grid, lambda ts: expected_sizes(run.session, pool, counts, grid_thresholds(counts, ts)))
+    own = own_of(run.recipe.balance, lists_in_order(run, counts), "balance")
+    own = own if own.notes else None
+    return what_if(counts, grid, lambda ts: expected_sizes(run.session, pool, counts, grid_thresholds(counts, ts), own))
 
 
-def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray, kept: ListCounts) -> pa.Table:
+def lists_in_order(run: Run, counts: ListCounts) -> dict[str, pa.Array]:
+    """The entries of all lists, as they are one after the other in flat arrays."""
+    return {name: run.entry_lists[name] for name in counts.sizes}
+
+
+def entry_counts_table(run: Run, counts: ListCounts, draw: Draw, kept: ListCounts) -> pa.Table:
     """The table ``entry_counts``: every entry of every list, in order. Counts of weights stay fractions.
 
-    ``kept``: the counts of the pairs that were drawn.
+    ``kept``: the counts of the pairs that were drawn. Where shares of groups are capped there is ``group_factor``, too.
     """
     sizes = list(counts.sizes.values())
     ids = np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])
@@ -170,11 +187,12 @@ def entry_counts_table(run: Run, counts: ListCounts, probability: np.ndarray, ke
         "entry_id": pa.array(ids),
         "entry": pa.concat_arrays([run.entry_lists[name] for name in counts.sizes]),
         "count": pa.array(counts.counts),
-        "probability": pa.array(probability),
+        "probability": pa.array(draw.probability),
         "kept": pa.array(kept.counts),
     }
     kind = pa.from_numpy_dtype(counts.counts.dtype)
-    return pa.table(columns, schema=tables.ENTRY_COUNTS.set(3, pa.field("count", kind)))
+    table = pa.table(columns, schema=tables.ENTRY_COUNTS.set(3, pa.field("count", kind)))
+    return table if draw.factor is None else table.append_column(GROUP_FACTOR, pa.array(draw.factor))
 
 
 def thresholds_table(counts: ListCounts, t: dict[str, float], kept: ListCounts) -> pa.Table:
@@ -196,7 +214,7 @@ def thresholds_table(counts: ListCounts, t: dict[str, float], kept: ListCounts) 
 
 
 def _check(request: Request) -> None:
-    check_domain("balance", request.recipe.balance)
+    check_own("balance", request.recipe.balance)
 
 
 STAGE = Stage(
@@ -209,7 +227,7 @@ STAGE = Stage(
     },
     reads=("match", "dedupe"),
     run=run,
-    depends=lambda recipe: {"seed": recipe.seed, "balance": recipe.balance.model_dump()},
+    depends=lambda recipe: {"seed": recipe.seed, "balance": depends_on(recipe.balance)},
     check=_check,
-    files=lambda recipe, _: domain_files(recipe.balance),
+    files=lambda recipe, _: own_files(recipe.balance),
 )

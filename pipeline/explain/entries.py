@@ -21,7 +21,7 @@ def entries_of(found: Set, table: str, entry_list: str, ids: list[int]) -> list[
         place += size
     rows = _rows_at(found, table, [place + entry_id for entry_id in ids])
     return [
-        {"entry": row["entry"], "count": row["count"], "probability": row["probability"]}
+        {name: row[name] for name in ("entry", "count", "probability", "group_factor") if name in row}
         for row in rows
         if row["entry_list"] == entry_list
     ]
@@ -40,6 +40,11 @@ def keep_probability(entries: list[dict[str, Any]]) -> float:
     for entry in entries:
         gone *= 1.0 - entry["probability"]
     return 1.0 - gone
+
+
+def group_factor(entries: list[dict[str, Any]]) -> float:
+    """The smallest factor of the entries: of groups whose share is capped."""
+    return min((entry.get("group_factor", 1.0) for entry in entries), default=1.0)
 
 
 def _rows_at(found: Set, table: str, places: list[int]) -> list[dict[str, Any]]:

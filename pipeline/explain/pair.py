@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.balance.draw import NOT_DRAWN, OTHER_TEXT, OVER_CAP
 from pipeline.balance.texts.ids import smallest_of_image
 from pipeline.explain.asked import Set
-from pipeline.explain.entries import entries_of, keep_probability, list_sizes
+from pipeline.explain.entries import entries_of, group_factor, keep_probability, list_sizes
 from pipeline.explain.images import fetched, looked_at, shard_of, text_reasons
 from pipeline.explain.near import cluster_of
 from pipeline.recipe import filters
@@ -95,7 +95,7 @@ def _balanced(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[st
         return end
     said["entries"] = entries_of(found, "entry_counts", pair["entry_list"], pair["entries"])
     options = found.recipe.balance
-    share = keep_probability(said["entries"])
+    share = keep_probability(said["entries"]) * group_factor(said["entries"])
     if options.mode == "random":
         share = found.record("balance")["notes"]["share"]
     elif options.mode == "none" and not said["entries"]:
@@ -112,11 +112,14 @@ def _balanced(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[st
     if options.mode == "random":
         why = f"its draw {pair['draw']:.6f} is not among the {options.size:,} smallest"
         return _gone("balance", NOT_DRAWN, why)
-    return _gone("balance", NOT_DRAWN, _missed(pair["draw"], share))
+    return _gone("balance", NOT_DRAWN, _missed(pair["draw"], said))
 
 
-def _missed(draw: float, share: float) -> str:
-    return f"its draw {draw:.6f} is not below its keep probability {share:.6f}"
+def _missed(draw: float, said: dict[str, Any]) -> str:
+    why = f"its draw {draw:.6f} is not below its keep probability {said['keep_probability']:.6f}"
+    if (factor := group_factor(said["entries"])) < 1:
+        why += f", which is {factor:.6f} of what it would be: it names a group whose share is capped"
+    return why
 
 
 def _chosen_text(found: Set, pair: dict[str, Any]) -> int:
@@ -172,10 +175,10 @@ def _rebalanced(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[
         return end
     said["entries"] = entries_of(found, "final_entry_counts", pair["entry_list"], pair["entries"])
     said["first_keep_probability"] = said["keep_probability"]
-    said["keep_probability"] = share = keep_probability(said["entries"])
+    said["keep_probability"] = keep_probability(said["entries"]) * group_factor(said["entries"])
     if _place(found, "final", said) is not None:
         return None
-    return _gone("rebalance", NOT_DRAWN, _missed(pair["draw"], share))
+    return _gone("rebalance", NOT_DRAWN, _missed(pair["draw"], said))
 
 
 def _sharded(found: Set, pair: dict[str, Any], said: dict[str, Any]) -> dict[str, Any] | None:

@@ -69,7 +69,9 @@ def _entries(tree: Tree, pair: dict[str, Any]) -> None:
     of_list = f" of {escape(pair['entry_list'])}" if pair["entry_list"] else ""
     branch = tree.add(f"{'' if pair['entries'] else 'no '}entries{of_list}: {draw}")
     for entry in pair["entries"]:
-        branch.add(f"{escape(entry['entry'])}: {entry['count']:,} pairs, probability {entry['probability']:.6f}")
+        capped = f", of a capped group: times {entry['group_factor']:.6f}" if entry.get("group_factor", 1) < 1 else ""
+        numbers = f"{entry['count']:,} pairs, probability {entry['probability']:.6f}{capped}"
+        branch.add(f"{escape(entry['entry'])}: {numbers}")
 
 
 def _nowhere(told: dict[str, Any]) -> Tree:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
 from pipeline.match.fast import FastMatcher
-from pipeline.recipe_file import PROJECT, parse
+from pipeline.recipe_file import PROJECT, local_path, parse
 
 SHIPPED = PROJECT / "metadata" / "groups"
 # Anything but letters, marks and digits stands between words: "Woman's" has the words woman and s.
@@ -37,11 +37,17 @@ def shipped_groups() -> list[str]:
     return sorted(file.stem for file in SHIPPED.glob("*.yaml"))
 
 
-def load_groups(name_or_file: str) -> Groups:
-    """The groups of a shipped file, by name, or of a YAML file. ``UsageError`` where they are not as they must be."""
-    shipped = SHIPPED / f"{name_or_file}.yaml"
-    file = shipped if name_or_file in shipped_groups() else Path(name_or_file)
-    where = f"--groups {name_or_file}"
+def groups_file(name_or_file: str) -> Path:
+    """The path of a shipped file, by name, or of any other."""
+    return SHIPPED / f"{name_or_file}.yaml" if name_or_file in shipped_groups() else local_path(name_or_file)
+
+
+def load_groups(name_or_file: str, where: str | None = None) -> Groups:
+    """The groups of a shipped file, by name, or of a YAML file. ``UsageError`` where they are not as they must be.
+
+    ``where``: what the error names, by default the option of the command.
+    """
+    file, where = groups_file(name_or_file), where or f"--groups {name_or_file}"
     if not file.is_file():
         raise UsageError(f"{where}: no such file; shipped groups: {', '.join(shipped_groups())}")
     try:

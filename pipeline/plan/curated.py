@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.balance.counts import flat_ids
+from pipeline.balance.groups import FACTORS, Own, factors, groups_of, own_of
 from pipeline.balance.size import t_of_size
 from pipeline.balance.thresholds import LEADER, keep_probability
 from pipeline.buckets.hashing import hashes
-from pipeline.entries.lists import EntryList, load_list
+from pipeline.entries.lists import EntryList
 from pipeline.plan.groups import kept_shares, sizes
 from pipeline.plan.texts import Pairs, shares
 from pipeline.recipe import Balance
-from pipeline.recipe_file import local_path
 
 
 @dataclass(frozen=True)
@@ -81,18 +79,18 @@ def drawn(pairs: Pairs, lists: dict[str, EntryList], balance: Balance) -> Chance
     """What balancing makes of the pairs, near-duplicates and other texts of an image aside."""
     counted = Counted(pairs, {name: len(found.entries) for name, found in lists.items()})
     single = _single_texts(pairs) if balance.texts_per_image == "one" else 1.0
-    inside = _inside(counted, lists, balance)
+    own = own_of(balance, {name: lists[name].entries for name in counted.sizes}, "balance")
 
     def of_pair(t: dict[str, float]) -> np.ndarray:
         limits = np.array([t[name] for name in counted.sizes])[counted.of_list]
-        if inside is not None:
-            limits = np.where(inside, balance.domain.t, limits)
+        limits = own.limits(limits, counted.ids)
         if balance.mode == "none":
             return np.ones(len(pairs.weight)) * single
         matched, at = counted.chances(limits), np.arange(len(counted.ids))
         if balance.mode == "cap":  # A pair has one draw for all of its entries.
             return _largest(matched, counted.offsets) * single
-        return keep_probability(matched, at, counted.offsets) * single
+        share = keep_probability(matched, at, counted.offsets) * single
+        return share * _capped(counted, own, share * pairs.weight * pairs.kept) if own.capped else share
 
     left = pairs.weight * pairs.kept
     most = int(1 + counted.others.max(initial=0) / counted.rate) + 1
@@ -113,6 +111,16 @@ def _largest(matched: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     if some.any():
         found[some] = np.maximum.reduceat(matched, offsets[:-1][some])
     return found
+
+
+def _capped(counted: Counted, own: Own, drawn: np.ndarray) -> np.ndarray:
+    """The factor of each pair, so that of the pairs ``drawn`` no capped group is expected to be over its share."""
+    groups = groups_of(own.bits, counted.ids, counted.offsets)
+    kept = np.bincount(groups, drawn, 1 << len(own.capped))[:, None] * FACTORS
+    at = factors(kept, [group.share for group in own.capped])
+    every = np.append(FACTORS[at], 1.0)
+    combinations = [[group for group in range(len(at)) if groups >> group & 1] for groups in range(len(kept))]
+    return np.array([every[[*of, -1]].min() for of in combinations])[groups]
 
 
 def _thresholds(counted: Counted, balance: Balance) -> dict[str, float]:
@@ -142,12 +150,3 @@ def _single_texts(pairs: Pairs) -> np.ndarray:
     """The chance of each pair to be the one text of its image that may be drawn."""
     images = hashes(pairs.rows["url"].combine_chunks())
     return shares(images, pairs.rows["piece"].to_numpy(), pairs.near, pairs.rate, 1.0)
-
-
-def _inside(counted: Counted, lists: dict[str, EntryList], balance: Balance) -> np.ndarray | None:
-    """Which matches are of the recipe's domain."""
-    if balance.domain is None:
-        return None
-    wanted = load_list("domain", local_path(balance.domain.entries)).entries
-    inside = [pc.is_in(lists[name].entries, value_set=wanted) for name in counted.sizes]
-    return pa.chunked_array(inside).to_numpy()[counted.ids]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from pipeline.balance.counts import EntryCounter, ListCounts, flat_ids
+from pipeline.balance.groups import smallest
 from pipeline.balance.thresholds import keep_probability
 from pipeline.buckets.files import Files
 from pipeline.buckets.hashing import draws
@@ -19,6 +20,13 @@ def check_balance(found: Opened, table: str, entries_table: str, advance: Callab
     """What is wrong with a table of drawn pairs; ``entries_table``: its entries with their probabilities and counts."""
     entries, _ = read_entries([found.path(path) for path in found.of_table(entries_table)])
     counter, totals = EntryCounter(entries.sizes), Totals()
+    options = found.recipe.rebalance if table == "final" else found.recipe.balance
+    capped = any(group.share is not None for group in options.groups)
+    if capped != (entries.factor is not None):
+        there = (
+            "no column group_factor, the recipe caps groups" if capped else "a column group_factor, no group is capped"
+        )
+        yield f"{entries_table}: has {there}"
     mode = "sample" if table == "final" else found.recipe.balance.mode
     for batch in Files(tuple(map(found.path, found.of_table(table)))).read(0, 1, COLUMNS):
         wrong = next(_wrong(batch, entries, found.recipe.seed, mode), None)
@@ -49,7 +57,9 @@ def _wrong(batch, entries: Entries, seed: int, mode: str) -> Iterator[str]:
     if mode != "sample":
         return
     flat, offsets = flat_ids(batch.column("entry_list"), batch.column("entries"), entries.starts)
-    if len(at := np.flatnonzero(share != keep_probability(entries.probability, flat, offsets))):
+    expected = keep_probability(entries.probability, flat, offsets)
+    expected = expected if entries.factor is None else expected * smallest(entries.factor, flat, offsets)
+    if len(at := np.flatnonzero(share != expected)):
         yield f"the keep probability of pair {ids[at[0]]} is not that of its entries"
     if len(at := np.flatnonzero(drawn >= share)):
         yield f"pair {ids[at[0]]} is kept, though its draw is not below its keep probability"

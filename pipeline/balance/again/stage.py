@@ -6,20 +6,20 @@ from typing import Any
 from pipeline import tables
 from pipeline.balance.counts import ListCounts
 from pipeline.balance.draw import Draw
+from pipeline.balance.groups import check_own, depends_on, own_files, own_of
 from pipeline.balance.pool import Pool
 from pipeline.balance.spark import ABOVE_FIRST, KEPT, count_entries
 from pipeline.balance.stage import (
     account,
-    check_domain,
-    domain_files,
+    cap_groups,
     draw,
     entry_counts_table,
-    find_limits,
     find_thresholds,
+    lists_in_order,
     thresholds_table,
 )
 from pipeline.balance.texts.spark import count_texts
-from pipeline.balance.thresholds import probabilities, tail_share
+from pipeline.balance.thresholds import entry_limits, probabilities, tail_share
 from pipeline.buckets.files import Files
 from pipeline.errors import UsageError
 from pipeline.progress import say
@@ -44,11 +44,12 @@ def run(run: Run) -> Outcome:
         pool = replace(pool, image_texts=count_texts(spark, whole, folder, spool))
     counts = count_entries(spark, pool, run.list_sizes).weighted()
     t = find_thresholds(spark, pool, counts, recipe.rebalance)
-    limits, notes_of_domain = find_limits(run, counts, t, recipe.rebalance)
-    probability = probabilities(counts, limits)
-    found = draw(run, pool, Draw("sample", counts.starts, probability), "final")
+    own = own_of(recipe.rebalance, lists_in_order(run, counts), "rebalance")
+    probability = probabilities(counts, own.limits(entry_limits(counts, t)))
+    chosen = cap_groups(run, pool, Draw("sample", counts.starts, probability), own)
+    found = draw(run, pool, chosen, "final")
     drawn = ListCounts.of_totals(run.list_sizes, found)
-    tables.write_arrow(entry_counts_table(run, counts, probability, drawn), run.output, "final_entry_counts")
+    tables.write_arrow(entry_counts_table(run, counts, chosen, drawn), run.output, "final_entry_counts")
     tables.write_arrow(thresholds_table(counts, t, drawn), run.output, "final_thresholds")
     kept, short = found.lines[KEPT, None], found.lines[ABOVE_FIRST, None]
     survived = account(found).rows_in
@@ -59,7 +60,7 @@ def run(run: Run) -> Outcome:
         "kept": drawn.pairs,
         "survivors_of_the_pool": {name: round(pairs) for name, pairs in counts.pairs.items()},
         "pairs_above_first": short,
-        **notes_of_domain,
+        **own.notes,
     }
     if short:
         share = survived / max(1, tables.count_rows(run.folder("curated")))
@@ -73,12 +74,12 @@ def run(run: Run) -> Outcome:
 def _check(request: Request) -> None:
     if request.recipe.rebalance is None:
         raise UsageError("rebalance: missing; balancing again needs rebalance.t, tail_share or size")
-    check_domain("rebalance", request.recipe.rebalance)
+    check_own("rebalance", request.recipe.rebalance)
 
 
 def _depends(recipe: Recipe) -> dict[str, Any]:
     return {
-        "rebalance": recipe.rebalance.model_dump(),
+        "rebalance": depends_on(recipe.rebalance),
         "balance": recipe.balance.model_dump(include={"texts_per_image", "files"}),
     }
 
@@ -96,5 +97,5 @@ STAGE = Stage(
     depends=_depends,
     in_recipe=lambda recipe: recipe.rebalance is not None,
     check=_check,
-    files=lambda recipe, _: domain_files(recipe.rebalance),
+    files=lambda recipe, _: own_files(recipe.rebalance),
 )

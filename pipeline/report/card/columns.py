@@ -27,6 +27,7 @@ MEANINGS = {
     "entry": "the entry: a word, a phrase or a title",
     "count": "pairs that match the entry, less near-duplicates",
     "probability": "the entry's own probability, min(1, t / count)",
+    "group_factor": "what the keep probability of a pair with the entry is multiplied by: its group's share is capped",
     "t": "the threshold: an entry with more matches is thinned out to about so many",
     "tail_share": "share of the matches that are of entries with fewer than t",
     "pairs": "pairs",

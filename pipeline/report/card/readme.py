@@ -104,6 +104,9 @@ def _balance(contents: Contents) -> str:
     ]
     if contents.recipe.balance.domain:
         parts.append(f"Entries of the domain have a t of their own, {contents.recipe.balance.domain.t:,g}.")
+    for group in contents.recipe.balance.groups:
+        has = f"a t of their own, {group.t:,g}" if group.share is None else f"at most {group.share:.2%} of the pairs"
+        parts.append(f"Entries of the group {group.group} (`{group.terms}`) have {has}.")
     if contents.recipe.balance.texts_per_image == "one":
         parts.append("One text of each image was chosen first.")
     if contents.stage("rebalance"):

@@ -40,7 +40,7 @@ def follows_one_t(output: Output) -> bool:
     """Whether one ``t`` decides what is kept, so that others can be tried by the sum of keep probabilities."""
     options = output.section("balance")
     plain = options.get("mode", "sample") == "sample" and options.get("texts_per_image", "all") == "all"
-    return plain and not options.get("domain") and not isinstance(options.get("t"), dict)
+    return plain and not options.get("domain") and not options.get("groups") and not isinstance(options.get("t"), dict)
 
 
 def threshold_rows(output: Output) -> list[dict[str, Any]]:

@@ -29,13 +29,17 @@ MATCH_COLUMNS = ["pair_id", "text", "url", "language", "entry_list", "entries", 
 
 @dataclass(frozen=True)
 class Entries:
-    """Every entry of every list, flat, lists one after the other: names, counts of the pool, probabilities, kept."""
+    """Every entry of every list, flat, lists one after the other: names, counts of the pool, probabilities, kept.
+
+    ``factor``: of the pairs that have it, where the shares of groups are capped.
+    """
 
     sizes: dict[str, int]
     names: pa.Array
     count: np.ndarray
     probability: np.ndarray
     kept: np.ndarray
+    factor: np.ndarray | None = None
 
     @cached_property
     def starts(self) -> dict[str, int]:
@@ -200,7 +204,8 @@ def read_entries(paths: Iterable[str]) -> tuple[Entries, bool]:
     sizes = dict(zip(lists.dictionary.to_pylist(), map(int, numbers), strict=True))
     count, told = table["count"].to_numpy(), "kept" in table.column_names
     kept = table["kept"].to_numpy() if told else np.zeros(len(count), np.int64)
-    return Entries(sizes, table["entry"].combine_chunks(), count, table["probability"].to_numpy(), kept), told
+    factor = table["group_factor"].to_numpy() if "group_factor" in table.column_names else None
+    return Entries(sizes, table["entry"].combine_chunks(), count, table["probability"].to_numpy(), kept, factor), told
 
 
 def list_array(table: pa.Table) -> pa.ListArray:

@@ -2,6 +2,7 @@
 report.rule = () => {
   const { balancing } = report.data;
   const domain = balancing.domain ? " Entries of the recipe's domain have a t of their own." : "";
+  const groups = (balancing.groups || []).length ? " Groups of terms have a t of their own, or at most a share of the set." : "";
   const text = balancing.texts_per_image === "one" ? " Of an image's texts one was chosen first." : "";
   const rules = {
     none: "Nothing was balanced: the probabilities say what balancing would keep.",
@@ -9,7 +10,7 @@ report.rule = () => {
     cap: "An entry that more than t pairs match keeps t of them; a pair stays if any of its entries keeps it.",
     sample: "An entry that c pairs match keeps each with probability min(1, t / c); a pair stays if any of its entries keeps it.",
   };
-  return rules[balancing.mode || "sample"] + domain + text;
+  return rules[balancing.mode || "sample"] + domain + groups + text;
 };
 
 report.balance = () => {
