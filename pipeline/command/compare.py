@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import UsageError
 from pipeline.job import HOW, PLACES, RECIPE, ForceOption, SetOption, examples, new_app, run
 
 EVALUATION = "Evaluation"
@@ -24,7 +25,8 @@ def main(
     recipes: Annotated[
         str,
         typer.Option(
-            help="Names or YAML files, with spaces between them; NAME:key=value,key=value for settings of one.",
+            help="Names or YAML files, with spaces between them (in quotes where they have some); "
+            "NAME:key=value,key=value for settings of one.",
             rich_help_panel=RECIPE,
         ),
     ] = "none random metaclip",
@@ -65,9 +67,15 @@ def main(
     compare.html. The same command goes on where it was ended. Without --pool a pool as the web is, with a few concepts
     in most images and much noise, is made of the demo's drawings.
     """
+    import shlex
+
     from pipeline.compare.compare import compare
     from pipeline.compare.comparison import Comparison
 
+    try:
+        wanted = tuple(shlex.split(recipes))
+    except ValueError as error:
+        raise UsageError(f"--recipes {recipes}: {error}") from None
     settings, held_out = list(set or []), list(classification or [])
     if not pool:
         from pipeline.demo import web
@@ -78,7 +86,7 @@ def main(
         held_out = held_out or [f"{web.FOLDER}/evaluation"]
     compare(
         Comparison(
-            recipes=tuple(recipes.split()), pool=tuple(pool), output=output, classification=tuple(held_out),
+            recipes=wanted, pool=tuple(pool), output=output, classification=tuple(held_out),
             retrieval=tuple(retrieval or []), scale=scale, seeds=seeds, settings=tuple(settings),
             training=tuple(set_training or []), random_as=random_as, processes=processes,
         ),

@@ -47,6 +47,8 @@ def main(
     started = time.monotonic()
     files = [load_groups(name) for name in groups or shipped_groups()]
     names = [found.name for found in files]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"--groups: two files are called {twice[0]}; give files of other names")
     given = together or (["occupation,gender"] if {"occupation", "gender"} <= set(names) else [])
     pairs = []
     for text in given:

@@ -7,7 +7,7 @@ from pipeline.compare.comparison import Comparison
 from pipeline.compare.figures import figures
 from pipeline.compare.page import page
 from pipeline.compare.plots import plots
-from pipeline.compare.runs import check_sizes, curate_all, make_tokenizer, train_and_evaluate
+from pipeline.compare.runs import check_sizes, curate_all, forget_other_runs, make_tokenizer, train_and_evaluate
 from pipeline.compare.table import overlap_table, table
 from pipeline.lock import held
 from pipeline.progress import results, say
@@ -21,11 +21,15 @@ def compare(comparison: Comparison, force: bool = False) -> None:
     Raises ``UsageError`` before any work where anything is wrong, or compute would not be equal.
     """
     comparison.check()
-    comparison.start(force)
+    comparison.refuse(force)
+    comparison.output.mkdir(parents=True, exist_ok=True)
     with held(str(comparison.output)):
+        comparison.start()
         sets = curate_all(comparison, force)
         check_sizes(comparison, sets)
-        tokenizer = make_tokenizer(comparison, sets)
+        tokenizer = make_tokenizer(comparison, sets, force)
+        for label, folder in sets.items():
+            forget_other_runs(comparison, label, folder)
         runs: dict[str, list[Path]] = {label: [] for label in sets}
         for seed in range(comparison.seeds):  # A comparison that is ended early has as many seeds of each.
             for label, folder in sets.items():

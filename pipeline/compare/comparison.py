@@ -1,7 +1,9 @@
 """What is compared: recipes, pool, scale, seeds and evaluation sets; all of it looked at before anything starts."""
 
+import hashlib
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.overlap import lies_in
-from pipeline.paths import is_url
+from pipeline.paths import is_url, local
 from pipeline.recipe import Recipe, load_recipe
+from pipeline.secrets import without_secrets
 from pipeline.train.recipe import TrainRecipe, load_train_recipe
 
-COMPARISON = "comparison.json"
+COMPARISON, SETS, RUNS, TOKENIZER = "comparison.json", "sets", "runs", "tokenizer"
 RANDOM = "random"
+LONGEST = 100  # characters of a label, which is a folder's name
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,15 @@ class Candidate:
     @classmethod
     def of(cls, text: str) -> "Candidate":
         """``NAME`` or ``NAME:key=value,key=value``; NAME is a bundled recipe or a YAML file."""
-        recipe, _, settings = text.partition(":")
+        recipe, _, settings = (text, "", "") if Path(text).is_file() else text.partition(":")
         found = tuple(re.split(r",(?=[\w.]+=)", settings)) if settings else ()
-        label = "-".join([re.sub(r"\.ya?ml$", "", Path(recipe).name), *(setting.split(".")[-1] for setting in found)])
-        return cls(re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-."), recipe, found)
+        of_settings = (setting.partition("=") for setting in found)
+        parts = [key.rpartition(".")[2] + "-" + value for key, _, value in of_settings]
+        label = "-".join([re.sub(r"\.ya?ml$", "", Path(recipe).name), *parts])
+        label = re.sub(r"[^\w.]+", "-", label).strip("-.") or "recipe"
+        if len(label.encode()) > LONGEST:
+            label = f"{label[: LONGEST // 4]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+        return cls(label, recipe, found)
 
     def load(self, comparison: "Comparison", *more: str) -> Recipe:
         """The validated recipe, over the comparison's pool and with its settings."""
@@ -79,11 +88,14 @@ class Comparison:
 
     def check(self) -> None:
         """Raises ``UsageError`` where anything is wrong with recipes, training, evaluation sets or output."""
-        labels = [one.label for one in self.candidates]
-        if len(labels) < 2:
-            raise UsageError(f"--recipes: two or more are compared, found {len(labels)}")
-        if twice := [label for label in labels if labels.count(label) > 1]:
-            raise UsageError(f"--recipes: {twice[0]} is given twice")
+        if len(self.recipes) < 2:
+            raise UsageError(f"--recipes: two or more are compared, found {len(self.recipes)}")
+        called: dict[str, str] = {}
+        for one, text in zip(self.candidates, self.recipes, strict=True):
+            if before := called.get(name := one.label.casefold()):
+                both = f"{text} is given twice" if before == text else f"{before} and {text} have one name, {one.label}"
+                raise UsageError(f"--recipes: {both}; give recipes that are told apart by file name and settings")
+            called[name] = text
         if not self.classification and not self.retrieval:
             raise UsageError(
                 "--classification, --retrieval: give at least one of them; what is compared is measured there"
@@ -91,7 +103,15 @@ class Comparison:
         if self.reference() is None and any(one.recipe == RANDOM for one in self.candidates):
             raise UsageError("--recipes: random is as large as another recipe's set; give one that chooses, too")
         for one in self.candidates:
-            one.load(self, *(["balance.size=1"] if one.recipe == RANDOM else []))
+            recipe = one.load(self, *(["balance.size=1"] if one.recipe == RANDOM else []))
+            images = recipe.images
+            if not (images.fetch or images.root or images.tars):
+                raise UsageError(
+                    f"--recipes {one.label}: has no images, which a model is trained on; set images.root with "
+                    "images.prefix, images.tars or images.fetch"
+                )
+            if recipe.shards.folder is not None:
+                raise UsageError(f"--recipes {one.label}: shards.folder: the shards of each recipe go into its own set")
         for option, paths in (
             ("--pool", self.pool),
             ("--classification", self.classification),
@@ -107,29 +127,60 @@ class Comparison:
                 raise UsageError(f"--set-training {setting}: is set for each training; allowed are other keys")
         if self.train_recipe().steps is None:
             raise UsageError(f"--scale {self.scale}: compute is equal by steps, found epochs; give steps")
+        self._check_held_out()
+
+    def _check_held_out(self) -> None:
+        """Raises ``UsageError`` where an evaluation set is none: it is read when the first model has been trained."""
+        from pipeline.train.classification import open_dataset
+        from pipeline.train.given import find_tars
+
+        for path in self.classification:
+            if is_url(path):
+                raise UsageError(f"--classification {path}: a URL; a folder of this machine is allowed")
+            open_dataset(Path(local(path)))
+        for path in self.retrieval:
+            find_tars(path, "--retrieval")
 
     def told(self) -> dict[str, Any]:
-        """What must be the same for all trainings that are compared, as JSON."""
+        """What must be the same for all trainings that are compared, as JSON; URLs without keys."""
         recipe = self.train_recipe().model_dump(mode="json")
         same = {key: value for key, value in recipe.items() if key not in ("seed", "log")}
         same["data"].pop("shards")
-        return {"pool": list(self.pool), "settings": list(self.settings), "training": same,
-                "classification": list(self.classification), "retrieval": list(self.retrieval)}  # fmt: skip
+        return without_secrets({"pool": self.pool, "settings": self.settings, "training": same,
+                "classification": self.classification, "retrieval": self.retrieval})  # fmt: skip
 
-    def start(self, force: bool) -> None:
-        """Writes what is compared into the output. ``UsageError`` where the output is of another comparison."""
+    def refuse(self, force: bool) -> None:
+        """Raises ``UsageError`` where the output is of another comparison, or of something else."""
         file = self.output / COMPARISON
-        if file.is_file() and not force:
-            try:
-                there = json.loads(file.read_text("utf-8"))
-            except ValueError:
-                there = {}
-            if differing := [key for key, value in self.told().items() if there.get(key) != value]:
+        if file.is_file():
+            if differing := [] if force else self._differing():
                 raise UsageError(
                     f"--output {self.output}: holds a comparison with another {differing[0]}, whose results are not of "
                     "equal compute; give another folder, or --force"
                 )
-        elif self.output.is_dir() and not file.is_file() and any(self.output.iterdir()):
+        elif self.output.exists() and (not self.output.is_dir() or _visible(self.output)):
             raise UsageError(f"--output {self.output}: not empty, and no comparison; give another folder")
-        self.output.mkdir(parents=True, exist_ok=True)
-        storage.write_json(str(file), self.told())
+
+    def start(self) -> None:
+        """Writes what is compared into the output; first removes what another comparison trained and measured there.
+
+        So what a comparison that is ended leaves is never taken for results of another.
+        """
+        if (self.output / COMPARISON).is_file() and self._differing():
+            for folder in (RUNS, TOKENIZER):
+                shutil.rmtree(self.output / folder, ignore_errors=True)
+        storage.write_json(str(self.output / COMPARISON), self.told())
+
+    def _differing(self) -> list[str]:
+        """The keys in which the comparison in the output is another."""
+        try:
+            there = json.loads((self.output / COMPARISON).read_text("utf-8"))
+        except ValueError:
+            there = None
+        there = there if isinstance(there, dict) else {}
+        return [key for key, value in self.told().items() if there.get(key) != value]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder, but for the lock that a comparison which was ended at once leaves."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]

@@ -5,7 +5,7 @@ import hashlib
 from html import escape
 from typing import Any
 
-from pipeline.compare.table import rows_of
+from pipeline.compare.table import rows_of, seeds
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -32,7 +32,7 @@ def page(found: dict[str, Any], images: dict[str, bytes]) -> bytes:
     training = found["training"]
     about = (
         f"Scale {found['scale']}: {training['steps']:,} steps of {training['batch']:,} samples; "
-        f"{found['seeds']} seeds. Pool: {', '.join(found['pool'])}."
+        f"{seeds(found)}. Pool: {', '.join(found['pool'])}."
     )
     labels = list(found["recipes"])
     shares = [(label, [f"{100 * share:.1f}" for share in line.values()]) for label, line in found["in_common"].items()]

@@ -1,8 +1,10 @@
 """A comparison as plots: each measure by recipe with the seeds as points."""
 
 import io
+import warnings
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
 COLOUR, POINT = "#4c72b0", "#222222"
@@ -10,6 +12,13 @@ COLOUR, POINT = "#4c72b0", "#222222"
 
 def plots(found: dict[str, Any]) -> dict[str, bytes]:
     """PNG files by name: ``measures.png``, a small plot for each measure, bars of the mean and a point a seed."""
+    # Names may have dollars, and signs that the plots' font does not: they are in the table.
+    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        return {"measures.png": _measures(found)}
+
+
+def _measures(found: dict[str, Any]) -> bytes:
     labels = list(found["recipes"])
     names = list(found["recipes"][labels[0]]["measures"])
     columns = min(4, len(names))
@@ -32,4 +41,4 @@ def plots(found: dict[str, Any]) -> dict[str, bytes]:
     axes[0][0].invert_yaxis()
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=130)
-    return {"measures.png": out.getvalue()}
+    return out.getvalue()

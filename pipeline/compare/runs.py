@@ -1,7 +1,10 @@
 """The commands of a comparison: curate, train, evaluate, each in a process of its own; each goes on where it was."""
 
+import hashlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline import storage
 from pipeline.buckets.files import Files
-from pipeline.compare.comparison import Candidate, Comparison
+from pipeline.compare.comparison import RUNS, SETS, TOKENIZER, Candidate, Comparison
 from pipeline.errors import PipelineError, UsageError
 from pipeline.progress import say
 
-SETS, RUNS, TOKENIZER = "sets", "runs", "tokenizer"
+MANIFEST, TRAINED_ON = "shards/manifest.json", "set.json"
 TOKENIZER_TEXTS = 1_000_000
 
 
@@ -24,7 +28,8 @@ def curate_all(comparison: Comparison, force: bool = False) -> dict[str, Path]:
     found = {}
     for one in sorted(comparison.candidates, key=lambda one: one.recipe == "random"):
         folder = comparison.output / SETS / one.label
-        size = [f"balance.size={samples_of(found[reference.label])}"] if one.recipe == "random" else []
+        sized = one.recipe != "random" or any(setting.startswith("balance.size=") for setting in one.settings)
+        size = [] if sized else [f"balance.size={samples_of(found[reference.label])}"]
         say(f"Curating {one.label}")
         _curate(comparison, one, folder, size, force)
         found[one.label] = folder
@@ -44,7 +49,7 @@ def _curate(comparison: Comparison, one: Candidate, folder: Path, more: list[str
 
 def samples_of(folder: Path) -> int:
     """The samples in the shards of an output."""
-    file = folder / "shards" / "manifest.json"
+    file = folder / MANIFEST
     if not file.is_file():
         raise PipelineError(f"{folder}: no shards there; a comparison needs a recipe with images")
     return json.loads(file.read_text("utf-8"))["samples"]
@@ -60,7 +65,7 @@ def check_sizes(comparison: Comparison, sets: dict[str, Path]) -> None:
             )
 
 
-def make_tokenizer(comparison: Comparison, sets: dict[str, Path]) -> Path:
+def make_tokenizer(comparison: Comparison, sets: dict[str, Path], force: bool = False) -> Path:
     """The tokenizer of all trainings: the recipe's, or one that is trained once, from texts of the pool."""
     from pipeline.train.tokenizer import train_tokenizer
 
@@ -68,10 +73,12 @@ def make_tokenizer(comparison: Comparison, sets: dict[str, Path]) -> Path:
     if options.path is not None:
         return Path(options.path)
     folder = comparison.output / TOKENIZER
-    if not (folder / "tokenizer.json").is_file():
+    if force or not (folder / "tokenizer.json").is_file():
         say("Training the tokenizer that all have, from texts of the pool")
         tokenizer = train_tokenizer(pool_texts(next(iter(sets.values()))), options.vocabulary, options.length)
         part = folder.with_name(f"{TOKENIZER}.part")
+        for old in (part, folder):
+            shutil.rmtree(old, ignore_errors=True)
         tokenizer.save_pretrained(str(part))
         os.replace(part, folder)
     return folder
@@ -88,6 +95,17 @@ def pool_texts(folder: Path):
             left -= len(texts)
             if not left:
                 return
+
+
+def forget_other_runs(comparison: Comparison, label: str, set_folder: Path) -> None:
+    """Removes the trainings of a recipe that were on another set, as one of another recipe of the same name."""
+    folder = comparison.output / RUNS / label
+    of = {"shards": hashlib.sha256((set_folder / MANIFEST).read_bytes()).hexdigest()}
+    if folder.is_dir() and storage.read_json(str(folder / TRAINED_ON)) != of:
+        say(f"{label} is another set than its trainings were on: they are removed")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    storage.write_json(str(folder / TRAINED_ON), of)
 
 
 def train_and_evaluate(
@@ -113,8 +131,26 @@ def train_and_evaluate(
 
 
 def run_command(arguments: list[str], what: str) -> None:
-    """Runs a command of ours, whose words go to this one's terminal. Raises ``PipelineError`` where it fails."""
-    code = subprocess.run([sys.executable, *arguments], check=False).returncode
+    """Runs a command of ours, whose words go to this one's terminal. Raises ``PipelineError`` where it fails.
+
+    It has a group of its own, so that SIGINT and SIGTERM reach it once, by way of this process, whoever they are sent
+    to: a training then writes a checkpoint, which a second signal would prevent.
+    """
+    stopped: list[int] = []
+    process = subprocess.Popen([sys.executable, *arguments], process_group=0)
+
+    def pass_on(number: int, _) -> None:
+        stopped.append(number)
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stopped:
+        raise PipelineError(f"{what} was stopped; the same command goes on from here")
     if code:
         raise PipelineError(f"{what} failed (exit code {code}); the same command goes on from here")
 

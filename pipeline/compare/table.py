@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -26,18 +27,23 @@ def rows_of(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return rows + [(f"{name}, %", [cell(line["measures"][name]) for line in lines]) for name in names]
 
 
+def seeds(found: dict[str, Any]) -> str:
+    """How many seeds there are, in words."""
+    return "1 seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
+
+
 def table(found: dict[str, Any]) -> Table:
     """Recipes side by side."""
     result = Table(
         header_style="bold",
         pad_edge=False,
-        title=f"{found['scale']}, {found['seeds']} seeds: mean ± standard deviation",
+        title=escape(f"{found['scale']}, {seeds(found)}: mean ± standard deviation"),
     )
     result.add_column("")
     for label in found["recipes"]:
-        result.add_column(label, justify="right")
+        result.add_column(escape(label), justify="right")
     for name, cells in rows_of(found):
-        result.add_row(name, *cells)
+        result.add_row(escape(name), *cells)
     return result
 
 
@@ -46,7 +52,7 @@ def overlap_table(found: dict[str, Any]) -> Table:
     result = Table(header_style="bold", pad_edge=False, title="share of a recipe's pairs (row) in another's set, %")
     result.add_column("")
     for label in found["in_common"]:
-        result.add_column(label, justify="right")
+        result.add_column(escape(label), justify="right")
     for label, shares in found["in_common"].items():
-        result.add_row(label, *(f"{100 * share:.1f}" for share in shares.values()))
+        result.add_row(escape(label), *(f"{100 * share:.1f}" for share in shares.values()))
     return result

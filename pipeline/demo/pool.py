@@ -8,7 +8,6 @@ its own, ``evaluation/``, so that a model trained on the curated pool has seen n
 """
 
 import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 import xxhash
 from rich.progress import Progress
 
+from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.progress import console
 from pipeline.shards.content import image_loader, local_content
@@ -54,7 +54,8 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
     Does nothing where it is there already. ``UsageError`` where the packages are not installed.
     """
     done = folder / DONE
-    if done.exists() and not force and "evaluation_images" in (counts := json.loads(done.read_text())):
+    counts = storage.read_json(str(done)) if done.is_file() else None
+    if isinstance(counts, dict) and not force and "evaluation_images" in counts:
         return counts
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(f"the demo needs the package {missing[0]}: pip install 'metaclip-pipeline[demo]'")
@@ -78,7 +79,7 @@ def build_pool(folder: Path, force: bool = False) -> dict[str, int]:
         "evaluation_images": len({row[3] for row in evaluation}),
         "evaluation_pairs": len(evaluation),
     }
-    done.write_text(json.dumps(counts) + "\n")
+    storage.write_json(str(done), counts)
     return counts
 
 

@@ -11,7 +11,6 @@ says of each concept whether it is of the head, the middle or the tail of the po
 
 import importlib.util
 import io
-import json
 import os
 import shutil
 import tarfile
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from rich.progress import Progress
 
+from pipeline import storage
 from pipeline.demo.pool import PACKAGES, VARIANT_MARKS, drawings, names_of
 from pipeline.demo.web_texts import noise_text, text_of
 from pipeline.errors import UsageError
@@ -81,15 +81,18 @@ def build_web_pool(folder: Path, seed: int = 0, shape: Shape = Shape(), force: b
     """
     done = folder / DONE
     made_of = {"seed": seed, "shape": asdict(shape)}
-    if done.exists() and not force and made_of.items() <= (counts := json.loads(done.read_text())).items():
+    counts = storage.read_json(str(done)) if done.exists() else None
+    if isinstance(counts, dict) and not force and made_of.items() <= counts.items():
         return counts
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise UsageError(f"the pool needs the package {missing[0]}: pip install 'metaclip-pipeline[demo]'")
-    if folder.exists() and not done.exists() and any(folder.iterdir()):
-        raise UsageError(f"--folder {folder}: holds what is not of such a pool; give an empty folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "images").mkdir(parents=True)
-    done.write_text("{}\n")
+    if folder.exists() and not done.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: holds what is not of such a pool; move it away")
+    folder.mkdir(parents=True, exist_ok=True)
+    done.write_text("{}\n")  # not finished, and ours: also where the following is killed
+    for old in ("images", "evaluation"):
+        shutil.rmtree(folder / old, ignore_errors=True)
+    (folder / "images").mkdir()
     found = concepts(seed, shape)
     rows = list(pairs_of(found, seed, shape))
     table = pa.table(dict(zip(("url", "text", "made"), map(list, zip(*rows, strict=True)), strict=True)))
@@ -99,7 +102,7 @@ def build_web_pool(folder: Path, seed: int = 0, shape: Shape = Shape(), force: b
     noise = sum(row[2] != "name" for row in rows)
     counts = made_of | {"concepts": len(found), "pairs": table.num_rows, "noise": noise}
     counts |= {group: sum(concept.group == group for concept in found) for group in GROUPS}
-    done.write_text(json.dumps(counts) + "\n")
+    storage.write_json(str(done), counts)
     return counts
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 MOST = 30  # lines of a file's groups, those named most first
@@ -13,7 +14,7 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
     stages = found["tables"]
     last = list(stages)[-1]
     for name in found["sources"]:
-        result = Table(header_style="bold", pad_edge=False, title=f"{name}: texts that name the group, %")
+        result = Table(header_style="bold", pad_edge=False, title=escape(f"{name}: texts that name the group, %"))
         result.add_column("")
         for stage in stages:
             result.add_column(stage, justify="right")
@@ -22,19 +23,21 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
         lines = [line for line in lines if any(stage["groups"][name][line[0]]["count"] for stage in stages.values())]
         for group, line in lines[:MOST]:
             cells = [percent(stage["groups"][name][group]["share"]) for stage in stages.values()]
-            result.add_row(group, *cells, times(line["to_pool"]))
+            result.add_row(escape(group), *cells, times(line["to_pool"]))
         if len(lines) > MOST:
             result.caption = f"and {len(lines) - MOST} more in the JSON file"
         yield result
     for key, of_groups in stages[last]["together"].items():
-        result = Table(header_style="bold", pad_edge=False, title=f"{key} in {last}: share of the first's texts, %")
+        result = Table(
+            header_style="bold", pad_edge=False, title=escape(f"{key} in {last}: share of the first's texts, %")
+        )
         result.add_column("")
         others = list(next(iter(of_groups.values()), {}))
         for other in others:
-            result.add_column(other, justify="right")
+            result.add_column(escape(other), justify="right")
         lines = sorted(of_groups.items(), key=lambda line: -sum(both["count"] for both in line[1].values()))
         for one, line in lines[:MOST]:
-            result.add_row(one, *(interval(line[other]) for other in others))
+            result.add_row(escape(one), *(interval(line[other]) for other in others))
         yield result
 
 

@@ -1,5 +1,6 @@
 """Files of groups: YAML with a ``source`` and, under ``groups``, the terms of each group."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,11 @@ class Groups:
     terms: dict[str, list[str]]
 
     def matcher(self) -> FastMatcher:
-        """What finds terms in texts: ids by the order of the groups, then of their terms."""
-        return FastMatcher.build(pa.array([term for terms in self.terms.values() for term in terms]), "metaclip1")
+        """What finds terms in texts: ids by the order of the groups, then of their terms.
+
+        Where a script has no spaces between words, a term is found within them, as MetaCLIP 2 matches entries.
+        """
+        return FastMatcher.build(pa.array([term for terms in self.terms.values() for term in terms]), "metaclip2")
 
     def group_of_term(self) -> list[int]:
         """The number of the group of each term."""
@@ -62,20 +66,17 @@ def load_groups(name_or_file: str, where: str | None = None) -> Groups:
         raise UsageError(f"{where}: a mapping with the keys source and groups is allowed")
     found: dict[str, list[str]] = {}
     for group, terms in content["groups"].items():
-        if not isinstance(terms, list) or not terms or not all(isinstance(term, str) and words(term) for term in terms):
+        texts = terms if isinstance(terms, list) and all(isinstance(term, str) for term in terms) else []
+        clean = plain(pa.array(texts, pa.string())).to_pylist()
+        if not clean or not all(clean):
             raise UsageError(f"{where}: groups.{group}: a list of terms is allowed, found {terms!r:.80}")
-        found[str(group)] = list(dict.fromkeys(words(term) for term in terms))
-    every = [term for terms in found.values() for term in terms]
-    if twice := [term for term in every if every.count(term) > 1]:
+        found[str(group)] = list(dict.fromkeys(clean))
+    times = Counter(term for terms in found.values() for term in terms)
+    if twice := [term for term, count in times.items() if count > 1]:
         raise UsageError(f"{where}: the term {twice[0]!r} is in two groups")
     if not found:
         raise UsageError(f"{where}: no groups there")
     return Groups(file.stem, str(content.get("source", "")), found)
-
-
-def words(text: str) -> str:
-    """A text as its lower-cased words with a space between."""
-    return plain(pa.array([text]))[0].as_py()
 
 
 def plain(texts: pa.Array) -> pa.Array:

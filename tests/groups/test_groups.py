@@ -1,6 +1,7 @@
 """Groups of terms: files, counts against a plain loop over words, intervals, and the tables of an output."""
 
 import json
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,10 @@ from pipeline.groups import report as report_module
 from pipeline.groups.counts import Counter
 from pipeline.groups.figures import ratio, share
 from pipeline.groups.report import report
-from pipeline.groups.terms import Groups, load_groups, plain, shipped_groups, words
+from pipeline.groups.table import tables
+from pipeline.groups.terms import Groups, load_groups, plain, shipped_groups
 from pipeline.job import run
+from pipeline.progress import results
 
 GENDER = Groups("gender", "", {"female": ["woman", "she"], "male": ["man", "young man"]})
 WORK = Groups("work", "", {"nurse": ["nurse", "nurses"], "cook": ["cook"]})
@@ -45,8 +48,8 @@ def test_counts_are_those_of_a_plain_loop(texts):
 
 
 def test_words():
-    assert words("  Bosnia-Herzegovina, É.\n") == "bosnia herzegovina é"
-    assert plain(pa.array(["", "!?", None])).to_pylist() == ["", "", None]
+    texts = ["  Bosnia-Herzegovina, É.\n", "", "!?", None]
+    assert plain(pa.array(texts)).to_pylist() == ["bosnia herzegovina é", "", "", None]
 
 
 def test_shipped_files():
@@ -133,3 +136,61 @@ def test_the_command(output, monkeypatch, capsys):
             run(app)
         assert ended.value.code == 2
         assert line in capsys.readouterr().err
+
+
+MINE = """
+source: made for this test
+groups:
+  "[/b] кошки": [Кошка, кошки]
+  猫: [猫, 子猫]
+  แมว: [แมว]
+  قطة: [قطة]
+  gatos: [GATO, Ñandú]
+"""
+NAMED = {
+    "[/b] кошки": ["КОШКА!", "две кошки", "кошка-мышь"],
+    "猫": ["黒い猫です", "子猫", "三只猫"],
+    "แมว": ["ภาพแมวดำ"],
+    "قطة": ["قطة سوداء"],
+    "gatos": ["un gato.", "el ñandú", "ÑANDÚ"],
+}
+NOT_NAMED = ["кошкам", "gatos", "قط", "犬", "หมา"]
+
+
+def test_terms_of_any_script(tmp_path, capsys):
+    """Where there are no spaces between words a term is found within them; elsewhere it is a word."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(MINE, encoding="utf-8")
+    groups = load_groups(str(file))
+    for name, texts in NAMED.items():
+        for text in texts:
+            found = Counter([groups], []).count([pa.array([text])]).named["mine"]
+            assert dict(zip(groups.terms, found.tolist(), strict=True)) == {one: int(one == name) for one in NAMED}
+    assert not Counter([groups], []).count([pa.array(NOT_NAMED)]).named["mine"].any()
+    (tmp_path / "pairs").mkdir()
+    pq.write_table(
+        pa.table({"text": [text for texts in NAMED.values() for text in texts]}), tmp_path / "pairs/a.parquet"
+    )
+    for table in tables(report(str(tmp_path), [groups, GENDER], [("mine", "gender")])):
+        results.print(table)
+    assert "[/b] кошки" in capsys.readouterr().out
+
+
+def test_two_files_of_one_name_are_refused(output, tmp_path, monkeypatch, capsys):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text("groups: {x: [y]}")
+    files = [str(tmp_path / folder / "mine.yaml") for folder in ("a", "b")]
+    monkeypatch.setattr("sys.argv", ["groups", str(output), "--groups", files[0], "--groups", files[1]])
+    with pytest.raises(SystemExit):
+        run(app)
+    assert "--groups: two files are called mine; give files of other names" in capsys.readouterr().err
+
+
+def test_a_file_of_many_terms_is_read_in_seconds(tmp_path):
+    """Terms are cleaned together, and none is held against all others."""
+    file = tmp_path / "large.yaml"
+    file.write_text("groups:\n  a:\n" + "".join(f"  - term {n}\n" for n in range(3_000)))
+    started = time.monotonic()
+    assert len(load_groups(str(file)).terms["a"]) == 3_000
+    assert time.monotonic() - started < 10
