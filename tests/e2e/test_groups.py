@@ -10,6 +10,7 @@ import pytest
 from pipeline.command.explain import explained
 from pipeline.command.verify import findings
 from pipeline.explore import explore
+from pipeline.plan.forecast import forecast
 from pipeline.recipe import load_recipe
 from tests.e2e.conftest import run, stage, table
 from tests.e2e.test_verify import forge
@@ -80,6 +81,8 @@ def test_a_run_with_groups(finished, work, terms, tmp_path):
     explore(recipe, str(output), None, [12.0], 0.0)
     [line] = json.loads((output / "what-if.json").read_text())["lines"]
     assert line["size"] == pytest.approx(len(every), rel=0.1)
+    forecast_of = {one.name: one.rows_out for one in forecast(recipe).stages}
+    assert forecast_of["balance"] == pytest.approx(len(every), rel=0.15)
 
     [file] = (output / "entry_counts").glob("*.parquet")
     pq.write_table(pq.read_table(file).drop_columns("group_factor"), file)
