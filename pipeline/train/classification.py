@@ -21,7 +21,7 @@ from pipeline.tars.index import IMAGE_ENDINGS
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Encoder, Preprocessor, finite
 from pipeline.train.given import TARS
-from pipeline.train.loader import default_workers, worker_errors
+from pipeline.train.loader import default_workers, leave_inherited, worker_errors
 from pipeline.train.reading import content_of, read_images
 from pipeline.train.retrieval import NAMED, mean_with_interval
 from pipeline.train.shards import MOST_IMAGE, MOST_TEXT
@@ -180,7 +180,10 @@ def _rank(encoder: Encoder, data: ClassificationDataset, group: ProcessGroup, ad
     vectors = class_embeddings(encoder, data.classes, data.templates)
     ranks, truth, unreadable = [], [], []
     dataset = ChunkDataset(data.samples, encoder.inputs, group.rank, group.world_size)
-    loader = DataLoader(dataset, None, num_workers=default_workers(group), collate_fn=lambda chunk: chunk)
+    loader = DataLoader(
+        dataset, None, num_workers=default_workers(group), collate_fn=lambda chunk: chunk,
+        worker_init_fn=leave_inherited,
+    )  # fmt: skip
     with worker_errors():
         for pixels, numbers, names, bad in loader:
             unreadable += bad

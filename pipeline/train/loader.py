@@ -4,6 +4,7 @@ A chunk's content depends on the seed and its positions in the stream alone, so 
 changes nothing. A broken sample is counted and another takes its slot.
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def batches(
         num_workers=min(workers, getattr(dataset, "most_workers", workers)),
         prefetch_factor=4 if workers else None,
         collate_fn=_no_collate,
-        worker_init_fn=ignore_signals,
+        worker_init_fn=_start_worker,
         multiprocessing_context=start_method(dataset.is_remote, workers),
         generator=torch.Generator(),  # Torch's own is the step's.
     )
@@ -193,6 +194,19 @@ class ChunkSampler:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return chunk_ranges(*self.arguments)
+
+
+def leave_inherited(_worker: int) -> None:
+    """Makes a worker's garbage collector leave alone what the fork brought along.
+
+    That belongs to threads of the main process, which are not here: to finalise it may abort the worker.
+    """
+    gc.freeze()
+
+
+def _start_worker(worker: int) -> None:
+    ignore_signals(worker)
+    leave_inherited(worker)
 
 
 def _no_collate(chunk: Batch) -> Batch:

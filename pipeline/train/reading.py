@@ -15,7 +15,7 @@ from pipeline.paths import shown
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.encoder import Preprocessor
 from pipeline.train.images import decode
-from pipeline.train.loader import BROKEN, default_workers, start_method, worker_errors
+from pipeline.train.loader import BROKEN, default_workers, leave_inherited, start_method, worker_errors
 from pipeline.train.shards import CutShort, ShardSet
 
 CHUNK = 128  # samples that a worker makes at a time
@@ -104,8 +104,9 @@ def in_workers(dataset: Dataset, items: list[Any], group: ProcessGroup, workers:
     method = start_method(getattr(dataset, "is_remote", False), count)
     with worker_errors():
         yield from DataLoader(
-            dataset, None, sampler=items, num_workers=count, collate_fn=_as_is, multiprocessing_context=method
-        )
+            dataset, None, sampler=items, num_workers=count, collate_fn=_as_is, multiprocessing_context=method,
+            worker_init_fn=leave_inherited,
+        )  # fmt: skip
 
 
 def chunks_of(shard: int, count: int) -> list[tuple[int, int, int]]:

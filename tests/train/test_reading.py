@@ -1,5 +1,6 @@
 """How commands read the samples that a model is used on: by workers, by several processes, and going on."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -108,3 +109,31 @@ def test_a_model_whose_tokenizer_knows_no_longest_text(model, tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     texts = ["a red square", "a red square " * 200]
     assert (Encoder(folder).encode_texts(texts) == Encoder(model).encode_texts(texts)).all()
+
+
+class Inherited:
+    """Garbage of the main process, as a cycle, that a worker must not finalise."""
+
+    def __init__(self):
+        self.itself, self.process = self, os.getpid()
+
+    def __del__(self):
+        if os.getpid() != self.process:
+            os.abort()
+
+
+class Collecting(Dataset):
+    """Items that collect garbage where they are made."""
+
+    def __getitem__(self, item):
+        gc.collect()
+        return item
+
+
+def test_workers_leave_alone_what_the_fork_brought_along():
+    gc.disable()
+    try:
+        Inherited()
+        assert list(in_workers(Collecting(), [1, 2, 3], ALONE, 2)) == [1, 2, 3]
+    finally:
+        gc.enable()
