@@ -85,7 +85,7 @@ def _our_step(recipe: TrainRecipe, steps: int, device: torch.device) -> dict[str
     towers = Towers(build_model(recipe.model, tokens), recipe.patch_dropout).to(device).train()
     if recipe.activation_checkpointing:
         towers.model.gradient_checkpointing_enable({"use_reentrant": False})
-    optimizer = build_optimizer(towers, recipe.optimizer, device)
+    optimizer, _ = build_optimizer(towers, recipe, device)
     module = torch.compile(towers) if recipe.compile else towers
     images, ids = _batch(recipe, device)
     inputs = make_inputs(towers, images, ids, tokens.pad, 0, 0, num_patches(recipe, towers.model))
