@@ -7,10 +7,8 @@ from pipeline.curate import curate
 from pipeline.errors import UsageError
 from pipeline.fitting import load_finished
 from pipeline.ingest.plan import find_files
-from pipeline.output import RECIPE
 from pipeline.progress import say
-from pipeline.recipe import Recipe
-from pipeline.recipe_file import parse, validated
+from pipeline.recipe import recipe_of
 from pipeline.record import MANIFEST
 from pipeline.removal import finish
 from pipeline.stages import stages_of
@@ -25,7 +23,7 @@ def append(output: str, inputs: list[str], strict: bool = False) -> dict[str, An
     place = storage.absolute(output)
     if finish(place):
         say(f"{output}: a removal that was stopped is finished")
-    recipe = recipe_of(output)
+    recipe = recipe_of(output, "--output")
     paths = recipe.input.paths
     whole = storage.exists(storage.join(place, MANIFEST))
     whole = whole and all(load_finished(place, stage) for stage in stages_of(recipe))
@@ -38,12 +36,3 @@ def append(output: str, inputs: list[str], strict: bool = False) -> dict[str, An
     if {*find_files(inputs)} <= {*find_files(paths)}:
         return curate(recipe, output, strict=strict)
     return curate(recipe.model_copy(update={"input": grown}), output, strict=strict)
-
-
-def recipe_of(output: str) -> Recipe:
-    """The recipe of the tables in an output."""
-    file = storage.join(storage.absolute(output), RECIPE)
-    if not storage.exists(file):
-        raise UsageError(f"--output {output}: no {RECIPE}; give a folder that curate has written")
-    content = parse(storage.read_bytes(file).decode("utf-8", "replace"), f"--output {output}: {RECIPE}")
-    return validated(Recipe, content, f"--output {output}: {RECIPE}")

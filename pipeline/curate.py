@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from pipeline import record, storage, tables
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import UsageError
 from pipeline.events import Events
 from pipeline.failure import in_words
 from pipeline.fitting import Fit, finished_before, load_finished
@@ -28,7 +28,7 @@ from pipeline.record import Record
 from pipeline.removal import finish
 from pipeline.remove.work import is_left
 from pipeline.room import needed
-from pipeline.run import Request, Run
+from pipeline.run import Request, Run, record_of
 from pipeline.session import open_session, start_session, submitted
 from pipeline.stage import Stage
 from pipeline.stages import stages_of
@@ -171,14 +171,7 @@ def _finished(
     """
     started = time.monotonic()
     with running(stage.title, run.session):
-        account, notes = stage.run(run)
-        if not account.balanced():
-            raise PipelineError(
-                f"{stage.name}: {account.rows_in:,} rows in, but {account.rows_out:,} out and {account.dropped} "
-                "dropped: rows are lost or doubled; this is a bug, please report it"
-            )
-        rows = {"rows_in": account.rows_in, "rows_out": account.rows_out, "dropped": account.dropped}
-        done = Record(stage.name, **origin, **rows, seconds=0.0, notes=notes)
+        done = record_of(stage.name, origin, stage.run(run))
         if former and stage.missing(done) == stage.missing(former):
             storage.remove(storage.join(run.output, tables.STAGING))
             return former

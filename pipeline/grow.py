@@ -14,14 +14,14 @@ import numpy as np
 
 from pipeline import record, storage, tables
 from pipeline.buckets.files import Files
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import UsageError
 from pipeline.events import Events
 from pipeline.fitting import Fit, load_finished
 from pipeline.output import forget, write_recipe
 from pipeline.progress import running, say
 from pipeline.recipe import pairs_table
 from pipeline.record import MANIFEST, Record, fingerprint
-from pipeline.run import Finished, Request, Run
+from pipeline.run import Finished, Request, Run, record_of
 from pipeline.stage import Stage
 from pipeline.stages import stages_before
 
@@ -59,12 +59,8 @@ def grow(
         if outcome is None:
             storage.remove(storage.join(request.output, tables.STAGING))
             return False
-        account, notes = outcome
-        if not account.balanced():
-            raise PipelineError(f"{stage.name}: {account} does not add up; this is a bug, please report it")
-        rows = {"rows_in": account.rows_in, "rows_out": account.rows_out, "dropped": account.dropped}
         origin = fit.origin(stage, stage.files(request.recipe, found[stage.name]), finished)
-        done = Record(stage.name, **origin, **rows, seconds=time.monotonic() - started, notes=notes)
+        done = replace(record_of(stage.name, origin, outcome), seconds=time.monotonic() - started)
         finished.add(done, (), request.output)
         for folder in stage.folders:
             made_here = folder.split("/")[0] in stage.tables
@@ -101,7 +97,7 @@ def change(request: Request) -> dict[str, Any] | None:
     if not storage.exists(before):
         return None
     old, new = Files.of(before), Files.of(storage.join(request.output, table))
-    rows = {name: sum(map(tables.file_rows, files.paths)) for name, files in (("before", old), ("after", new))}
+    rows = {"before": old.rows(), "after": new.rows()}
     parts = max(1, -(-max(rows.values()) // READ_PAIRS))
     stayed = sum(len(np.intersect1d(old.ids(i, parts), new.ids(i, parts), assume_unique=True)) for i in range(parts))
     return {"table": table, **rows, "entered": rows["after"] - stayed, "left": rows["before"] - stayed}

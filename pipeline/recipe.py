@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
+from pipeline import storage
+from pipeline.errors import UsageError
 from pipeline.extract.options import Extract
 from pipeline.filter.options import Filter
 from pipeline.language.options import Language
-from pipeline.recipe_file import BUNDLED, Count, ListName, Section, bundled, override, read, section, validated
+from pipeline.recipe_file import BUNDLED, Count, ListName, Section, bundled, override, parse, read, section, validated
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 # As the Hugging Face Hub spells licences: cc-by-4.0, apache-2.0, other, unknown.
@@ -280,3 +282,12 @@ def load_recipe(name_or_file: str, overrides: list[str] | None = None, inputs: l
     if inputs:
         content["input"] = section(content, "input") | {"paths": list(inputs)}
     return validated(Recipe, content, name_or_file)
+
+
+def recipe_of(output: str, option: str) -> Recipe:
+    """The recipe that is in an output, which ``option`` gave. ``UsageError`` where there is none."""
+    where = f"{option} {output}"
+    file = storage.join(storage.absolute(output), "recipe.yaml")
+    if not storage.exists(file):
+        raise UsageError(f"{where}: no recipe.yaml there; give the output of a run")
+    return validated(Recipe, parse(storage.read_bytes(file).decode("utf-8", "replace"), where), where)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage, tables
+from pipeline.errors import PipelineError
 from pipeline.recipe import Recipe
 from pipeline.record import Record
 from pipeline.tables import Account
@@ -22,6 +23,18 @@ TAKEN_OUT = "taken_out"
 
 # What a stage returns: the account of its rows, and notes for summary and README.
 Outcome = tuple[Account, dict[str, Any]]
+
+
+def record_of(stage: str, origin: dict[str, Any], outcome: Outcome) -> Record:
+    """The record of what a stage returned, without seconds and files. Raises ``PipelineError`` where rows are lost."""
+    account, notes = outcome
+    if not account.balanced():
+        raise PipelineError(
+            f"{stage}: {account.rows_in:,} rows in, but {account.rows_out:,} out and {account.dropped} dropped: rows "
+            "are lost or doubled; this is a bug, please report it"
+        )
+    rows = {"rows_in": account.rows_in, "rows_out": account.rows_out, "dropped": account.dropped}
+    return Record(stage, **origin, **rows, seconds=0.0, notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True)

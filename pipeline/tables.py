@@ -32,6 +32,7 @@ from pyspark.sql.types import (
 )
 
 from pipeline import storage
+from pipeline.buckets.files import file_rows
 
 LONG, INT, DOUBLE, STRING, BOOLEAN = LongType(), IntegerType(), DoubleType(), StringType(), BooleanType()
 
@@ -146,13 +147,6 @@ def read_arrow(folder: str, columns: list[str] | None = None) -> pa.Table:
 def count_rows(folder: str) -> int:
     """The rows of a table, from its footers."""
     return _dataset(folder).count_rows()
-
-
-def file_rows(path: str) -> int:
-    """The rows of one Parquet file, from its footer."""
-    filesystem, inner = storage.open_filesystem(path)
-    with filesystem.open_input_file(inner) as file:
-        return pq.read_metadata(file).num_rows
 
 
 def file_schema(path: str) -> pa.Schema:

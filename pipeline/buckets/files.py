@@ -88,6 +88,10 @@ class Files:
         names = [name for name in storage.names(folder) if name.endswith(".parquet") and name[0] not in "._"]
         return cls(tuple(storage.join(folder, name) for name in names))
 
+    def rows(self) -> int:
+        """The rows of all files."""
+        return sum(map(file_rows, self.paths))
+
     def schema(self) -> pa.Schema:
         """The schema of the files."""
         filesystem, inner = storage.open_filesystem(self.paths[0])
@@ -115,6 +119,13 @@ class Files:
         for at in overlapping(first, end, len(self.paths)):
             whole = first <= first_id(at, len(self.paths)) and first_id(at + 1, len(self.paths)) <= end
             yield from read_file(self.paths[at], columns, None if whole else (first, end))
+
+
+def file_rows(path: str) -> int:
+    """The rows of one Parquet file, from its footer."""
+    filesystem, inner = storage.open_filesystem(path)
+    with filesystem.open_input_file(inner) as file:
+        return pq.read_metadata(file).num_rows
 
 
 def read_file(

@@ -6,7 +6,6 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.buckets.files import Files, read_file
@@ -23,25 +22,19 @@ _counter: Counter | None = None
 
 def count_tables(folders: list[str], files: list[Groups], pairs: list[tuple[str, str]]) -> list[Counts]:
     """The counts over each of several tables of pairs: small ones here, large ones with a process a core."""
-    paths = [Files.of(folder).paths for folder in folders]
-    every = [path for found in paths for path in found]
-    if sum(rows_of(path) for path in every) < ROWS_HERE:
+    tables = [Files.of(folder) for folder in folders]
+    every = [path for table in tables for path in table.paths]
+    if sum(table.rows() for table in tables) < ROWS_HERE:
         counter = Counter(files, pairs)
         parts = [counter.count(_texts(path)) for path in every]
     else:
         with ProcessPoolExecutor(os.cpu_count(), initializer=_start, initargs=(files, pairs)) as pool:
             parts = list(pool.map(_count_file, every))
     totals = []
-    for found in paths:
-        totals.append(added_up(parts[: len(found)]))
-        parts = parts[len(found) :]
+    for table in tables:
+        totals.append(added_up(parts[: len(table.paths)]))
+        parts = parts[len(table.paths) :]
     return totals
-
-
-def rows_of(path: str) -> int:
-    """The rows of a Parquet file."""
-    filesystem, inner = storage.open_filesystem(path)
-    return pq.read_metadata(inner, filesystem=filesystem).num_rows
 
 
 def _start(files: list[Groups], pairs: list[tuple[str, str]]) -> None:

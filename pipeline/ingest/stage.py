@@ -148,7 +148,7 @@ def _plan_more(options: Input, known: list[Known], there: Files, recipe: Recipe)
                 f"--append {options.paths[0]}: column {field.name!r} is {schema.field(field.name).type} in the set, "
                 f"and would be {field.type} with these files; run curate over all files"
             )
-    rows = found.rows + sum(map(tables.file_rows, there.paths))
+    rows = found.rows + there.rows()
     files = tuple(file.file for file in known)
     return replace(
         found, files=tuple(sorted({*files, *found.files})), known=files, rows=rows,

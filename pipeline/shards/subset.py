@@ -13,8 +13,7 @@ import pyarrow.dataset as pads
 
 from pipeline import storage
 from pipeline.errors import UsageError
-from pipeline.recipe import Recipe, pairs_table
-from pipeline.recipe_file import parse, validated
+from pipeline.recipe import pairs_table, recipe_of
 
 UID = np.dtype("u8,u8")
 HEX = re.compile("[0-9a-fA-F]{32}")
@@ -26,11 +25,7 @@ def write_subset(output: str, file: Path) -> int:
     The pairs are those of the last stage that chooses in the run's recipe: balancing, filtering, or balancing again.
     Raises ``UsageError`` where its table is not there, or a pair's source_uid is something else.
     """
-    file_of_recipe = storage.join(output, "recipe.yaml")
-    if not storage.exists(file_of_recipe):
-        raise UsageError(f"--input {output}: no recipe.yaml there; give the output of a run")
-    content = parse(storage.read_bytes(file_of_recipe).decode("utf-8", "replace"), file_of_recipe)
-    name = pairs_table(validated(Recipe, content, file_of_recipe))
+    name = pairs_table(recipe_of(output, "--input"))
     folder = storage.join(output, name)
     if not storage.exists(folder):
         raise UsageError(f"--input {output}: no finished {name} there; run the recipe first")

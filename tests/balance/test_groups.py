@@ -17,7 +17,7 @@ from pipeline.balance.stage import cap_groups
 from pipeline.balance.thresholds import probabilities
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipe import Balance, Group
-from tests.balance.test_spark import PAIRS, SIZES, START, decided, drawn, kept_ids, with_draws
+from tests.balance.drawn import PAIRS, SIZES, START, decided, drawn, kept_ids, with_draws
 from tests.buckets.written import write_table
 
 

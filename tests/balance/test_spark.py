@@ -1,136 +1,42 @@
 """Balancing by tasks: draws of independent code, nesting, realised counts, one text an image, the cap, weights."""
 
-import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import xxhash
 
-from pipeline import tables
-from pipeline.balance.cap import Cutoffs
-from pipeline.balance.counts import WEIGHT_UNIT, ListCounts
-from pipeline.balance.draw import COLUMNS, Draw
+from pipeline.balance.counts import WEIGHT_UNIT
+from pipeline.balance.draw import Draw
 from pipeline.balance.pool import Pool
 from pipeline.balance.size import grid_thresholds
 from pipeline.balance.spark import (
     ABOVE_FIRST,
     EXPECTED,
-    KEPT,
     SIZE_UNIT,
     count_drawn,
     count_entries,
-    count_pairs,
     expected_sizes,
-    find_cutoffs,
-    write_drawn,
 )
 from pipeline.balance.texts.spark import choose_texts, count_texts
-from pipeline.balance.thresholds import entry_limits, followed, probabilities
+from pipeline.balance.thresholds import entry_limits, probabilities
 from pipeline.buckets.files import Files
+from tests.balance.drawn import (
+    PAIRS,
+    SIZES,
+    START,
+    counted,
+    decided,
+    draw_of,
+    drawn,
+    hashed,
+    kept_ids,
+    limits_of,
+    with_draws,
+)
 from tests.buckets.written import write_table
-
-SIZES = {"en": 60, "de": 25}
-START = {"de": 0, "en": 25}
-
-
-def hashed(seed: int, pair_id: int) -> int:
-    inner = xxhash.xxh64(struct.pack("<q", seed), seed=42).intdigest()
-    return xxhash.xxh64(struct.pack("<q", pair_id), seed=inner).intdigest()
-
-
-def pairs(seed=0, rows=4000):
-    """Pairs with Zipf-like entries: (pair_id, image_id, entry_list, entries)."""
-    rng = np.random.default_rng(seed)
-    ids = rng.integers(-(2**63), 2**63 - 1, rows)
-    found = []
-    for pair_id in ids.tolist():
-        name = "en" if rng.random() < 0.7 else "de"
-        weights = 1 / np.arange(1, SIZES[name] + 1)
-        picked = rng.choice(SIZES[name], size=rng.integers(1, 4), replace=False, p=weights / weights.sum())
-        found.append((pair_id, f"image{rng.integers(0, rows // 3)}", name, sorted(picked.tolist())))
-    return found
-
-
-PAIRS = pairs()
-
-
-def with_draws(seed, found=None) -> pa.Table:
-    ids, images, lists, entries = zip(*(PAIRS if found is None else found), strict=True)
-    draws = [(hashed(seed, pair_id) >> 11) * 2.0**-53 for pair_id in ids]
-    entries = pa.array(entries, pa.list_(pa.int32()))
-    return pa.table({"pair_id": ids, "image_id": images, "entry_list": lists, "entries": entries, "draw": draws})
-
-
-@pytest.fixture(scope="module")
-def matched(tmp_path_factory):
-    """The pool with the draws of a seed, in six buckets."""
-    folder, made = tmp_path_factory.mktemp("matched"), {}
-
-    def of(seed):
-        if seed not in made:
-            made[seed] = Pool(write_table(folder / str(seed), with_draws(seed), 6))
-        return made[seed]
-
-    return of
-
-
-@pytest.fixture(scope="module")
-def counts(spark, matched):
-    return count_entries(spark, matched(3), SIZES)
-
-
-def limits_of(counts, t):
-    return followed(counts, {"en": float(t)})
-
-
-def draw_of(spark, pool, counts, t, mode="sample"):
-    limits = entry_limits(counts, limits_of(counts, t))
-    cutoffs = None
-    if mode == "cap":
-        capped = count_entries(spark, pool, SIZES)
-        cutoffs = find_cutoffs(spark, pool, Cutoffs.start(capped.counts, limits), counts.starts)
-    return Draw(mode, counts.starts, probabilities(counts, limits), cutoffs)
-
-
-def drawn(spark, pool, draw, folder, files=3):
-    """What was counted, and the table that was written."""
-    schema = tables.with_columns(pool.pairs.schema(), keep_probability=tables.DOUBLE)
-    folder.mkdir(parents=True)
-    found = count_drawn(spark, pool, draw, SIZES)
-    write_drawn(spark, pool, draw, str(folder), files, schema)
-    written = sorted(folder.iterdir())
-    assert [file.name for file in written] == [f"part-{i:05d}.parquet" for i in range(files)]
-    table = pa.concat_tables([pq.read_table(file) for file in written])
-    assert table["pair_id"].to_pylist() == sorted(table["pair_id"].to_pylist())
-    assert found.lines[KEPT, None] == table.num_rows
-    kept = ListCounts.of_totals(SIZES, found)
-    assert kept.counts.tolist() == counted(
-        zip(*(table[name].to_pylist() for name in ("entry_list", "entries")), strict=True)
-    )
-    return found.lines, table
-
-
-def counted(matches) -> list[int]:
-    flat = np.zeros(sum(SIZES.values()), np.int64)
-    for name, entries in matches:
-        flat[[START[name] + entry for entry in entries]] += 1
-    return flat.tolist()
-
-
-def kept_ids(table):
-    return set(table["pair_id"].to_pylist())
-
-
-def decided(pool, draw):
-    """(pair, kept, keep probability) of every pair, without Spark."""
-    for batch in pool.read(0, 1, COLUMNS):
-        kept, share = draw.decide(batch)
-        yield from zip(batch.to_pylist(), kept.tolist(), share.tolist(), strict=True)
 
 
 def test_entries_are_counted(counts):
@@ -333,46 +239,3 @@ def test_nothing_matched(spark, tmp_path, mode):
     assert not +lines
     assert expected_sizes(spark, pool, found, grid_thresholds(found, np.array([5.0]))).tolist() == [0]
     assert with_one_text(spark, pool, 0, tmp_path).chosen.schema().names == ["pair_id"]
-
-
-def without_entries(rows):
-    """The rows, every third without entries, and every sixth without a list."""
-    return [
-        (pair_id, image, None if i % 6 == 0 else name, [] if i % 3 == 0 else entries)
-        for i, (pair_id, image, name, entries) in enumerate(rows)
-    ]
-
-
-@pytest.fixture(scope="module")
-def unmatched(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unmatched") / "pool"
-    return Pool(write_table(folder, with_draws(3, without_entries(PAIRS)), 6))
-
-
-@pytest.mark.parametrize("mode", ["sample", "cap", "none"])
-def test_pairs_without_entries_stay_where_nothing_is_balanced(spark, unmatched, tmp_path, mode):
-    counts = count_entries(spark, unmatched, SIZES)
-    with_some = [row for row in without_entries(PAIRS) if row[3]]
-    assert counts.counts.tolist() == counted((row[2], row[3]) for row in with_some)
-    _, table = drawn(spark, unmatched, draw_of(spark, unmatched, counts, 20, mode), tmp_path / "drawn")
-    kept = kept_ids(table)
-    left = {row[0] for row in without_entries(PAIRS) if not row[3]}
-    assert left <= kept if mode == "none" else not left & kept
-    assert kept - left if mode != "none" else len(kept) == len(PAIRS)
-    if mode == "none":
-        share = dict(zip(table["pair_id"].to_pylist(), table["keep_probability"].to_pylist(), strict=True))
-        assert {share[pair_id] for pair_id in left} == {1.0}
-        assert min(share.values()) < 0.5
-
-
-@pytest.mark.parametrize("size", [1, 1000, 3999, 4000, 9000])
-def test_a_random_choice_is_of_the_smallest_draws(spark, unmatched, tmp_path, size):
-    pairs = count_pairs(spark, unmatched)
-    assert pairs == len(PAIRS)
-    counts = ListCounts(SIZES)
-    cutoffs = find_cutoffs(spark, unmatched, Cutoffs.start(np.array([pairs]), np.array([size])), None)
-    draw = Draw("random", counts.starts, np.full(85, 0.25), cutoffs, share=0.25)
-    _, table = drawn(spark, unmatched, draw, tmp_path / "drawn")
-    order = sorted((hashed(3, row[0]), row[0]) for row in PAIRS)
-    assert kept_ids(table) == {pair_id for _, pair_id in order[:size]}
-    assert set(table["keep_probability"].to_pylist()) == {0.25}

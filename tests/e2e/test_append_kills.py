@@ -81,5 +81,5 @@ def test_what_was_added_is_refused(command, tmp_path):
     command(tmp_path / "output", 2)
     with pytest.raises(UsageError, match="b.csv: was added before"):
         append(str(tmp_path / "output"), [str(tmp_path / "b.csv")])
-    with pytest.raises(UsageError, match=r"--output .*/nothing: no recipe.yaml"):
+    with pytest.raises(UsageError, match=r"--output .*/nothing: no recipe.yaml there; give the output of a run"):
         append(str(tmp_path / "nothing"), [str(tmp_path / "b.csv")])

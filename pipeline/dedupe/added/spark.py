@@ -38,7 +38,6 @@ from pipeline.dedupe.spark import (
     hasher,
 )
 from pipeline.recipe import Dedupe
-from pipeline.tables import file_rows
 
 WENT = "went"
 LOST = 5  # the part of blocks that name the texts of buckets that compare less than they did
@@ -77,7 +76,7 @@ def added_edges(
 ) -> DataFrame:
     """The edges (a, b) that connect what is connected with ``new`` beside ``there``; ``matched``: both."""
     bands, _ = bands_and_rows(options.threshold, options.permutations)
-    hashes, buckets = sum(map(file_rows, new.paths)) * (bands + 1), len(matched.paths)
+    hashes, buckets = new.rows() * (bands + 1), len(matched.paths)
     tasks = min(MOST_TASKS, max(1, -(-4 * hashes // TASK_ROWS)))
 
     def hashed(files: Files, part: int, **which: Callable) -> DataFrame:
