@@ -54,6 +54,8 @@ def _give_up_for_others(output: str, folder: str, own: str) -> None:
     for name, file in sorted(signs.items()):
         sign = storage.join(folder, name)
         found, age = storage.read_json(sign), _age(file)
+        if found is None and not storage.exists(sign):  # Its run ended, or gave up, since it was listed.
+            continue
         if (now is not None and age is not None and now - age > EXPIRY) or _is_dead(found):
             storage.remove(sign)
             continue

@@ -52,10 +52,11 @@ def remove(path: str) -> None:
     """Removes a file, or a folder with all in it, where there is one."""
     filesystem, path = open_filesystem(path)
     kind = filesystem.get_file_info(path).type
-    if kind == pafs.FileType.Directory:
-        filesystem.delete_dir(path)
-    elif kind == pafs.FileType.File:
-        filesystem.delete_file(path)
+    with contextlib.suppress(FileNotFoundError):  # Another may have removed it since.
+        if kind == pafs.FileType.Directory:
+            filesystem.delete_dir(path)
+        elif kind == pafs.FileType.File:
+            filesystem.delete_file(path)
 
 
 def replace(source: str, target: str) -> None:
@@ -204,7 +205,7 @@ def read_json(path: str) -> Any:
         return None
     try:
         return json.loads(read_bytes(path))
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # It may go between the two.
         return None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -146,3 +147,20 @@ def test_two_processes_in_s3(bucket, tmp_path):
     with held(output) as check:
         check()
     assert signs_in(output) == []
+
+
+def test_a_sign_that_goes_while_others_are_looked_at_is_no_run(output, monkeypatch):
+    """Its run ended between the listing and the reading; this was a FileNotFoundError now and then."""
+    folder = storage.join(output, signs.FOLDER)
+    storage.make_folder(folder)
+    other, read = storage.join(folder, "0.json"), storage.read_bytes
+    storage.put(other, storage.json_bytes({"process": os.getpid(), "host": socket.gethostname(), "since": "now"}))
+
+    def gone(path):
+        if path == other and storage.exists(path):
+            storage.remove(path)
+        return read(path)
+
+    monkeypatch.setattr(storage, "read_bytes", gone)
+    with held(output) as check:
+        check()
