@@ -22,20 +22,12 @@ def choose(table: pa.Table, entries: Entries, important: np.ndarray, first: np.n
     rows = np.repeat(np.arange(table.num_rows), np.diff(offsets))
     rank = np.zeros(table.num_rows, np.int64)
     rank[first] = -1
-    has, most = np.zeros(len(entries.count), np.int64), np.ones(len(entries.count), np.int64)
+    most = np.ones(len(entries.count), np.int64)
     most[important] = EACH
     order = np.lexsort((rows, rank[rows], -entries.count[ids], -most[ids]))
-    chosen: dict[int, None] = {}
-    for at in order.tolist():
-        entry, row = ids[at], int(rows[at])
-        if has[entry] >= most[entry]:
-            continue
-        has[entry] += 1
-        if row not in chosen:
-            chosen[row] = None
-            if len(chosen) == PAIRS:
-                break
-    picked = table.take(pa.array(list(chosen), pa.int64()))
+    some = rows[order[place_in_group(ids[order]) < most[ids[order]]]]
+    chosen = some[np.sort(np.unique(some, return_index=True)[1])][:PAIRS]
+    picked = table.take(pa.array(chosen))
     texts, urls = picked["text"].to_pylist(), picked["url"].to_pylist()
     return [
         {
@@ -45,8 +37,17 @@ def choose(table: pa.Table, entries: Entries, important: np.ndarray, first: np.n
             "list": name,
             "entries": ids[offsets[row] : offsets[row + 1]][:ENTRIES].tolist(),
         }
-        for row, text, url, name in zip(chosen, texts, urls, picked["entry_list"].to_pylist(), strict=True)
+        for row, text, url, name in zip(chosen.tolist(), texts, urls, picked["entry_list"].to_pylist(), strict=True)
     ]
+
+
+def place_in_group(groups: np.ndarray) -> np.ndarray:
+    """How many of its group come before each element."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(groups[order]) != 0])[: len(groups)])
+    places = np.empty(len(groups), np.int64)
+    places[order] = np.arange(len(groups)) - np.repeat(starts, np.diff(np.append(starts, len(groups))))
+    return places
 
 
 def clipped(text: str) -> str:
