@@ -31,7 +31,7 @@ def ids_and_texts() -> None:
     """Ids of pairs and normalised texts, their signatures, candidates and similarities."""
     from pipeline.buckets.hashing import hashes, pair_ids
     from pipeline.components.stars import stars
-    from pipeline.dedupe.bands import bucket_pairs
+    from pipeline.dedupe.bands import band_hashes, bucket_pairs
     from pipeline.dedupe.jaccard import jaccards
     from pipeline.dedupe.normal import normal_texts
     from pipeline.dedupe.signatures import coefficients, signatures
@@ -39,7 +39,7 @@ def ids_and_texts() -> None:
     pair_ids(pa.array(TEXTS), pa.array(TEXTS))
     hashes(WIDE)
     normal, _ = normal_texts(pa.array(TEXTS))
-    signatures(normal, coefficients(128), 5)
+    band_hashes(signatures(normal, coefficients(128), 5), 9, 13, np.zeros(len(normal), np.int64))
     jaccards(normal, normal, 5)
     ids = np.arange(2)
     bucket_pairs(np.zeros(2, np.int64), ids)

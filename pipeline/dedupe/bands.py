@@ -31,15 +31,22 @@ def band_hashes(signatures: pa.FixedSizeListArray, bands: int, rows: int, scopes
     The band's number and the text's scope (a 64-bit value) go into it, so equal hashes mean equal bands of one scope,
     but for collisions, which only cost a comparison.
     """
-    permutations = signatures.type.list_size
-    values = signatures.flatten().to_numpy().reshape(-1, permutations)
-    cut = values[:, : bands * rows].reshape(len(signatures), bands, rows)
-    number = np.arange(1, bands + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    hashed = scopes.astype(np.uint64)[:, None] ^ number
-    for row in range(rows):
-        hashed = (hashed ^ cut[:, :, row]) * np.uint64(0xFF51AFD7ED558CCD)
-        hashed ^= hashed >> np.uint64(32)
-    return hashed.view(np.int64)
+    values = signatures.flatten().to_numpy().reshape(len(signatures), signatures.type.list_size)
+    hashes = np.empty((len(signatures), bands), np.uint64)
+    hash_bands(values, scopes.astype(np.uint64), rows, hashes)
+    return hashes.view(np.int64)
+
+
+@compiled
+def hash_bands(values, scopes, rows, hashes):
+    """Writes the hash of each band of ``rows`` values of each signature."""
+    for text in range(len(hashes)):
+        for band in range(hashes.shape[1]):
+            hashed = scopes[text] ^ np.uint64(np.uint64(band + 1) * np.uint64(0x9E3779B97F4A7C15))
+            for row in range(band * rows, (band + 1) * rows):
+                hashed = (hashed ^ np.uint64(values[text, row])) * np.uint64(0xFF51AFD7ED558CCD)
+                hashed ^= hashed >> np.uint64(32)
+            hashes[text, band] = hashed
 
 
 def bucket_pairs(bands: np.ndarray, ids: np.ndarray, large: int = LARGE_BUCKET) -> tuple[np.ndarray, np.ndarray]:
