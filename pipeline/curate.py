@@ -21,7 +21,7 @@ from pipeline.fitting import Fit, finished_before, load_finished
 from pipeline.grow import change, check_fits, grow, tell
 from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.plan.cost import Cores, least_memory
-from pipeline.plan.room import check_disk, check_memory, may_fit
+from pipeline.plan.room import check_beside, check_disk, check_memory, may_fit
 from pipeline.progress import results, running, say, summary_table
 from pipeline.recipe import Recipe
 from pipeline.record import Record
@@ -116,6 +116,7 @@ def _grown(
     """
     first = [stage for stage in wanted if stage.add]
     check_fits(request, first, fit, found)
+    check_beside(request.output, [table for stage in first for table in stage.tables])
     session, names = _session(), ", ".join(table for stage in first for table in stage.tables)
     lacks = partial(needed, session, storage.join(request.output, tables.STAGING))
     with in_words(request.output, names, lacks):

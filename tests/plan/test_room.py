@@ -40,6 +40,16 @@ def test_what_lies_in_the_output_may_be_replaced(tmp_path, small_disk):
         room.check_disk(str(tmp_path), 6500)
 
 
+def test_tables_that_are_written_anew_beside_themselves(tmp_path, small_disk):
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "part-00000.parquet").write_bytes(b"x" * 900)
+    room.check_beside(str(tmp_path), ["pairs", "matched"])
+    (tmp_path / "matched").mkdir()
+    (tmp_path / "matched" / "part-00000.parquet").write_bytes(b"x" * 200)
+    with pytest.raises(UsageError, match=r"beside the old ones, which takes over 0.0 GB, and 0.0 GB are free"):
+        room.check_beside(str(tmp_path), ["pairs", "matched"])
+
+
 def test_memory(monkeypatch):
     room.check_memory(1)
     with pytest.raises(UsageError, match="of memory, and this machine gives"):
