@@ -61,8 +61,8 @@ def check_beside(output: str, folders: list[str]) -> None:
     needed = sum(size for name in folders for _, size, _ in storage.files_below(storage.join(output, name)))
     if free is not None and needed > free:
         raise UsageError(
-            f"--output {output}: its tables are written anew beside the old ones, which takes over {needed / GB:,.1f} GB, "
-            f"and {free / GB:,.1f} GB are free"
+            f"--output {output}: its tables are written anew beside the old ones, which takes over "
+            f"{needed / GB:,.1f} GB, and {free / GB:,.1f} GB are free"
         )
 
 
