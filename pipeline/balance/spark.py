@@ -20,7 +20,7 @@ from pipeline.buckets.files import write_bucket
 from pipeline.buckets.spark import Batches, Parts, attempt, run_tasks, shuffle, totals
 from pipeline.buckets.totals import RANGE, Totals
 
-KEPT, EXPECTED, ABOVE_FIRST = "kept", "expected", "above_first"
+ROWS, KEPT, EXPECTED, ABOVE_FIRST = "rows", "kept", "expected", "above_first"
 # Sizes that are expected are added up in whole parts of this, so that the sum does not depend on the order.
 SIZE_UNIT = 1 << 26
 STEPS = pa.schema({"place": pa.int64(), "step": pa.int64(), "before": pa.int64(), "exact": pa.bool_()})
@@ -130,53 +130,57 @@ def find_cutoffs(spark: SparkSession, pool: Pool, cutoffs: Cutoffs, starts: dict
     return cutoffs
 
 
-def count_drawn(spark: SparkSession, pool: Pool, draw: Draw, sizes: dict[str, int]) -> Totals:
-    """Draws, and counts: lines of rows by reason or kept, what was expected, and the entry counts of what is kept."""
-    sent, buckets = spark.sparkContext.broadcast(draw), len(pool.pairs.paths)
-    starts = draw.starts
+def count_kept(spark: SparkSession, pool: Pool, draw: Draw, of: int = 1) -> Totals:
+    """Draws from one part of ``of`` of the pool: the lines count its rows, removed ones too, and what is kept."""
+    sent, buckets = spark.sparkContext.broadcast(draw), of * max(1, len(pool.pairs.paths) // of)
 
     def count(bucket: int) -> Batches:
-        draw, found, counter = sent.value, Totals(), EntryCounter(sizes)
-        for batch in pool.read(bucket, buckets, COLUMNS):
-            chosen = _chosen(batch)
-            drawn, share = draw.decide(batch)
-            kept = drawn & chosen
-            found.lines[KEPT, None] += int(kept.sum())
-            found.lines[OTHER_TEXT, None] += int((~chosen).sum())
-            found.lines[draw.reason, None] += int((chosen & ~drawn).sum())
-            if share is not None:
-                found.lines[EXPECTED, None] += round(float(share[chosen].sum()) * SIZE_UNIT)
-            if pool.weighted:
-                above = share > batch.column("keep_probability").to_numpy()
-                found.lines[ABOVE_FIRST, None] += int((above & kept).sum())
-            rows = batch.select(["entry_list", "entries"]).filter(pa.array(kept))
-            counter.add(rows.column("entry_list"), rows.column("entries"))
-        counter.add_to(found, starts)
+        draw, found = sent.value, Totals()
+        found.lines[ROWS, None] = len(pool.pairs.ids(bucket, buckets))
+        for batch in pool.candidates(bucket, buckets, COLUMNS):
+            found.lines[KEPT, None] += int(draw.decide(batch)[0].sum())
         yield from found.blocks()
 
-    return totals(run_tasks(spark, list(range(buckets)), count), sum(sizes.values()))
+    return totals(run_tasks(spark, list(range(0, buckets, of)), count))
 
 
-def write_drawn(spark: SparkSession, pool: Pool, draw: Draw, folder: str, files: int, schema: pa.Schema) -> None:
-    """Draws again, and writes what is kept into ``files`` files; ``schema``: of the table."""
+def write_drawn(
+    spark: SparkSession, pool: Pool, draw: Draw, sizes: dict[str, int], folder: str, files: int, schema: pa.Schema
+) -> Totals:
+    """Draws, and writes what is kept into ``files`` files; ``schema``: of the table.
+
+    Counts it, too: lines of rows by reason or kept, what was expected, and the entry counts of what is kept.
+    """
     sent = spark.sparkContext.broadcast(draw)
     columns = [name for name in schema.names if name != "keep_probability"]
 
     def write(bucket: int) -> Batches:
-        draw = sent.value
+        draw, found, counter = sent.value, Totals(), EntryCounter(sizes)
 
         def rows() -> Iterator[pa.RecordBatch]:
             for batch in pool.read(bucket, files, columns):
                 drawn, share = draw.decide(batch)
-                keep = pa.nulls(batch.num_rows, pa.float64()) if share is None else pa.array(share)
-                stays = pa.array(drawn & _chosen(batch))
-                yield batch.select(columns).append_column("keep_probability", keep).filter(stays)
+                chosen = _chosen(batch)
+                kept = drawn & chosen
+                found.lines[OTHER_TEXT, None] += int((~chosen).sum())
+                found.lines[draw.reason, None] += int((chosen & ~drawn).sum())
+                if share is not None:
+                    found.lines[EXPECTED, None] += int(np.round(share[chosen] * SIZE_UNIT).astype(np.int64).sum())
+                if pool.weighted:
+                    above = share > batch.column("keep_probability").to_numpy()
+                    found.lines[ABOVE_FIRST, None] += int((above & kept).sum())
+                share = pa.nulls(batch.num_rows, pa.float64()) if share is None else pa.array(share)
+                batch = batch.select(columns).append_column("keep_probability", share)
+                if not kept.all():
+                    batch = batch.filter(pa.array(kept))
+                counter.add(batch.column("entry_list"), batch.column("entries"))
+                yield batch
 
-        found = Totals()
         found.lines[KEPT, None] = write_bucket(folder, bucket, attempt(), rows(), schema)
+        counter.add_to(found, draw.starts)
         yield from found.blocks()
 
-    totals(run_tasks(spark, list(range(files)), write))
+    return totals(run_tasks(spark, list(range(files)), write), sum(sizes.values()))
 
 
 def _chosen(batch: pa.RecordBatch) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The stage ``balance``: ``matched`` less the removed duplicates to counts, thresholds and, as drawn, ``curated``."""
 
 from dataclasses import replace
+from math import ceil, sqrt
 
 import numpy as np
 import pyarrow as pa
@@ -26,10 +27,11 @@ from pipeline.balance.size import WhatIf, grid_thresholds, log_grid, t_of_size, 
 from pipeline.balance.spark import (
     EXPECTED,
     KEPT,
+    ROWS,
     SIZE_UNIT,
-    count_drawn,
     count_entries,
     count_groups,
+    count_kept,
     count_pairs,
     expected_sizes,
     find_cutoffs,
@@ -46,6 +48,8 @@ from pipeline.stage import Stage
 from pipeline.tables import Account
 
 ROWS_PER_FILE = 1_000_000
+# One part of so many of the pool tells how much a draw will keep, within so many standard errors.
+PART, SURE = 16, 4
 GROUP_FACTOR = "group_factor"  # of each entry, in `entry_counts`
 WHAT_IF_POINTS = 20
 
@@ -103,13 +107,32 @@ def run(run: Run) -> Outcome:
 
 def draw(run: Run, pool: Pool, draw: Draw, table: str) -> Totals:
     """Draws the pool into a table of as many files as its rows, or the recipe, ask for; what was counted on the way."""
-    found = count_drawn(run.session, pool, draw, run.list_sizes)
-    files = run.recipe.balance.files or max(1, -(-found.lines[KEPT, None] // ROWS_PER_FILE))
-    schema = pool.pairs.schema()
+    schema, given = pool.pairs.schema(), run.recipe.balance.files
     if "keep_probability" not in schema.names:
         schema = tables.with_columns(schema, keep_probability=tables.DOUBLE)
-    write_drawn(run.session, pool, draw, tables.new_folder(run.output, table), files, schema)
+    written, files = 0, given or expected_files(run.session, pool, draw)
+    while written != files:
+        written, folder = files, tables.new_folder(run.output, table)
+        found = write_drawn(run.session, pool, draw, run.list_sizes, folder, files, schema)
+        files = given or files_for(found.lines[KEPT, None])
     return found
+
+
+def expected_files(spark, pool: Pool, draw: Draw) -> int:
+    """The files of what the draw will keep: by a part of the pool where that is sure enough, else by all of it."""
+    rows = pool.pairs.rows()
+    if rows <= ROWS_PER_FILE:
+        return 1
+    part = count_kept(spark, pool, draw, PART).lines
+    looked_at, kept = max(1, part[ROWS, None]), part[KEPT, None]
+    error = SURE * sqrt(kept * (1 - kept / looked_at) + SURE)
+    least, most = (files_for(rows * number / looked_at) for number in (kept - error, kept + error))
+    return least if least == most else files_for(count_kept(spark, pool, draw).lines[KEPT, None])
+
+
+def files_for(rows: float) -> int:
+    """The files of a table of so many rows."""
+    return max(1, ceil(rows / ROWS_PER_FILE))
 
 
 def account(found: Totals) -> Account:

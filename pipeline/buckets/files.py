@@ -14,7 +14,7 @@ from pipeline.buckets.keys import first_id, overlapping
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1 << 16, 64 << 20
 READ_ROWS = 1 << 14
 # Columns whose values repeat; to try a dictionary on the others takes a fifth of the time of writing.
-CODED = ["text_source", "page_language", "language", "entry_list", "entries.list.element"]
+CODED = ["text_source", "page_language", "language", "copies", "entry_list", "entries.list.element"]
 
 
 def bucket_file(folder: str, bucket: int) -> str:

@@ -63,7 +63,9 @@ def write_matched(
                     kept = pc.fill_null(pc.greater(pc.list_value_length(entries), 0), False)
                     count_dropped(batch.column("language"), lists, kept, found)
                 names = [*batch.schema.names, "entry_list", "entries"]
-                batch = pa.RecordBatch.from_arrays([*batch.columns, lists, entries], names).filter(kept)
+                batch = pa.RecordBatch.from_arrays([*batch.columns, lists, entries], names)
+                if kept.true_count < batch.num_rows:
+                    batch = batch.filter(kept)
                 counter.add(batch.column("entry_list"), batch.column("entries"))
                 yield batch.append_column("draw", pa.array(draws(batch.column("pair_id").to_numpy(), seed)))
 

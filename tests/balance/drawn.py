@@ -13,7 +13,6 @@ from pipeline.balance.counts import ListCounts
 from pipeline.balance.draw import COLUMNS, Draw
 from pipeline.balance.spark import (
     KEPT,
-    count_drawn,
     count_entries,
     find_cutoffs,
     write_drawn,
@@ -69,10 +68,11 @@ def draw_of(spark, pool, counts, t, mode="sample"):
 
 def drawn(spark, pool, draw, folder, files=3):
     """What was counted, and the table that was written."""
-    schema = tables.with_columns(pool.pairs.schema(), keep_probability=tables.DOUBLE)
+    schema = pool.pairs.schema()
+    if "keep_probability" not in schema.names:
+        schema = tables.with_columns(schema, keep_probability=tables.DOUBLE)
     folder.mkdir(parents=True)
-    found = count_drawn(spark, pool, draw, SIZES)
-    write_drawn(spark, pool, draw, str(folder), files, schema)
+    found = write_drawn(spark, pool, draw, SIZES, str(folder), files, schema)
     written = sorted(folder.iterdir())
     assert [file.name for file in written] == [f"part-{i:05d}.parquet" for i in range(files)]
     table = pa.concat_tables([pq.read_table(file) for file in written])

@@ -16,7 +16,6 @@ from pipeline.balance.spark import (
     ABOVE_FIRST,
     EXPECTED,
     SIZE_UNIT,
-    count_drawn,
     count_entries,
     expected_sizes,
 )
@@ -222,7 +221,7 @@ def test_survivors_are_weighted_by_what_they_stand_for(spark, matched, counts, t
         stays and share > curated["keep_probability"][at].as_py()
         for at, (_, stays, share) in enumerate(decided(Pool(pool.pairs), draw))
     )
-    assert count_drawn(spark, pool, draw, SIZES).lines[ABOVE_FIRST, None] == above > 0
+    assert drawn(spark, pool, draw, tmp_path / "again")[0][ABOVE_FIRST, None] == above > 0
     expected = expected_sizes(spark, pool, again, np.array([[limits[name] for name in again.sizes]]))
     shares = [(share, weight[line["pair_id"]]) for line, _, share in decided(Pool(pool.pairs), draw)]
     assert expected[0] == pytest.approx(sum(share * of / WEIGHT_UNIT for share, of in shares))
