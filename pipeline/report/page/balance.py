@@ -90,20 +90,20 @@ def what_if(output: Output, used: float | None) -> dict[str, Any] | None:
     ts = np.unique(np.append(log_grid(1, most, GRID), used or 1.0))
     limits = grid_thresholds(counts, ts)
     pairs = sum(row["pairs"] for row in threshold_rows(output))
-    scale, share = pairs / sample.num_rows, 1.0 / np.maximum(entries.count, 1)
-    lists, matches = entries.list_numbers[ids], np.arange(len(ids))
-    ours = np.flatnonzero(lists == list(entries.sizes).index(first))
+    scale, share, sizes = pairs / sample.num_rows, 1.0 / np.maximum(entries.count, 1), list(entries.sizes.values())
+    ours = np.flatnonzero(entries.list_numbers[ids] == list(entries.sizes).index(first))
     of_match = np.repeat(np.arange(sample.num_rows), np.diff(offsets))[ours]
     curve = Curve(counts.of_list(first), ids[ours] - entries.starts[first], whole=sample.num_rows >= pairs)
     lines = []
     for t, row in zip(ts, limits, strict=True):
-        kept = keep_probability(np.minimum(1.0, row[lists] * share[ids]), matches, offsets)
+        of_entry = np.repeat(row, sizes)
+        kept = keep_probability(np.minimum(1.0, of_entry * share), ids, offsets)
         lines.append(
             {
                 "t": float(t),
                 "size": round(float(kept.sum()) * scale),
                 "tail_share": round(tail_share(counts.of_list(first), float(t)), 5),
-                "entries_at_cap": int((entries.count > np.repeat(row, list(entries.sizes.values()))).sum()),
+                "entries_at_cap": int((entries.count > of_entry).sum()),
                 "curve": curve.expected(kept[of_match]),
             }
         )
@@ -120,21 +120,22 @@ class Curve:
 
     def __init__(self, count: np.ndarray, ids: np.ndarray, whole: bool):
         """``count``: of the list's entries; ``ids``: the entry of each match of the sample."""
-        self.count, self.ids = count, ids
+        self.count, self.ids, self.matched = count, ids, np.flatnonzero(count)
         edges = np.geomspace(1, count.max() + 1, BINS)
         self.bins = np.clip(np.searchsorted(edges, count, side="right") - 1, 0, BINS - 1)
+        self.bin_of_match = self.bins[ids]
         self.seen = np.bincount(ids, minlength=len(count))
-        self.in_bin = np.bincount(self.bins[ids], minlength=BINS)
+        self.in_bin = np.bincount(self.bin_of_match, minlength=BINS)
         self.own = self.seen >= (1 if whole else SEEN)
-        self.ranks = spread_ranks(int((count > 0).sum()), POINTS)
+        self.ranks = spread_ranks(len(self.matched), POINTS)
 
     def expected(self, kept: np.ndarray) -> list[float]:
         """The curve; ``kept``: the keep probability of each match."""
         of_entry = np.bincount(self.ids, kept, minlength=len(self.count)) / np.maximum(self.seen, 1)
         there = np.flatnonzero(self.in_bin)
-        means = np.bincount(self.bins[self.ids], kept, minlength=BINS)[there] / self.in_bin[there]
+        means = np.bincount(self.bin_of_match, kept, minlength=BINS)[there] / self.in_bin[there]
         of_bin = np.interp(np.arange(BINS), there, means) if len(there) else np.ones(BINS)
-        found = self.count * np.where(self.own, of_entry, of_bin[self.bins])
+        found = (self.count * np.where(self.own, of_entry, of_bin[self.bins]))[self.matched]
         return np.round(np.sort(found)[::-1][self.ranks - 1], 1).tolist()
 
 
