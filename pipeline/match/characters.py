@@ -8,14 +8,14 @@ node is its slot. The first step goes by a direct table.
 
 import numpy as np
 
-from pipeline.compiled import compiled
+from pipeline.compiled import compiled, flat
 from pipeline.match.tokens import FREE, NONE, ONE, PLAIN, mixed, shift_for
 
 FIRST = 1 << 16  # characters above take the first step through the table of edges as well
 BLANK = 32
 
 
-@compiled
+@flat
 def find_edge(node, character, keys):
     """The node that a character leads to; where there is none, minus one less the free slot for it."""
     key = (np.uint64(node) << np.uint64(21)) | np.uint64(character)
@@ -50,7 +50,7 @@ def insert_forms(characters, offsets, ids, keys, info, first):
     return nodes
 
 
-@compiled
+@flat
 def space_characters(data, start, end, kinds, out):
     """Decodes the UTF-8 text data[start:end] into ``out`` by the spacing rule; returns the number of characters.
 
@@ -87,7 +87,7 @@ def space_characters(data, start, end, kinds, out):
     return count + 1
 
 
-@compiled
+@flat
 def match_characters(data, start, end, kinds, keys, info, first, characters, out, at):
     """Writes the entries of the text data[start:end] to ``out`` from ``at`` on, unsorted; returns the end of them.
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.compiled import compiled
+from pipeline.compiled import compiled, flat
 from pipeline.match.characters import FIRST, insert_forms, match_characters
 from pipeline.match.spacing import UNSPACED, entry_form
 from pipeline.match.tokens import ENTRY_BYTES, FREE, NONE, TEXT_BYTES, insert_entries, match_tokens
@@ -116,41 +116,46 @@ def match_rows(
                 at = match_characters(data, start, end, kinds, edge_keys, edge_info, first, characters, out, at)
             if at == NONE:
                 return row
-            at = sort_distinct(out, begin, at, few, ranks)
+            at = sort_few(out, begin, at, few, ranks) if at - begin <= FEW else sort_many(out, begin, at)
         row += 1
         ends[row] = at
     return row
 
 
-@compiled
-def sort_distinct(values, begin, end, few, ranks):
-    """Sorts values[begin:end], moves the distinct ones to the front, and returns their end.
+@flat
+def sort_few(values, begin, end, few, ranks):
+    """Sorts at most ``FEW`` values[begin:end], moves the distinct ones to the front, and returns their end.
 
-    A few are sorted by counting for each how many are smaller, all at once and without a branch; equal ones get one
-    rank, and the ranks that they leave out are skipped. ``few`` and ``ranks`` are scratch for ``FEW``.
+    For each is counted how many are smaller, all at once and without a branch; equal ones get one rank, and the ranks
+    that they leave out are skipped. ``few`` and ``ranks`` are scratch for ``FEW``.
     """
     count, kept = end - begin, begin
-    if count <= FEW:
-        few[:] = LARGEST
-        ranks[:] = 0
-        for i in range(count):
-            few[i] = values[begin + i]
-        for i in range(0, count, 4):
-            a, b, c, d = few[i], few[i + 1], few[i + 2], few[i + 3]
-            for j in range(HALF_FEW):
+    few[:] = LARGEST
+    ranks[:] = 0
+    for i in range(count):
+        few[i] = values[begin + i]
+    for i in range(0, count, 4):
+        a, b, c, d = few[i], few[i + 1], few[i + 2], few[i + 3]
+        for j in range(HALF_FEW):
+            v = few[j]
+            ranks[j] += np.int32(a < v) + np.int32(b < v) + np.int32(c < v) + np.int32(d < v)
+        if count > HALF_FEW:
+            for j in range(HALF_FEW, FEW):
                 v = few[j]
                 ranks[j] += np.int32(a < v) + np.int32(b < v) + np.int32(c < v) + np.int32(d < v)
-            if count > HALF_FEW:
-                for j in range(HALF_FEW, FEW):
-                    v = few[j]
-                    ranks[j] += np.int32(a < v) + np.int32(b < v) + np.int32(c < v) + np.int32(d < v)
-        values[begin:end] = -1
-        for i in range(count):
-            values[begin + ranks[i]] = few[i]
-        for i in range(begin, end):
-            values[kept] = values[i]
-            kept += values[i] >= 0
-        return kept
+    values[begin:end] = -1
+    for i in range(count):
+        values[begin + ranks[i]] = few[i]
+    for i in range(begin, end):
+        values[kept] = values[i]
+        kept += values[i] >= 0
+    return kept
+
+
+@compiled
+def sort_many(values, begin, end):
+    """As ``sort_few``, of any number."""
+    kept = begin
     values[begin:end] = np.sort(values[begin:end])
     for i in range(begin, end):
         values[kept] = values[i]

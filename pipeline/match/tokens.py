@@ -17,7 +17,7 @@ filter of 32 bits for the tokens that lead on from it, so that most steps that l
 
 import numpy as np
 
-from pipeline.compiled import compiled, load_word
+from pipeline.compiled import compiled, flat, load_word
 
 # What a byte is to the spacing rule: part of a token, white space, punctuation. Entries are split at the space alone.
 PLAIN, SPACE, MARK = 0, 1, 2
@@ -38,13 +38,13 @@ ENTRY = np.uint64(0xFFFFFFFF)
 FIRST_BYTES = np.array([(1 << 8 * i) - 1 for i in range(9)], np.uint64)
 
 
-@compiled
+@flat
 def mixed(a, b):
     """A hash of two words; its leading bits are the good ones."""
     return a * np.uint64(0x9E3779B97F4A7C15) ^ b * np.uint64(0xC2B2AE3D27D4EB4F)
 
 
-@compiled
+@flat
 def shift_for(slots):
     """How far to shift a hash right for a slot of a table with a power of two of slots."""
     shift = np.uint64(64)
@@ -54,13 +54,13 @@ def shift_for(slots):
     return min(shift, np.uint64(63))
 
 
-@compiled
+@flat
 def filter_bit(token):
     """The place of a token's bit in a filter."""
     return HALF + ((np.uint64(token) * np.uint64(0xD6E8FEB86659FD93)) >> np.uint64(59))
 
 
-@compiled
+@flat
 def word_at(data, start, length):
     """The first ``length`` bytes, at most eight, from ``start`` on as a word."""
     length = min(max(length, 0), 8)
@@ -72,7 +72,7 @@ def word_at(data, start, length):
     return word
 
 
-@compiled
+@flat
 def token_key(data, start, end):
     """The two words of the key of the token data[start:end]."""
     length = end - start
@@ -85,7 +85,7 @@ def token_key(data, start, end):
     return mixed(low, high), (high >> BYTE) | LONG
 
 
-@compiled
+@flat
 def find_token(data, start, end, tokens, blob):
     """The slot of a token; where it is not there, minus one less the free slot for it."""
     low, high = token_key(data, start, end)
@@ -100,7 +100,7 @@ def find_token(data, start, end, tokens, blob):
         slot = (slot + ONE) & mask
 
 
-@compiled
+@flat
 def _same(data, start, end, place, blob):
     at, length = np.int64(place >> HALF), np.int64(place & ENTRY)
     if length != end - start:
@@ -111,13 +111,13 @@ def _same(data, start, end, place, blob):
     return same == length
 
 
-@compiled
+@flat
 def child_key(node, token):
     """The key of the edge from a node by a token."""
     return (np.uint64(node) << HALF) | np.uint64(token)
 
 
-@compiled
+@flat
 def find_child(key, nodes):
     """The slot of the child with the key of an edge, or the free slot for it."""
     mask = np.uint64(len(nodes) - 1)
@@ -167,7 +167,7 @@ def insert_entries(data, offsets, ids, kinds, tokens, blob, nodes):
     return count, used, deeper
 
 
-@compiled
+@flat
 def split(data, start, end, kinds, starts, ends):
     """Writes where the tokens of the spaced text data[start:end] start and end, and returns their number."""
     count, begin = 0, start
@@ -182,7 +182,7 @@ def split(data, start, end, kinds, starts, ends):
     return count + 1
 
 
-@compiled
+@flat
 def look_up(data, count, starts, ends, tokens, blob, keys, found):
     """Writes the slot of each token of a text, ``NONE`` for one that no entry has, and ``NONE`` after the last."""
     if ends[count - 1] + 16 <= len(data):
@@ -209,7 +209,7 @@ def look_up(data, count, starts, ends, tokens, blob, keys, found):
     found[count] = NONE
 
 
-@compiled
+@flat
 def walk(count, found, tokens, nodes, place, following, out, at):
     """Walks the trie from every token, level by level; writes entries and returns their end, as ``match_tokens``."""
     if at + count > len(out):
@@ -243,7 +243,7 @@ def walk(count, found, tokens, nodes, place, following, out, at):
     return at
 
 
-@compiled
+@flat
 def match_tokens(data, start, end, kinds, tokens, blob, nodes, scratch, keys, out, at):
     """Writes the entries of the text data[start:end] to ``out`` from ``at`` on, unsorted; returns the end of them.
 
