@@ -1,0 +1,191 @@
+"""Which tags of a page become elements, and where, by the tree construction of HTML (13.2.6 of the WHATWG's standard).
+
+No tree is built: what is held (``state``) decides whether an image is in ``<noscript>`` or a child of ``<picture>``, and
+whether elements come in the order of their tags. A tag after which that is not sure is ``UNSURE``.
+"""
+
+from pipeline.compiled import flat
+from pipeline.extract.tags import (
+    BARRIER, BASE, BLOCK, BODY, BREAK, BREAKOUT, CAPTION, DECLINED, FOREIGN, HEAD, HTML, IMG, IN_HEAD, IN_HEAD_NOSCRIPT,
+    IN_NOSCRIPT, IN_SELECT, KIND, META, NOSCRIPT, PARAGRAPH, PICTURE, RAW, ROW, SCRIPT, SECTION, SELECT, SOURCE, TABLE,
+    TABLE_PART, TD, TEXT_ONLY, TH, VOID,
+)  # fmt: skip
+from pipeline.extract.tokenizer import is_same_name
+
+UNSURE, SURE = -1, 0
+# Open elements that are held, tables in tables, children of a picture: more are for the parser.
+MOST_OPEN, MOST_TABLES, MOST_CHILDREN = 64, 30, 100
+# The insertion mode. Tables that are open, and two bits for each: 0 between cells, 1 and 2 in td and th, 3 in a caption.
+# Whether a select is open. How many elements are held, foreign ones, or those from a `<noscript>` or `<picture>` on; how
+# many of these are `<noscript>`; how many there were when a paragraph began among them. The number of pictures, whether
+# one is open, and its children. Paragraphs that may be open outside.
+MODE, TABLES, CELLS, SELECTS, FOREIGNS, HELD, NOSCRIPTS, INNER, PICTURES, IN_PICTURE, CHILDREN, PARAGRAPHS = range(12)
+STATES = 12
+# Insertion modes; all before that of the head are as it.
+IN_THE_HEAD, IN_THE_HEADS_NOSCRIPT, AFTER_HEAD, IN_BODY = range(4)
+# So many paragraphs are open where a barrier may hide one from its `</p>`.
+MANY = 1 << 40
+
+
+@flat
+def begin(state):
+    """The state at the beginning of a page."""
+    for place in range(STATES):
+        state[place] = 0
+
+
+@flat
+def start_tag(state, held, data, named, end, bits, closed):
+    """Takes a start tag in: ``UNSURE`` or ``SURE``. ``named``: its name's place; ``closed``: it closes itself."""
+    kind = bits & KIND
+    if state[FOREIGNS]:
+        last = held[state[FOREIGNS] - 1]
+        if bits & BREAKOUT or last < 0 or state[FOREIGNS] == MOST_OPEN:
+            return UNSURE
+        if not closed:
+            held[state[FOREIGNS]] = -named if bits & TEXT_ONLY else named
+            state[FOREIGNS] += 1
+        return SURE
+    if kind == DECLINED:
+        return UNSURE
+    if state[MODE] != IN_BODY:
+        if state[MODE] == IN_THE_HEADS_NOSCRIPT:
+            if bits & IN_HEAD_NOSCRIPT:
+                return SURE
+            state[MODE] = IN_THE_HEAD
+        if state[MODE] == IN_THE_HEAD and kind == NOSCRIPT:
+            state[MODE] = IN_THE_HEADS_NOSCRIPT
+            return SURE
+        if bits & IN_HEAD and kind != NOSCRIPT:
+            return SURE
+        state[MODE] = IN_BODY
+    if state[HELD]:
+        return start_in_held(state, held, named, bits)
+    if state[SELECTS]:
+        return SURE if bits & IN_SELECT else UNSURE
+    if state[TABLES]:
+        shift = 2 * (state[TABLES] - 1)
+        if kind == TD or kind == TH or kind == CAPTION or kind == TABLE_PART:
+            cell = 1 if kind == TD else 2 if kind == TH else 3 if kind == CAPTION else 0
+            state[CELLS] = state[CELLS] & ~(3 << shift) | cell << shift
+        elif not state[CELLS] >> shift & 3 and (
+            kind == IMG or kind == META or kind == BASE or kind == PICTURE or kind == NOSCRIPT or kind == SELECT
+            or kind == TABLE or kind == FOREIGN
+        ):  # fmt: skip
+            return UNSURE  # It comes before the table.
+    if kind == PARAGRAPH:
+        state[PARAGRAPHS] += 1
+    elif kind == TABLE:
+        if state[TABLES] == MOST_TABLES:
+            return UNSURE
+        state[CELLS] &= ~(3 << 2 * state[TABLES])
+        state[TABLES] += 1
+    elif kind == FOREIGN:
+        if not closed:
+            held[0] = named
+            state[FOREIGNS] = 1
+    elif kind == SELECT:
+        state[SELECTS] = 1
+    elif kind == NOSCRIPT or kind == PICTURE:
+        hold(state, held, named, kind)
+    if state[PARAGRAPHS] and (kind == BARRIER or kind == TABLE or kind == TD or kind == TH or kind == CAPTION):
+        state[PARAGRAPHS] = MANY
+    return SURE
+
+
+@flat
+def start_in_held(state, held, named, bits):
+    """Takes in a start tag within ``<noscript>`` or ``<picture>``, whose end is sure where all within have one."""
+    kind = bits & KIND
+    if state[IN_PICTURE]:
+        state[CHILDREN] += 1
+        return SURE if (kind == IMG or kind == SOURCE) and state[CHILDREN] < MOST_CHILDREN else UNSURE
+    if bits & BLOCK:
+        if state[PARAGRAPHS] or state[INNER]:
+            return UNSURE
+    elif not bits & IN_NOSCRIPT:
+        return UNSURE
+    if bits & VOID or kind == RAW or kind == SCRIPT:
+        return SURE
+    if state[HELD] == MOST_OPEN:
+        return UNSURE
+    hold(state, held, named, kind)
+    if kind == PARAGRAPH:
+        state[INNER] = state[HELD]
+    return SURE
+
+
+@flat
+def hold(state, held, named, kind):
+    """Holds an element until its end."""
+    held[state[HELD]] = named
+    state[HELD] += 1
+    if kind == NOSCRIPT:
+        state[NOSCRIPTS] += 1
+    elif kind == PICTURE:
+        state[PICTURES] += 1
+        state[IN_PICTURE], state[CHILDREN] = 1, 0
+
+
+@flat
+def end_tag(state, held, data, named, end, bits):
+    """Takes an end tag in: ``UNSURE`` or ``SURE``."""
+    kind = bits & KIND
+    if state[FOREIGNS]:
+        while state[FOREIGNS]:
+            state[FOREIGNS] -= 1
+            if is_same_name(data, named, abs(held[state[FOREIGNS]]), end):
+                return SURE
+        return UNSURE
+    if state[MODE] != IN_BODY:
+        if state[MODE] == IN_THE_HEADS_NOSCRIPT:
+            if kind == NOSCRIPT:
+                state[MODE] = IN_THE_HEAD
+            elif kind == BREAK:
+                state[MODE] = IN_BODY
+        elif kind == BODY or kind == HTML or kind == BREAK:
+            state[MODE] = IN_BODY
+        elif kind == HEAD:
+            state[MODE] = AFTER_HEAD
+        return SURE
+    if state[HELD]:
+        if bits & VOID and kind != BREAK:
+            return SURE
+        if not is_same_name(data, named, held[state[HELD] - 1], end):
+            return UNSURE
+        state[HELD] -= 1
+        state[IN_PICTURE] = 0
+        if kind == NOSCRIPT:
+            state[NOSCRIPTS] -= 1
+        if state[HELD] < state[INNER]:
+            state[INNER] = 0
+        return SURE
+    if state[SELECTS]:
+        if kind == SELECT:
+            state[SELECTS] = 0
+            return SURE
+        return SURE if bits & IN_SELECT else UNSURE
+    if kind == PARAGRAPH:
+        if 0 < state[PARAGRAPHS] < MANY:
+            state[PARAGRAPHS] -= 1
+    elif state[TABLES]:
+        return end_in_table(state, bits)
+    return SURE
+
+
+@flat
+def end_in_table(state, bits):
+    """Takes in an end tag where a table is open."""
+    kind, shift = bits & KIND, 2 * (state[TABLES] - 1)
+    cell = state[CELLS] >> shift & 3
+    if kind == TABLE:
+        state[TABLES] -= 1
+    elif kind == TABLE_PART:
+        if cell == 1 or cell == 2:
+            if bits & SECTION:
+                return UNSURE  # The cell ends where its section is of this name.
+            if bits & ROW:
+                state[CELLS] &= ~(3 << shift)
+    elif kind == TD and cell == 1 or kind == TH and cell == 2 or kind == CAPTION and cell == 3:
+        state[CELLS] &= ~(3 << shift)
+    return SURE
