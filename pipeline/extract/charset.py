@@ -5,6 +5,7 @@ Names of charsets mean what the WHATWG's Encoding standard says (``latin1`` is w
 
 import codecs
 import re
+from functools import lru_cache
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
@@ -22,20 +23,35 @@ _COMMENT = re.compile(rb"<!--.*?(?:-->|$)", re.DOTALL)
 _META = re.compile(rb"<meta\b[^>]*?\bcharset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE | re.DOTALL)
 
 
-def page_text(body: bytes, content_type: str | None) -> str:
-    """The page as text; what is no character in its charset becomes U+FFFD."""
+def utf8_page(body: bytes, content_type: str | None) -> bytes:
+    """The page in UTF-8; what is no character in its charset becomes U+FFFD."""
     for mark, charset in BOMS.items():
         if body.startswith(mark):
-            return body[len(mark) :].decode(charset, "replace")
+            return _recoded(body[len(mark) :], charset)
     charset = _known(found[1]) if (found := _IN_HEADER.search(content_type or "")) else None
     charset = charset or _of_meta(body[:_META_BYTES])
     if charset is None:
-        try:
-            return body.decode("utf-8")
-        except UnicodeDecodeError:
-            start = max(0, _ODD.search(body).start() - _META_BYTES)
-            charset = _known(detect_encoding(body[start : start + _LOOKED_AT]) or "") or "cp1252"
-    return body.decode(charset, "replace")
+        if _is_utf8(body):
+            return body
+        start = max(0, _ODD.search(body).start() - _META_BYTES)
+        charset = _known(detect_encoding(body[start : start + _LOOKED_AT]) or "") or "cp1252"
+    return _recoded(body, charset)
+
+
+def _recoded(body: bytes, charset: str) -> bytes:
+    if charset == "utf-8" and _is_utf8(body):
+        return body
+    return body.decode(charset, "replace").encode("utf-8", "replace")
+
+
+def _is_utf8(body: bytes) -> bool:
+    if body.isascii():
+        return True
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _of_meta(start: bytes) -> str | None:
@@ -45,6 +61,7 @@ def _of_meta(start: bytes) -> str | None:
     return "utf-8" if charset and charset.startswith("utf-16") else charset
 
 
+@lru_cache(1024)
 def _known(label: str) -> str | None:
     """The codec for a label, or None for one that nobody knows."""
     charset = map_encoding_to_html5(label.strip(), fallback_utf8=False)

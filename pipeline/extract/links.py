@@ -1,6 +1,6 @@
 """What readers of crawl files find, before any rule: a row for each image and text that a page names together.
 
-``Links`` collects rows in columns; ``batch`` gives them as Arrow, so that the rules (``pairs.py``) work on columns.
+They are given as Arrow, so that the rules (``pairs.py``) work on columns.
 """
 
 import re
@@ -38,52 +38,62 @@ SENT = KEPT.append(pa.field("relative", pa.bool_()))
 _DIMENSION = re.compile(r"[\t\n\f\r ]*\+?(\d{1,9})(?:\.\d*)?[\t\n\f\r ]*(%?)", re.ASCII)
 # What all images of a page share is held once a row: longer than so many characters it is none.
 MOST_URL, MOST_LANGUAGE, MOST_CAPTION = 4096, 100, 4096
+# What the images of a page share: its URL, base, language, and why it opted out.
+OfPage = tuple[str | None, str | None, str | None, str | None]
+NOTHING: OfPage = (None, None, None, None)
 
 
-class Links:
-    """Rows on their way, a page after the other: ``begin`` takes what all of a page share, ``append`` its rows.
+class Rows:
+    """Rows of single pages: ``begin`` says which page the rows after are of, ``append`` takes one.
 
     A row is src, text, text_source, width and height.
     """
 
     def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
         self.rows: list[tuple[Any, ...]] = []
         self.append = self.rows.append
-        self.pages: list[tuple[str, str, str | None, str | None]] = []
+        self.pages: list[int] = []
         self.starts: list[int] = []
-        self.given = 0
 
     def __len__(self) -> int:
-        return len(self.rows) - self.given
+        return len(self.rows)
 
-    def begin(self, page_url: str, base: str, language: str | None, opted_out: str | None) -> None:
-        """The rows after are of this page."""
-        self.pages.append((page_url, base, language, opted_out))
+    def begin(self, page: int) -> None:
+        """The rows after are of this page, by its place in ``of_pages``."""
+        self.pages.append(page)
         self.starts.append(len(self.rows))
 
-    def batch(self, most: int = 1 << 15) -> pa.RecordBatch:
-        """The first rows, which are gone from here then."""
-        rows = self.rows[self.given : self.given + most]
-        if not rows:
-            return pa.RecordBatch.from_pylist([], schema=LINKS)
-        places = np.arange(self.given, self.given + len(rows))
-        page = pa.array(np.searchsorted(self.starts, places, "right") - 1)
-        urls, bases, languages, outs = (pa.array(column, pa.string()) for column in zip(*self.pages, strict=True))
-        src, text, source, width, height = zip(*rows, strict=True)
-        self.given += len(rows)
-        if self.given == len(self.rows):
-            self._clear()
+    def links(self, of_pages: list[OfPage]) -> tuple[pa.RecordBatch, np.ndarray]:
+        """The rows (``LINKS``), and the page of each."""
+        src, text, source, width, height = zip(*self.rows, strict=True) if self.rows else ((),) * 5
+        pages = np.array(self.pages, np.int64)[np.searchsorted(self.starts, np.arange(len(self.rows)), "right") - 1]
         columns = [
-            src, text, source, urls.take(page), pa.DictionaryArray.from_arrays(page.cast(pa.int32()), bases),
-            languages.take(page), width, height, outs.take(page),
-        ]  # fmt: skip
-        return pa.RecordBatch.from_arrays(
-            [pa.array(column, field.type) if isinstance(column, tuple) else column
-             for column, field in zip(columns, LINKS, strict=True)], schema=LINKS
-        )  # fmt: skip
+            (src, pa.string()),
+            (text, pa.string()),
+            (source, pa.string()),
+            (width, pa.int32()),
+            (height, pa.int32()),
+        ]
+        return links_of_pages([pa.array(*column) for column in columns], pages, of_pages), pages
+
+
+def links_of_pages(columns: list[pa.Array], pages: np.ndarray, of_pages: list[OfPage]) -> pa.RecordBatch:
+    """Links: src, text, text_source, width and height of rows, with what the page of each has."""
+    page = pa.array(pages)
+    urls, bases, languages, outs = (
+        pa.array(column, pa.string()) for column in zip(*of_pages or [NOTHING], strict=True)
+    )
+    src, text, source, width, height = columns
+    columns = [
+        src, text, source, urls.take(page), pa.DictionaryArray.from_arrays(page.cast(pa.int32()), bases),
+        taken(languages, page), width, height, taken(outs, page),
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(columns, schema=LINKS)
+
+
+def taken(values: pa.Array, rows: pa.Array) -> pa.Array:
+    """The values of rows; often there is none at all."""
+    return pa.nulls(len(rows), values.type) if values.null_count == len(values) else values.take(rows)
 
 
 def dimensions(values: pa.Array) -> pa.Array:

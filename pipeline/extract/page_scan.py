@@ -13,7 +13,7 @@ from pipeline.extract.tags import (
     FIELD, HTML, IMAGE_ATTRIBUTES, IMG, KIND, META, RAW, SCRIPT, SOURCE, TAG_KEYS, TAGS, WANTED, look_up,
 )  # fmt: skip
 from pipeline.extract.tokenizer import (
-    AMPERSAND, BANG, GREATER, LESS, LETTER, LOWER, QUESTION, SIGNS, SLASH, SPACE, TAG_END, attributes, begins, comment_end,
+    AMPERSAND, BANG, GREATER, LESS, LETTER, LOWER, QUESTION, SIGNS, SLASH, SPACE, TAG_END, VALUELESS, attributes, begins, comment_end,
     find, name, raw_text_end, script_end, section_end,
 )  # fmt: skip
 
@@ -23,6 +23,8 @@ HIDDEN = FIELD * len(IMAGE_ATTRIBUTES)
 OF_PICTURE = HIDDEN + 1
 OTHER = FIELD * max(len(names) for kind, names in WANTED.items() if kind != IMG)
 OTHER_OF_PICTURE = OTHER + 1
+IMAGE_ROW, OTHER_ROW = OF_PICTURE + 1, OTHER_OF_PICTURE + 1
+ALTERNATIVES = FIELD * IMAGE_ATTRIBUTES.index("data-src")
 # An image has at least so many bytes, and another element that is wanted.
 SHORTEST = len("<img>")
 COMMENT, SECTION = np.frombuffer(b"--", np.uint8), np.frombuffer(b"[CDATA[", np.uint8)
@@ -39,16 +41,18 @@ CONTENT, TYPE = WANTED_METAS[2], ord("t")
 def scan_pages(data, ends, graph, images, others, found, state, held):
     """The elements of pages that lie one after the other in ``data``: fills rows of images and of others.
 
-    ``found``, a row a page, is how many images, or ``UNSURE``, and how many others it has. ``graph``: whether meta
-    elements of Open Graph are wanted. Returns the number of rows.
+    ``found``, a row a page, is how many images, or ``UNSURE``, and how many others it has, and how many of its images
+    need a look at more than their ``src``. ``graph``: whether meta elements of Open Graph are wanted. Returns the number
+    of rows.
     """
     start, image, other = 0, 0, 0
     for page in range(len(ends)):
         image_end, other_end = scan_page(data, start, ends[page], graph, images, image, others, other, state, held)
-        if image_end < 0:
-            found[page, 0], found[page, 1] = UNSURE, 0
-        else:
+        found[page, 0], found[page, 1], found[page, 2] = UNSURE, 0, 0
+        if image_end >= 0:
             found[page, 0], found[page, 1] = image_end - image, other_end - other
+            for row in range(image, image_end):
+                found[page, 2] += needs_more(images[row])
             image, other = image_end, other_end
         start = ends[page]
     return image, other
@@ -118,6 +122,19 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
         elif kind == RAW:
             at = raw_text_end(data, at, end, named)
     return image, other
+
+
+@flat
+def needs_more(row):
+    """Whether an image has another attribute for its URL, or a picture; a ``src`` without a value is none."""
+    if row[2] & VALUELESS and row[0] >= 0:
+        row[0] = -1
+    if row[OF_PICTURE] >= 0:
+        return True
+    for column in range(ALTERNATIVES, HIDDEN, FIELD):
+        if row[column] >= 0:
+            return True
+    return False
 
 
 @flat

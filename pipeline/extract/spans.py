@@ -1,12 +1,17 @@
 """Columns of what a scan found: the strings that spans of bytes stand for."""
 
+from collections.abc import Callable
+
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.compiled import copy_bytes, flat
-from pipeline.extract.scan import FIELD, URL
+from pipeline.extract.links import OfPage, dimensions, links_of_pages, taken
+from pipeline.extract.scan import FIELD, HEIGHT, URL, WIDTH
+
+Decode = Callable[[list[bytes]], list[str]]
 
 
 @flat
@@ -65,8 +70,34 @@ def rows_of(spans: np.ndarray, fields: list[int]) -> tuple[np.ndarray, np.ndarra
     return images[:count], sources[:count], urls[:count], texts[:count]
 
 
-def strings(data: np.ndarray, spans: np.ndarray) -> pa.Array:
-    """The strings of spans (start, end, whether there are escapes) of JSON in UTF-8; null where a start is negative."""
+def image_links(
+    data: np.ndarray,
+    pages: np.ndarray,
+    spans: np.ndarray,
+    of_pages: list[OfPage],
+    texts: dict[str, int],
+    decode: Decode,
+) -> tuple[pa.RecordBatch, np.ndarray]:
+    """Links of images, by their spans and the places of their pages, and the page of each.
+
+    ``texts``: attributes that are texts, with their columns in the spans.
+    """
+    images, sources, of_urls, of_texts = rows_of(spans, list(texts.values()))
+    image = pa.array(images)
+    sides = [dimensions(strings(data, spans[:, side : side + FIELD].copy(), decode)) for side in (WIDTH, HEIGHT)]
+    columns = [
+        strings(data, of_urls, decode), strings(data, of_texts, decode),
+        pa.array([*texts, None], pa.string()).take(pa.array(sources)), *(taken(side, image) for side in sides),
+    ]  # fmt: skip
+    pages = pages[images]
+    return links_of_pages(columns, pages, of_pages), pages
+
+
+def strings(data: np.ndarray, spans: np.ndarray, decode: Decode) -> pa.Array:
+    """The strings of spans (start, end, whether there are escapes) of UTF-8; null where a start is negative.
+
+    ``decode``: takes those with escapes, and gives what they stand for.
+    """
     offsets, valid = np.zeros(len(spans) + 1, np.int32), np.empty(len(spans), bool)
     escaped = measure(spans, offsets, valid)
     out = np.empty(int(offsets[-1]), np.uint8)
@@ -76,5 +107,10 @@ def strings(data: np.ndarray, spans: np.ndarray) -> pa.Array:
     if not escaped:
         return found
     odd = valid & (spans[:, 2] > 0)
-    quoted = b",".join([b'"' + data[start:end].tobytes() + b'"' for start, end in spans[odd, :2].tolist()])
-    return pc.replace_with_mask(found, pa.array(odd), pa.array(orjson.loads(b"[" + quoted + b"]"), pa.string()))
+    raw = [data[start:end].tobytes() for start, end in spans[odd, :2].tolist()]
+    return pc.replace_with_mask(found, pa.array(odd), pa.array(decode(raw), pa.string()))
+
+
+def of_json(raw: list[bytes]) -> list[str]:
+    """The strings of JSON that have escapes, given without their quotes."""
+    return orjson.loads(b"[" + b",".join([b'"' + one + b'"' for one in raw]) + b"]")

@@ -9,7 +9,9 @@ import numpy as np
 from pipeline.compiled import MASKED, flat, lowest_bit, mask_equal
 from pipeline.extract.tags import ATTRIBUTE_KEYS, ATTRIBUTES, COLUMNS, FIELD, look_up
 
-LESS, GREATER, SLASH, EQUALS, BANG, HYPHEN, QUESTION, AMPERSAND, RETURN, CLOSE_LIST = (ord(sign) for sign in "<>/=!-?&\r]")
+LESS, GREATER, SLASH, EQUALS, BANG, HYPHEN, QUESTION, AMPERSAND, RETURN, CLOSE_LIST = (
+    ord(sign) for sign in "<>/=!-?&\r]"
+)
 DOUBLE, SINGLE = ord('"'), ord("'")
 # What ends a name of a tag, a name of an attribute, an unquoted value; what is white space, and a letter.
 TAG_END, NAME_END, VALUE_END, SPACE, LETTER = 1, 2, 4, 8, 16
@@ -202,7 +204,9 @@ def script_end(data, at, end, named):
         elif escaped == 1:
             if is_same_name(data, at + 1, named, end):
                 escaped = 2
-        elif not escaped and at + 3 < end and data[at + 1] == BANG and data[at + 2] == HYPHEN and data[at + 3] == HYPHEN:
+        elif (
+            not escaped and at + 3 < end and data[at + 1] == BANG and data[at + 2] == HYPHEN and data[at + 3] == HYPHEN
+        ):
             escaped, after = 1, at + 2
             at += 3
         at += 1

@@ -15,11 +15,11 @@ import pyarrow as pa
 from fastwarc.warc import WarcRecord, WarcRecordType
 
 from pipeline.extract.found import BAD_JSON, NO_IMAGES, NO_PAGE, NO_PAGE_URL, OPTED_OUT, READ, TOO_LARGE
-from pipeline.extract.links import LINKS, MOST_LANGUAGE, MOST_URL, dimensions
+from pipeline.extract.links import MOST_LANGUAGE, MOST_URL, NOTHING, OfPage
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
-from pipeline.extract.scan import FIELD, HEIGHT, IMAGE, KEYS, UNSURE, WIDTH, scanned, text_fields
-from pipeline.extract.spans import rows_of, strings
+from pipeline.extract.scan import FIELD, IMAGE, KEYS, UNSURE, scanned, text_fields
+from pipeline.extract.spans import image_links, of_json
 from pipeline.extract.urls import base_url
 
 LANGUAGE, X_ROBOTS_TAG = "html@/lang", "x-robots-tag"
@@ -29,9 +29,6 @@ IN_BYTES = IMAGE.encode()
 _PAGE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+", re.IGNORECASE)
 # Records of so many bytes are scanned together.
 BLOCK = 4 << 20
-# What the images of a page share: its URL, base, language, and why it opted out.
-OfPage = tuple[str | None, str | None, str | None, str | None]
-NOTHING: OfPage = (None, None, None, None)
 
 
 class Metadata:
@@ -95,28 +92,7 @@ class Metadata:
             places, spans = places[kept], spans[kept]
         if parsed:
             data, places, spans = _with_parsed(data, places, spans, parsed)
-        return self._links(data, places, spans, of_pages)
-
-    def _links(self, data: np.ndarray, places: np.ndarray, spans: np.ndarray, of_pages: list[OfPage]) -> pa.RecordBatch:
-        """Rows of images, by spans and the places of their pages."""
-        images, sources, of_urls, of_texts = rows_of(spans, list(self.texts.values()))
-        image, page = pa.array(images), pa.array(places[images])
-        urls, bases, languages, outs = (
-            pa.array(column, pa.string()) for column in zip(*of_pages or [NOTHING], strict=True)
-        )
-        names = pa.array([*self.texts, None], pa.string())
-        sides = [dimensions(strings(data, spans[:, side : side + FIELD].copy())) for side in (WIDTH, HEIGHT)]
-        columns = [
-            strings(data, of_urls), strings(data, of_texts), names.take(pa.array(sources)), urls.take(page),
-            pa.DictionaryArray.from_arrays(page.cast(pa.int32()), bases), _taken(languages, page),
-            *(_taken(side, image) for side in sides), _taken(outs, page),
-        ]  # fmt: skip
-        return pa.RecordBatch.from_arrays(columns, schema=LINKS)
-
-
-def _taken(values: pa.Array, rows: pa.Array) -> pa.Array:
-    """The values of rows; often there is none at all."""
-    return pa.nulls(len(rows), values.type) if values.null_count == len(values) else values.take(rows)
+        return image_links(data, places, spans, of_pages, self.texts, of_json)[0]
 
 
 def _with_parsed(data, places, spans, parsed: dict[int, bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
