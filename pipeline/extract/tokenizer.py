@@ -107,15 +107,16 @@ def attributes(data, at, end, kind, row):
                 at += 1
             if at >= end:
                 break
-            sign, start, flags = data[at], at, 0
+            sign, start = data[at], at
             if sign == DOUBLE or sign == SINGLE:
-                start = at + 1
+                start, flags = at + 1, 0
                 stop = find(data, start, end, sign)
                 at = stop + 1
             else:
                 while at < end and not SIGNS[data[at]] & VALUE_END:
                     at += 1
                 stop = at
+                flags = VALUELESS if stop == start else 0
         if column >= 0 and row[column] < 0 and at < end:
             row[column], row[column + 1], row[column + 2] = start, stop, flags | has_escapes(data, start, stop)
     return NO_LIMIT, False

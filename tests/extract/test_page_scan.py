@@ -1,0 +1,63 @@
+"""The scan of a page gives what the parser gives, or leaves the page to it."""
+
+import pytest
+
+from pipeline.extract.construction import UNSURE
+from pipeline.extract.html import ParsedPage
+from pipeline.extract.page import Page
+from pipeline.extract.scanned import ScannedPage, scanned
+from pipeline.extract.tags import IMG, SOURCE, WANTED
+from tests.extract.page_cases import made_page
+
+URL = "https://www.example.org/blog/post/page.html"
+METAS = [("robots", "name"), ("tdm-reservation", "name"), ("content-language", "http-equiv"), ("og:image", "property"), ("og:image", "name"),
+         ("og:title", "property"), ("og:title", "name"), ("twitter:image:alt", "name"), ("twitter:image:alt", "property")]  # fmt: skip
+
+
+def told(page: Page) -> dict:
+    """All that is read of a page."""
+    images = [
+        ({name: attributes[name] for name in WANTED[IMG] if name in attributes and (name != "src" or attributes[name] is not None)}, page.is_hidden(image),
+         [{name: source[name] for name in WANTED[SOURCE] if name in source} for source in page.sources(image)])
+        for image, attributes in page.images
+    ]  # fmt: skip
+    return {
+        "images": images, "base": page.base(URL), "language": page.language,
+        "metas": [page.contents(*meta) for meta in METAS],
+    }  # fmt: skip
+
+
+def by_scan(pages: list[bytes]) -> list[Page | None]:
+    """What the scan finds of pages; None for those that it leaves."""
+    found = scanned([b"" if b"\0" in page else page for page in pages], True)
+    result, image, other = [], 0, 0
+    for page, (images, others, _) in zip(pages, found.counts.tolist(), strict=True):
+        if images == UNSURE or b"\0" in page:
+            result.append(None)
+            continue
+        rows = found.images[image : image + images], found.others[other : other + others]
+        image, other = image + images, other + others
+        result.append(ScannedPage(found.data, *rows))
+    return result
+
+
+def differing(pages: list[bytes]) -> tuple[list[tuple[bytes, dict, dict]], int]:
+    """The pages that scan and parser read differently, with what both say, and the number of those scanned."""
+    found = by_scan(pages)
+    for page, scan in zip(pages, found, strict=True):
+        if scan is not None and (one := told(scan)) != (other := told(ParsedPage(page.decode()))):
+            return [(page, one, other)], 0
+    return [], sum(scan is not None for scan in found)
+
+
+def test_made_pages():
+    wrong, sure = differing([made_page(number) for number in range(4000)])
+    assert not wrong
+    assert sure > 1500
+
+
+@pytest.mark.slow
+def test_a_quarter_of_a_million_made_pages():
+    for start in range(10_000, 260_000, 10_000):
+        wrong, _ = differing([made_page(number) for number in range(start, start + 10_000)])
+        assert not wrong
