@@ -1,24 +1,54 @@
-"""Which tags of a page become elements, and where, by the tree construction of HTML (13.2.6 of the WHATWG's standard).
+"""Which tags of a page become elements, by the tree construction of HTML (13.2.6 of the WHATWG's standard).
 
-No tree is built: what is held (``state``) decides whether an image is in ``<noscript>`` or a child of ``<picture>``, and
-whether elements come in the order of their tags. A tag after which that is not sure is ``UNSURE``.
+No tree is built: what is held (``state``) decides whether an image is in ``<noscript>`` or a child of ``<picture>``,
+and whether elements come in the order of their tags. A tag after which that is not sure is ``UNSURE``.
 """
 
 from pipeline.compiled import flat
 from pipeline.extract.tags import (
-    BARRIER, BASE, BLOCK, BODY, BREAK, BREAKOUT, CAPTION, DECLINED, FOREIGN, HEAD, HTML, IMG, IN_HEAD, IN_HEAD_NOSCRIPT,
-    IN_NOSCRIPT, IN_SELECT, KIND, META, NOSCRIPT, PARAGRAPH, PICTURE, RAW, ROW, SCRIPT, SECTION, SELECT, SOURCE, TABLE,
-    TABLE_PART, TD, TEXT_ONLY, TH, VOID,
+    BARRIER,
+    BASE,
+    BLOCK,
+    BODY,
+    BREAK,
+    BREAKOUT,
+    CAPTION,
+    DECLINED,
+    FOREIGN,
+    HEAD,
+    HTML,
+    IMG,
+    IN_HEAD,
+    IN_HEAD_NOSCRIPT,
+    IN_NOSCRIPT,
+    IN_SELECT,
+    KIND,
+    META,
+    NOSCRIPT,
+    PARAGRAPH,
+    PICTURE,
+    RAW,
+    ROW,
+    SCRIPT,
+    SECTION,
+    SELECT,
+    SOURCE,
+    TABLE,
+    TABLE_PART,
+    TD,
+    TEXT_ONLY,
+    TH,
+    VOID,
 )  # fmt: skip
 from pipeline.extract.tokenizer import is_same_name
 
 UNSURE, SURE = -1, 0
 # Open elements that are held, tables in tables, children of a picture: more are for the parser.
 MOST_OPEN, MOST_TABLES, MOST_CHILDREN = 64, 30, 100
-# The insertion mode. Tables that are open, and two bits for each: 0 between cells, 1 and 2 in td and th, 3 in a caption.
-# Whether a select is open. How many elements are held, foreign ones, or those from a `<noscript>` or `<picture>` on; how
-# many of these are `<noscript>`; how many there were when a paragraph began among them. The number of pictures, whether
-# one is open, and its children. Paragraphs that may be open outside.
+# The insertion mode. Tables that are open, and two bits for each: 0 between cells, 1 and 2 in td and th, 3 in a
+# caption. Whether a select is open. How many foreign elements are held, or others from `<noscript>` or `<picture>` on;
+# how many of these are `<noscript>`; how many there were when a paragraph began among them. The number of pictures,
+# whether one is open, and its children. Paragraphs that may be open outside.
 MODE, TABLES, CELLS, SELECTS, FOREIGNS, HELD, NOSCRIPTS, INNER, PICTURES, IN_PICTURE, CHILDREN, PARAGRAPHS = range(12)
 STATES = 12
 # Insertion modes; all before that of the head are as it.
@@ -65,12 +95,11 @@ def start_tag(state, held, data, named, end, bits, closed):
         return SURE if bits & IN_SELECT else UNSURE
     if state[TABLES]:
         shift = 2 * (state[TABLES] - 1)
-        if kind == TD or kind == TH or kind == CAPTION or kind == TABLE_PART:
+        if kind in (TD, TH, CAPTION, TABLE_PART):
             cell = 1 if kind == TD else 2 if kind == TH else 3 if kind == CAPTION else 0
             state[CELLS] = state[CELLS] & ~(3 << shift) | cell << shift
         elif not state[CELLS] >> shift & 3 and (
-            kind == IMG or kind == META or kind == BASE or kind == PICTURE or kind == NOSCRIPT or kind == SELECT
-            or kind == TABLE or kind == FOREIGN
+            kind in (IMG, META, BASE, PICTURE, NOSCRIPT, SELECT, TABLE, FOREIGN)
         ):  # fmt: skip
             return UNSURE  # It comes before the table.
     if kind == PARAGRAPH:
@@ -86,9 +115,9 @@ def start_tag(state, held, data, named, end, bits, closed):
             state[FOREIGNS] = 1
     elif kind == SELECT:
         state[SELECTS] = 1
-    elif kind == NOSCRIPT or kind == PICTURE:
+    elif kind in (NOSCRIPT, PICTURE):
         hold(state, held, named, kind)
-    if state[PARAGRAPHS] and (kind == BARRIER or kind == TABLE or kind == TD or kind == TH or kind == CAPTION):
+    if state[PARAGRAPHS] and (kind in (BARRIER, TABLE, TD, TH, CAPTION)):
         state[PARAGRAPHS] = MANY
     return SURE
 
@@ -99,13 +128,13 @@ def start_in_held(state, held, named, bits):
     kind = bits & KIND
     if state[IN_PICTURE]:
         state[CHILDREN] += 1
-        return SURE if (kind == IMG or kind == SOURCE) and state[CHILDREN] < MOST_CHILDREN else UNSURE
+        return SURE if (kind in (IMG, SOURCE)) and state[CHILDREN] < MOST_CHILDREN else UNSURE
     if bits & BLOCK:
         if state[PARAGRAPHS] or state[INNER]:
             return UNSURE
     elif not bits & IN_NOSCRIPT:
         return UNSURE
-    if bits & VOID or kind == RAW or kind == SCRIPT:
+    if bits & VOID or kind in (RAW, SCRIPT):
         return SURE
     if state[HELD] == MOST_OPEN:
         return UNSURE
@@ -143,7 +172,7 @@ def end_tag(state, held, data, named, end, bits):
                 state[MODE] = IN_THE_HEAD
             elif kind == BREAK:
                 state[MODE] = IN_BODY
-        elif kind == BODY or kind == HTML or kind == BREAK:
+        elif kind in (BODY, HTML, BREAK):
             state[MODE] = IN_BODY
         elif kind == HEAD:
             state[MODE] = AFTER_HEAD
@@ -186,6 +215,6 @@ def end_in_table(state, bits):
                 return UNSURE  # The cell ends where its section is of this name.
             if bits & ROW:
                 state[CELLS] &= ~(3 << shift)
-    elif kind == TD and cell == 1 or kind == TH and cell == 2 or kind == CAPTION and cell == 3:
+    elif (kind == TD and cell == 1) or (kind == TH and cell == 2) or (kind == CAPTION and cell == 3):
         state[CELLS] &= ~(3 << shift)
     return SURE

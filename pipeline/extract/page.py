@@ -3,13 +3,13 @@
 A page is what a parser (``html.py``) or a scan (``scanned.py``) found of it.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.extract.links import MOST_CAPTION, MOST_LANGUAGE, Rows, dimension
 from pipeline.extract.opt_outs import ROBOTS, TDM, opted_out
 from pipeline.extract.options import Extract
+from pipeline.extract.placeholders import PLACEHOLDER
 from pipeline.extract.srcset import largest
 from pipeline.extract.urls import base_url
 
@@ -18,12 +18,6 @@ LAZY = ("data-src", "data-original", "data-lazy-src")
 SRCSETS = ("data-srcset", "srcset")
 # An image with none of these is its `src`, a placeholder or not, where no `<picture>` has more.
 ALTERNATIVES = frozenset((*LAZY, *SRCSETS))
-# What stands in `src` until then: names of files, whatever their folder.
-PLACEHOLDER = re.compile(
-    r"^\s*+(?:$|data:|about:blank|(?:.*/)?(?:1x1|1px|pixel|spacer|blank|clear|transparent|placeholder|loading|loader|lazy|"
-    r"lazyload|empty|dummy|gr[ae]y|white|none)\.(?:gif|png|svg|jpe?g|webp)(?:[?#].*)?$)",
-    re.IGNORECASE | re.DOTALL,
-)
 MOST_SOURCES = 200
 _TYPES = ("image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif", "image/avif")
 ATTRIBUTES = ("alt", "title", "data-image-title")

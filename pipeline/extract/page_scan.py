@@ -1,20 +1,62 @@
-"""The elements of pages that images are made of, by a compiled scan: tags by the tokenizer, elements by the construction.
+"""The elements of pages that decide what their images are, by a compiled scan.
 
-``scan_pages`` goes over each page once and takes nothing that it is not sure of: such a page is for the parser.
+``scan_pages`` goes over each page once: tags by ``tokenizer.py``, elements by ``construction.py``. It takes nothing
+that it is not sure of: such a page is for the parser.
 """
 
 import numpy as np
 
 from pipeline.compiled import flat
 from pipeline.extract.construction import (
-    CHILDREN, FOREIGNS, IN_BODY, IN_PICTURE, MODE, NOSCRIPTS, PICTURES, UNSURE, begin, end_tag, start_tag,
+    CHILDREN,
+    FOREIGNS,
+    IN_BODY,
+    IN_PICTURE,
+    MODE,
+    NOSCRIPTS,
+    PICTURES,
+    UNSURE,
+    begin,
+    end_tag,
+    start_tag,
 )  # fmt: skip
+from pipeline.extract.placeholders import may_be_placeholder
 from pipeline.extract.tags import (
-    FIELD, HTML, IMAGE_ATTRIBUTES, IMG, KIND, META, RAW, SCRIPT, SOURCE, TAG_KEYS, TAGS, WANTED, look_up,
+    FIELD,
+    HTML,
+    IMAGE_ATTRIBUTES,
+    IMG,
+    KIND,
+    META,
+    RAW,
+    SCRIPT,
+    SOURCE,
+    TAG_KEYS,
+    TAGS,
+    WANTED,
+    look_up,
 )  # fmt: skip
 from pipeline.extract.tokenizer import (
-    AMPERSAND, BANG, GREATER, LESS, LETTER, LOWER, QUESTION, SIGNS, SLASH, SPACE, TAG_END, VALUELESS, attributes, begins, comment_end,
-    find, name, raw_text_end, script_end, section_end,
+    AMPERSAND,
+    BANG,
+    GREATER,
+    LESS,
+    LETTER,
+    LOWER,
+    QUESTION,
+    SIGNS,
+    SLASH,
+    SPACE,
+    TAG_END,
+    VALUELESS,
+    attributes,
+    begins,
+    comment_end,
+    find,
+    name,
+    raw_text_end,
+    script_end,
+    section_end,
 )  # fmt: skip
 
 # The columns of an image behind its attributes: whether it is in `<noscript>`, and the number of its picture; those of
@@ -42,8 +84,8 @@ def scan_pages(data, ends, graph, images, others, found, state, held):
     """The elements of pages that lie one after the other in ``data``: fills rows of images and of others.
 
     ``found``, a row a page, is how many images, or ``UNSURE``, and how many others it has, and how many of its images
-    need a look at more than their ``src``. ``graph``: whether meta elements of Open Graph are wanted. Returns the number
-    of rows.
+    need a look at more than their ``src``. ``graph``: whether meta elements of Open Graph are wanted. Returns the
+    number of rows.
     """
     start, image, other = 0, 0, 0
     for page in range(len(ends)):
@@ -52,7 +94,7 @@ def scan_pages(data, ends, graph, images, others, found, state, held):
         if image_end >= 0:
             found[page, 0], found[page, 1] = image_end - image, other_end - other
             for row in range(image, image_end):
-                found[page, 2] += needs_more(images[row])
+                found[page, 2] += needs_more(data, images[row])
             image, other = image_end, other_end
         start = ends[page]
     return image, other
@@ -77,7 +119,7 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
         sign = data[at + 1]
         is_end = sign == SLASH
         if not SIGNS[data[at + 1 + is_end]] & LETTER:
-            if sign == BANG or sign == QUESTION or is_end:
+            if sign in (BANG, QUESTION) or is_end:
                 at = markup_end(data, at, end, state[FOREIGNS])
                 state[CHILDREN] += 1
             else:
@@ -125,21 +167,19 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
 
 
 @flat
-def needs_more(row):
-    """Whether an image has another attribute for its URL, or a picture; a ``src`` without a value is none."""
+def needs_more(data, row):
+    """Whether more than its ``src`` may say what an image is; a ``src`` without a value is none."""
     if row[2] & VALUELESS and row[0] >= 0:
         row[0] = -1
-    if row[OF_PICTURE] >= 0:
-        return True
+    more = row[OF_PICTURE] >= 0
     for column in range(ALTERNATIVES, HIDDEN, FIELD):
-        if row[column] >= 0:
-            return True
-    return False
+        more = more or row[column] >= 0
+    return more and (row[0] < 0 or may_be_placeholder(data, row[0], row[1]))
 
 
 @flat
 def markup_end(data, at, end, foreign):
-    """The place behind a comment, a document type, a CDATA section (of a foreign element), or what is read as a comment."""
+    """The place behind a comment, or what is read as one, a document type, or a CDATA section of a foreign element."""
     if data[at + 1] == BANG:
         if begins(data, at + 2, end, COMMENT):
             return comment_end(data, at + 4, end)

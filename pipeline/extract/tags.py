@@ -1,4 +1,4 @@
-"""What the scan of pages (``construction.py``) knows of the names of tags and attributes, as tables that it looks them up in.
+"""What the scan of pages knows of the names of tags and attributes, as tables that it looks them up in.
 
 A tag has a kind, and bits that say where it may stand without making the scan unsure.
 """
@@ -8,8 +8,8 @@ import numpy as np
 from pipeline.compiled import flat
 
 # Kinds. Tags of `ORDINARY` neither are wanted nor change how other tags are read.
-(ORDINARY, IMG, SOURCE, META, BASE, HTML, PICTURE, NOSCRIPT, HEAD, BODY, PARAGRAPH, BARRIER, SELECT, TABLE, TD, TH, CAPTION,
- TABLE_PART, FOREIGN, RAW, SCRIPT, DECLINED, BREAK) = range(23)  # fmt: skip
+(ORDINARY, IMG, SOURCE, META, BASE, HTML, PICTURE, NOSCRIPT, HEAD, BODY, PARAGRAPH, BARRIER, SELECT, TABLE, TD, TH,
+ CAPTION, TABLE_PART, FOREIGN, RAW, SCRIPT, DECLINED, BREAK) = range(23)  # fmt: skip
 KIND = 31
 # They stay in the head; they stay in a `<noscript>` there.
 IN_HEAD, IN_HEAD_NOSCRIPT = 32, 64
@@ -22,11 +22,12 @@ BREAKOUT, TEXT_ONLY = 2048, 4096
 ROW, SECTION = 8192, 16384
 
 _KINDS = {
-    IMG: "img image", SOURCE: "source", META: "meta", BASE: "base", HTML: "html", PICTURE: "picture", NOSCRIPT: "noscript",
-    HEAD: "head", BODY: "body", PARAGRAPH: "p", BARRIER: "applet button marquee object", SELECT: "select", TABLE: "table",
-    TD: "td", TH: "th", CAPTION: "caption", TABLE_PART: "col colgroup tbody tfoot thead tr", FOREIGN: "math svg",
-    RAW: "iframe noembed noframes style textarea title xmp", SCRIPT: "script", DECLINED: "frameset plaintext template",
-    BREAK: "br",
+    IMG: "img image", SOURCE: "source", META: "meta", BASE: "base", HTML: "html", PICTURE: "picture",
+    NOSCRIPT: "noscript", HEAD: "head", BODY: "body", PARAGRAPH: "p", BARRIER: "applet button marquee object",
+    SELECT: "select", TABLE: "table", TD: "td", TH: "th", CAPTION: "caption",
+    TABLE_PART: "col colgroup tbody tfoot thead tr", FOREIGN: "math svg",
+    RAW: "iframe noembed noframes style textarea title xmp", SCRIPT: "script",
+    DECLINED: "frameset plaintext template", BREAK: "br",
 }  # fmt: skip
 _BITS = {
     IN_HEAD: "base basefont bgsound head html link meta noframes noscript script style title",
@@ -36,9 +37,9 @@ _BITS = {
     IN_SELECT: "hr optgroup option",
     VOID: "area base basefont bgsound br col embed frame hr image img input link meta param source track wbr",
     # `font` is one with some attributes; what is wanted would be found in foreign elements too.
-    BREAKOUT: "b big blockquote body br center code dd div dl dt em embed font h1 h2 h3 h4 h5 h6 head hr i img li listing menu "
-    "meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var "
-    "base figure frameset html noscript picture plaintext source template",
+    BREAKOUT: "b big blockquote body br center code dd div dl dt em embed font h1 h2 h3 h4 h5 h6 head hr i img li "
+    "listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var "
+    "base frameset html noscript picture plaintext source template",
     TEXT_ONLY: "annotation-xml desc foreignobject mi mn mo ms mtext title",
     ROW: "tr",
     SECTION: "tbody tfoot thead",
@@ -46,8 +47,8 @@ _BITS = {
 
 # The columns of what is wanted of a tag, by its kind: start, end and `flags` of each value.
 FIELD = 3
-IMAGE_ATTRIBUTES = ("src", "alt", "title", "data-image-title", "width", "height", "data-src", "data-original", "data-lazy-src",
-                    "data-srcset", "srcset")  # fmt: skip
+IMAGE_ATTRIBUTES = ("src", "alt", "title", "data-image-title", "width", "height", "data-src", "data-original",
+                    "data-lazy-src", "data-srcset", "srcset")  # fmt: skip
 WANTED = {
     IMG: IMAGE_ATTRIBUTES,
     SOURCE: ("data-srcset", "srcset", "type"),
@@ -65,7 +66,7 @@ def _words(name: str) -> tuple[int, int]:
     return int.from_bytes(padded[:8], "little"), int.from_bytes(padded[8:], "little")
 
 
-def _table(values: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def table(values: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """An open hash table: the two words of each name, and its value; 0 is of names that are not there."""
     keys, found = np.zeros((_SLOTS, 2), np.uint64), np.zeros(_SLOTS, np.int64)
     for name, value in values.items():
@@ -82,9 +83,9 @@ for _values in (_KINDS, _BITS):
     for _value, _names in _values.items():
         for _name in _names.split():
             _tags[_name] = _tags.get(_name, 0) | _value
-TAG_KEYS, TAGS = _table(_tags)
+TAG_KEYS, TAGS = table(_tags)
 _attributes = sorted({name for names in WANTED.values() for name in names})
-ATTRIBUTE_KEYS, ATTRIBUTES = _table({name: number for number, name in enumerate(_attributes, 1)})
+ATTRIBUTE_KEYS, ATTRIBUTES = table({name: number for number, name in enumerate(_attributes, 1)})
 # By kind and number of an attribute; -1 for one that is not wanted.
 COLUMNS = np.full((KIND + 1, len(_attributes) + 1), -1, np.int64)
 for _kind, _wanted in WANTED.items():

@@ -7,7 +7,7 @@ data are padded. A place beyond ``end`` says that the page ends before the token
 import numpy as np
 
 from pipeline.compiled import MASKED, flat, lowest_bit, mask_equal
-from pipeline.extract.tags import ATTRIBUTE_KEYS, ATTRIBUTES, COLUMNS, FIELD, look_up
+from pipeline.extract.tags import ATTRIBUTE_KEYS, ATTRIBUTES, COLUMNS, look_up
 
 LESS, GREATER, SLASH, EQUALS, BANG, HYPHEN, QUESTION, AMPERSAND, RETURN, CLOSE_LIST = (
     ord(sign) for sign in "<>/=!-?&\r]"
@@ -108,7 +108,7 @@ def attributes(data, at, end, kind, row):
             if at >= end:
                 break
             sign, start = data[at], at
-            if sign == DOUBLE or sign == SINGLE:
+            if sign in (DOUBLE, SINGLE):
                 start, flags = at + 1, 0
                 stop = find(data, start, end, sign)
                 at = stop + 1
@@ -139,7 +139,7 @@ def comment_end(data, start, end):
     while at < end:
         at = find(data, at, end, GREATER)
         before = at - start
-        if before == 0 or data[at - 1] == HYPHEN and (before == 1 or data[at - 2] == HYPHEN):
+        if before == 0 or (data[at - 1] == HYPHEN and (before == 1 or data[at - 2] == HYPHEN)):
             return at + 1
         if before >= 3 and data[at - 1] == BANG and data[at - 2] == HYPHEN and data[at - 3] == HYPHEN:
             return at + 1
@@ -162,12 +162,10 @@ def section_end(data, at, end):
 @flat
 def begins(data, at, end, word):
     """Whether the bytes of a constant are at a place."""
-    if at + len(word) > end:
-        return False
+    same = at + len(word) <= end
     for place in range(len(word)):
-        if data[at + place] != word[place]:
-            return False
-    return True
+        same = same and data[at + place] == word[place]
+    return same
 
 
 @flat
@@ -186,10 +184,7 @@ def script_end(data, at, end, named):
     """The same for a script, which ``<!--`` and, within that, ``<script`` keep from its end."""
     escaped, after = 0, at
     while at < end:
-        if escaped:
-            at = find_either(data, at, end, LESS, GREATER)
-        else:
-            at = find(data, at, end, LESS)
+        at = find_either(data, at, end, LESS, GREATER) if escaped else find(data, at, end, LESS)
         if at >= end:
             break
         if data[at] == GREATER:

@@ -40,9 +40,8 @@ class Answers:
         if content is None:
             pages[TOO_LARGE] += 1
             return
-        self.at(number)
-        read = read_answer(number, content, page_url(record.headers.get("WARC-Target-URI")), self.options)
-        self.at(None)
+        url = page_url(record.headers.get("WARC-Target-URI"))
+        read = read_answer(number, content, url, self.options, self.at)
         if read.__class__ is str:
             pages[read] += 1
         else:
@@ -69,7 +68,9 @@ class Answers:
         return links.slice(0, MOST_LINKS)
 
 
-def read_answer(number: int, content: bytes, url: str | None, options: Extract) -> Answer | str:
+def read_answer(
+    number: int, content: bytes, url: str | None, options: Extract, at: Callable[[int | None], None]
+) -> Answer | str:
     """The page of an answer, or what became of it. ``number``: of the record; ``url``: of the page."""
     status = _STATUS.match(content)
     if status is None:
@@ -85,11 +86,16 @@ def read_answer(number: int, content: bytes, url: str | None, options: Extract) 
         return NO_PAGE_URL
     codings = [",".join(headers.get(name, ())) for name in ("transfer-encoding", "content-encoding")]
     try:
+        if any(codings):
+            at(number)
         body = decoded(body, *codings, options.most_page_bytes)
     except TooLarge:
         return TOO_LARGE
     except BadCoding:
         return BAD_CODING
+    finally:
+        if any(codings):
+            at(None)
     language = next(iter(headers.get("content-language", ())), None)
     return Answer(
         number, url, utf8_page(body, types[0]), headers.get("x-robots-tag", []), headers.get(TDM, []), language

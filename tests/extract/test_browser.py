@@ -10,14 +10,14 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from urllib.parse import unquote, urldefrag
 
 import pytest
 
-from pipeline.extract.links import Links
 from pipeline.extract.options import Extract
 from pipeline.extract.records import Records
-from pipeline.extract.warc import read_response
+from pipeline.extract.warc import Answers
 from tests.extract.files import extracted
 from tests.extract.site import LANGUAGES, captured, served, url_of
 
@@ -60,11 +60,11 @@ def test_a_page_is_read_as_chromium_does(language, port, crawl, tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.parametrize("language", ["de", "fr", "uk", "pl", "ja", "ko"])
 def test_the_base_is_chromiums(language, port, crawl, tmp_path):
-    url, links = url_of(language, port), Links()
-    for _, record, content in Records(io.BytesIO(crawl), 1 << 20):
+    url, answers, pages = url_of(language, port), Answers(Extract(), lambda number: None), Counter()
+    for number, record, content in Records(io.BytesIO(crawl), 1 << 20):
         if record.headers.get("WARC-Target-URI") == url:
-            read_response(content, url, links, Extract())
-    assert {base for _, base, _, _ in links.pages} == {of_browser(url, tmp_path)["base"]}
+            answers.add(number, record, content, pages)
+    assert set(answers.batch(pages)["base"].to_pylist()) == {of_browser(url, tmp_path)["base"]}
 
 
 def test_a_site_in_ten_languages_is_read_whole(crawl):

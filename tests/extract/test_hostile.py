@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.extract.html import PLACEHOLDER
+from pipeline.extract.placeholders import PLACEHOLDER
 from pipeline.extract.srcset import candidates
 from tests.extract.files import extracted, image, metadata, page, record
 

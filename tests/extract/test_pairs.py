@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.extract.found import Found
-from pipeline.extract.links import LINKS, Links
+from pipeline.extract.links import LINKS, Rows
 from pipeline.extract.pairs import kept_pairs
 from pipeline.extract.repeats import SMALLEST, Repeats
 from pipeline.extract.spaces import SPACES, one_spaced
@@ -20,16 +20,16 @@ def row(src="x.jpg", text="a cat", width=None, height=None, out=None):
 
 def links_of(rows):
     """Rows, each of a page of its own."""
-    links = Links()
-    for one, out in rows:
-        links.begin(HERE, HERE, None, out)
-        links.append(one)
-    return links
+    found = Rows()
+    for page, (one, _) in enumerate(rows):
+        found.begin(page)
+        found.append(one)
+    return found.links([(HERE, HERE, None, out) for _, out in rows])[0]
 
 
 def kept(*rows):
     links, found = links_of(rows), Found()
-    pairs = Repeats().fresh(kept_pairs(links.batch(), found), found)
+    pairs = Repeats().fresh(kept_pairs(links, found), found)
     assert found.links == len(rows) == found.pairs + found.dropped.total()
     return pairs.to_pylist(), found
 
@@ -61,7 +61,7 @@ def test_repeats_are_dropped_over_batches_and_the_first_stays():
     repeats, found, rows = Repeats(), Found(), []
     for batch in range(20):
         links = links_of(row(f"{(batch * 7 + at) % 150}.jpg", f"text {at % 3}") for at in range(100))
-        rows += repeats.fresh(kept_pairs(links.batch(), found), found).to_pylist()
+        rows += repeats.fresh(kept_pairs(links, found), found).to_pylist()
     assert len({(one["url"], one["text"]) for one in rows}) == len(rows) == found.pairs == found.relative
     assert found.links == 2000 == found.pairs + found.dropped["repeated"]
 
@@ -70,15 +70,15 @@ def test_repeats_are_found_when_the_table_has_grown():
     repeats, found = Repeats(), Found()
     for start in (0, 3000, 1000, 20_000, 0):
         links = links_of(row(f"{at}.jpg") for at in range(start, start + 5000))
-        repeats.fresh(kept_pairs(links.batch(), found), found)
+        repeats.fresh(kept_pairs(links, found), found)
     assert (found.pairs, found.dropped) == (13_000, {"repeated": 12_000})
     assert len(repeats.table) > SMALLEST
 
 
 def test_no_link_at_all():
     found = Found()
-    assert kept_pairs(Links().batch(), found).num_rows == 0
-    assert Links().batch().schema == LINKS
+    assert kept_pairs(links_of([]), found).num_rows == 0
+    assert links_of([]).schema == LINKS
     assert found == Found()
 
 
@@ -106,17 +106,3 @@ def test_any_sign_is_white_space_or_not_as_unicode_has_it(before):
 def test_spaces_are_found_at_any_place(at):
     for text in ("x" * at + "  y", "x" * at + " y", "x" * at + " ", "x" * at + "\x7f" + "y" * at, " " * at + "ä " * at):
         assert one_spaced(pa.array([text])).to_pylist() == [" ".join(text.replace("\x7f", " ").split())]
-
-
-def test_rows_are_given_in_parts_and_stay_those_of_their_pages():
-    links, pages = Links(), {f"https://{n}.example.org/": n % 5 for n in range(40)}
-    for url, images in pages.items():
-        links.begin(url, url, None, None)
-        for at in range(images):
-            links.append((f"{at}.jpg", "x", "alt", None, None))
-    found = []
-    while len(links):
-        found += links.batch(7).to_pylist()
-    assert [(row["page_url"], row["base"], row["src"]) for row in found] == [
-        (url, url, f"{at}.jpg") for url, images in pages.items() for at in range(images)
-    ]

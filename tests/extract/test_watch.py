@@ -13,9 +13,12 @@ from pipeline.extract.repeats import Repeats
 from pipeline.extract.watch import extract_watched
 from tests.extract.files import image, metadata, packed, page
 
+# The scan leaves it to the parser.
+PARSED = "<template></template>"
 # A page that takes the parser half a minute: its time grows with the square of the number of attributes.
-SLOW = page("<img " + " ".join(f"a{n}=1" for n in range(100_000)) + " src=slow.jpg alt=slow>")
-GOOD = [page(f"<img src={n}.jpg alt='image {n}'>", url=f"https://a.example.org/{n}/") for n in range(4)]
+ATTRIBUTES = " ".join(f"a{n}=1" for n in range(100_000))
+SLOW = page(f"{PARSED}<img {ATTRIBUTES} src=slow.jpg alt=slow>")
+GOOD = [page(f"{PARSED}<img src={n}.jpg alt='image {n}'>", url=f"https://a.example.org/{n}/") for n in range(4)]
 
 
 def read(path, kind="warc", **options):
@@ -44,17 +47,22 @@ def test_pages_that_take_too_long_are_passed_by_and_counted(tmp_path):
     assert time.monotonic() - started < 25
 
 
+def test_a_page_of_many_attributes_that_is_scanned_takes_no_time(tmp_path):
+    (tmp_path / "a.warc.gz").write_bytes(page(f"<img {ATTRIBUTES} src=slow.jpg alt=slow>"))
+    assert read(tmp_path / "a.warc.gz", most_seconds=1.0)[0] == ["slow"]
+
+
 def test_a_page_that_ends_the_process_is_passed_by_and_counted(tmp_path, monkeypatch):
     crash = tmp_path / "sitecustomize.py"
     crash.write_text(
         "import sys\n"
         "if sys.argv[0] == '-m':\n"
         "    import os, signal\n"
-        "    import pipeline.extract.warc as warc\n"
-        "    def add(page, *more, old=warc.add_images):\n"
-        "        if '/1/' in page.url: os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "        return old(page, *more)\n"
-        "    warc.add_images = add\n"
+        "    import pipeline.extract.pages as pages\n"
+        "    def parsed(text, old=pages.ParsedPage):\n"
+        "        if '1.jpg' in text: os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "        return old(text)\n"
+        "    pages.ParsedPage = parsed\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "a.warc").write_bytes(b"".join(GOOD))

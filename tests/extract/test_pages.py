@@ -1,0 +1,64 @@
+"""Pages that are read together: by the scan alone, by it and the rules for lazy images, or by the parser."""
+
+import io
+from collections import Counter
+
+import pytest
+
+from pipeline.extract import pages as of_pages
+from pipeline.extract import warc
+from pipeline.extract.options import Extract
+from pipeline.extract.records import Records
+from pipeline.extract.warc import Answers
+from tests.extract.files import page
+
+# What stands before the images of a page, and their attributes.
+PLAIN, LAZY, PARSED = ("", "src"), ("", "data-src"), ("<template></template>", "src")
+
+
+def answers(records: list[bytes], **options) -> tuple[Answers, Counter]:
+    """Those of records, held."""
+    found, counted = Answers(Extract(**options), lambda number: None), Counter()
+    for number, record, content in Records(io.BytesIO(b"".join(records)), 1 << 24):
+        found.add(number, record, content, counted)
+    return found, counted
+
+
+def test_rows_are_given_in_parts_and_stay_those_of_their_pages(monkeypatch):
+    monkeypatch.setattr(warc, "MOST_LINKS", 7)
+    wanted, records = [], []
+    for number in range(60):
+        url, (before, name) = f"https://{number}.example.org/", (PLAIN, LAZY, PARSED)[number * 7 % 11 % 3]
+        images = [f"{at}.jpg" for at in range(number % 5)]
+        records.append(
+            page(before + "".join(f"<img {name}={one} alt=x>" for one in images) + f"<base href=/{number}/>", url)
+        )
+        wanted += [(url, f"{url}{number}/", one) for one in images]
+    found, counted = answers(records)
+    parts = [found.batch(counted)]
+    while found.left:
+        parts.append(found.batch(counted))
+    assert {part.num_rows for part in parts[:-1]} == {7}
+    rows = [row for part in parts for row in part.to_pylist()]
+    assert [(row["page_url"], row["base"], row["src"]) for row in rows] == wanted
+    assert counted == {"read": 48, "without_images": 12}
+
+
+@pytest.mark.parametrize(
+    ("html", "options", "is_parsed"),
+    [
+        ("<img src=a.jpg alt=x>", {}, False),
+        ("<figure><img src=a.jpg alt=x><figcaption>y</figcaption></figure>", {}, False),
+        ("<figure><img src=a.jpg alt=x><figcaption>y</figcaption></figure>", {"text_sources": ["figcaption"]}, True),
+        ("<meta property=og:image content=a.jpg>", {"text_sources": ["og"]}, False),
+        ("<img src=a.jpg alt=x>\0", {}, True),
+        ("<template><img src=a.jpg></template>", {}, True),
+        ("<p>no image<template></template>", {}, False),
+    ],
+)  # fmt: skip
+def test_what_is_left_to_the_parser(html, options, is_parsed, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(of_pages, "ParsedPage", lambda text, old=of_pages.ParsedPage: parsed.append(text) or old(text))
+    found, counted = answers([page(html)], **options)
+    found.batch(counted)
+    assert bool(parsed) == is_parsed
