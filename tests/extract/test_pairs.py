@@ -20,7 +20,7 @@ def row(src="x.jpg", text="a cat", width=None, height=None, out=None):
 
 def links_of(rows):
     """Rows, each of a page of its own."""
-    found = Rows()
+    found, rows = Rows(), list(rows)
     for page, (one, _) in enumerate(rows):
         found.begin(page)
         found.append(one)
