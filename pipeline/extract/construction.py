@@ -20,11 +20,12 @@ from pipeline.extract.tags import (
     IMG,
     IN_HEAD,
     IN_HEAD_NOSCRIPT,
-    IN_NOSCRIPT,
+    IN_HELD,
     IN_SELECT,
     KIND,
     META,
     NOSCRIPT,
+    OF_TEXT,
     PARAGRAPH,
     PICTURE,
     RAW,
@@ -32,25 +33,27 @@ from pipeline.extract.tags import (
     SCRIPT,
     SECTION,
     SELECT,
-    SOURCE,
     TABLE,
     TABLE_PART,
     TD,
+    TEMPLATE,
     TEXT_ONLY,
     TH,
     VOID,
 )  # fmt: skip
 from pipeline.extract.tokenizer import is_same_name
 
-UNSURE, SURE = -1, 0
+# Or sure that it is no element of the page, but of a template.
+UNSURE, SURE, IGNORED = -1, 0, 1
 # Open elements that are held, tables in tables, children of a picture: more are for the parser.
 MOST_OPEN, MOST_TABLES, MOST_CHILDREN = 64, 30, 100
 # The insertion mode. Tables that are open, and two bits for each: 0 between cells, 1 and 2 in td and th, 3 in a
 # caption. Whether a select is open. How many foreign elements are held, or others from `<noscript>` or `<picture>` on;
 # how many of these are `<noscript>`; how many there were when a paragraph began among them. The number of pictures,
-# whether one is open, and its children. Paragraphs that may be open outside.
-MODE, TABLES, CELLS, SELECTS, FOREIGNS, HELD, NOSCRIPTS, INNER, PICTURES, IN_PICTURE, CHILDREN, PARAGRAPHS = range(12)
-STATES = 12
+# how many are open, and the children of the last. Paragraphs that may be open outside. Templates that are open.
+(MODE, TABLES, CELLS, SELECTS, FOREIGNS, HELD, NOSCRIPTS, INNER, PICTURES, OPEN_PICTURES, CHILDREN, PARAGRAPHS,
+ TEMPLATES) = range(13)  # fmt: skip
+STATES = 13
 # Insertion modes; all before that of the head are as it.
 IN_THE_HEAD, IN_THE_HEADS_NOSCRIPT, AFTER_HEAD, IN_BODY = range(4)
 # So many paragraphs are open where a barrier may hide one from its `</p>`.
@@ -78,6 +81,9 @@ def start_tag(state, held, data, named, end, bits, closed):
         return SURE
     if kind == DECLINED:
         return UNSURE
+    if state[TEMPLATES]:
+        state[TEMPLATES] += kind == TEMPLATE
+        return UNSURE if kind in (FOREIGN, SELECT) else IGNORED
     if state[MODE] != IN_BODY:
         if state[MODE] == IN_THE_HEADS_NOSCRIPT:
             if bits & IN_HEAD_NOSCRIPT:
@@ -87,6 +93,7 @@ def start_tag(state, held, data, named, end, bits, closed):
             state[MODE] = IN_THE_HEADS_NOSCRIPT
             return SURE
         if bits & IN_HEAD and kind != NOSCRIPT:
+            state[TEMPLATES] += kind == TEMPLATE
             return SURE
         state[MODE] = IN_BODY
     if state[HELD]:
@@ -115,6 +122,8 @@ def start_tag(state, held, data, named, end, bits, closed):
             state[FOREIGNS] = 1
     elif kind == SELECT:
         state[SELECTS] = 1
+    elif kind == TEMPLATE:
+        state[TEMPLATES] = 1
     elif kind in (NOSCRIPT, PICTURE):
         hold(state, held, named, kind)
     if state[PARAGRAPHS] and (kind in (BARRIER, TABLE, TD, TH, CAPTION)):
@@ -126,34 +135,41 @@ def start_tag(state, held, data, named, end, bits, closed):
 def start_in_held(state, held, named, bits):
     """Takes in a start tag within ``<noscript>`` or ``<picture>``, whose end is sure where all within have one."""
     kind = bits & KIND
-    if state[IN_PICTURE]:
+    if is_in_picture(state, held):
         state[CHILDREN] += 1
-        return SURE if (kind in (IMG, SOURCE)) and state[CHILDREN] < MOST_CHILDREN else UNSURE
+        if state[CHILDREN] > MOST_CHILDREN:
+            return UNSURE
     if bits & BLOCK:
         if state[PARAGRAPHS] or state[INNER]:
             return UNSURE
-    elif not bits & IN_NOSCRIPT:
+    elif not bits & IN_HELD or (kind == PICTURE and state[OPEN_PICTURES]):
         return UNSURE
-    if bits & VOID or kind in (RAW, SCRIPT):
-        return SURE
-    if state[HELD] == MOST_OPEN:
-        return UNSURE
-    hold(state, held, named, kind)
-    if kind == PARAGRAPH:
-        state[INNER] = state[HELD]
+    if not bits & VOID and kind != RAW and kind != SCRIPT:
+        if state[HELD] == MOST_OPEN:
+            return UNSURE
+        hold(state, held, named, kind)
+        if bits & OF_TEXT:
+            state[INNER] = state[HELD]
     return SURE
+
+
+@flat
+def is_in_picture(state, held):
+    """Whether the next element is a child of ``<picture>``, whose name's place is held as a negative number."""
+    return state[HELD] > 0 and held[state[HELD] - 1] < 0
 
 
 @flat
 def hold(state, held, named, kind):
     """Holds an element until its end."""
-    held[state[HELD]] = named
+    held[state[HELD]] = -named if kind == PICTURE else named
     state[HELD] += 1
     if kind == NOSCRIPT:
         state[NOSCRIPTS] += 1
     elif kind == PICTURE:
         state[PICTURES] += 1
-        state[IN_PICTURE], state[CHILDREN] = 1, 0
+        state[OPEN_PICTURES] += 1
+        state[CHILDREN] = 0
 
 
 @flat
@@ -166,6 +182,9 @@ def end_tag(state, held, data, named, end, bits):
             if is_same_name(data, named, abs(held[state[FOREIGNS]]), end):
                 return SURE
         return UNSURE
+    if state[TEMPLATES]:
+        state[TEMPLATES] -= kind == TEMPLATE
+        return SURE
     if state[MODE] != IN_BODY:
         if state[MODE] == IN_THE_HEADS_NOSCRIPT:
             if kind == NOSCRIPT:
@@ -180,12 +199,11 @@ def end_tag(state, held, data, named, end, bits):
     if state[HELD]:
         if bits & VOID and kind != BREAK:
             return SURE
-        if not is_same_name(data, named, held[state[HELD] - 1], end):
+        if not is_same_name(data, named, abs(held[state[HELD] - 1]), end):
             return UNSURE
         state[HELD] -= 1
-        state[IN_PICTURE] = 0
-        if kind == NOSCRIPT:
-            state[NOSCRIPTS] -= 1
+        state[NOSCRIPTS] -= kind == NOSCRIPT
+        state[OPEN_PICTURES] -= kind == PICTURE
         if state[HELD] < state[INNER]:
             state[INNER] = 0
         return SURE

@@ -10,14 +10,16 @@ from pipeline.compiled import flat
 from pipeline.extract.construction import (
     CHILDREN,
     FOREIGNS,
+    IGNORED,
     IN_BODY,
-    IN_PICTURE,
     MODE,
     NOSCRIPTS,
     PICTURES,
+    TEMPLATES,
     UNSURE,
     begin,
     end_tag,
+    is_in_picture,
     start_tag,
 )  # fmt: skip
 from pipeline.extract.placeholders import may_be_placeholder
@@ -107,7 +109,7 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
     while at < end:
         text = at
         at = find(data, at, end, LESS)
-        if state[MODE] != IN_BODY:
+        if state[MODE] != IN_BODY and not state[TEMPLATES]:
             while text < at and text < end and SIGNS[data[text]] & SPACE:
                 text += 1
             if text < at and text < end:
@@ -123,7 +125,8 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
                 at = markup_end(data, at, end, state[FOREIGNS])
                 state[CHILDREN] += 1
             else:
-                state[MODE] = IN_BODY
+                if not state[TEMPLATES]:
+                    state[MODE] = IN_BODY
                 at += 1
             continue
         named = at + 1 + is_end
@@ -143,16 +146,19 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
                 return UNSURE, 0
             continue
         was_foreign = state[FOREIGNS]
-        if start_tag(state, held, data, named, end, bits, closed) == UNSURE:
+        element = start_tag(state, held, data, named, end, bits, closed)
+        if element == UNSURE:
             return UNSURE, 0
         if was_foreign:
             continue
+        if element == IGNORED:
+            wanted = 0
         if wanted == IMG:
             row[HIDDEN] = state[NOSCRIPTS] > 0
-            row[OF_PICTURE] = state[PICTURES] if state[IN_PICTURE] else -1
+            row[OF_PICTURE] = state[PICTURES] if is_in_picture(state, held) else -1
             image += 1
         elif wanted == SOURCE:
-            if state[IN_PICTURE]:
+            if is_in_picture(state, held):
                 row[OTHER], row[OTHER_OF_PICTURE] = kind, state[PICTURES]
                 other += 1
         elif wanted:

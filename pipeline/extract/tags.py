@@ -9,17 +9,19 @@ from pipeline.compiled import flat
 
 # Kinds. Tags of `ORDINARY` neither are wanted nor change how other tags are read.
 (ORDINARY, IMG, SOURCE, META, BASE, HTML, PICTURE, NOSCRIPT, HEAD, BODY, PARAGRAPH, BARRIER, SELECT, TABLE, TD, TH,
- CAPTION, TABLE_PART, FOREIGN, RAW, SCRIPT, DECLINED, BREAK) = range(23)  # fmt: skip
+ CAPTION, TABLE_PART, FOREIGN, RAW, SCRIPT, TEMPLATE, DECLINED, BREAK) = range(24)  # fmt: skip
 KIND = 31
 # They stay in the head; they stay in a `<noscript>` there.
 IN_HEAD, IN_HEAD_NOSCRIPT = 32, 64
-# They may be in `<noscript>` of the body: always; where no paragraph is open, which they would close.
-IN_NOSCRIPT, BLOCK = 128, 256
+# They may be in `<noscript>` of the body and `<picture>`: always; where no paragraph is open, which they would close.
+IN_HELD, BLOCK = 128, 256
 IN_SELECT, VOID = 512, 1024
 # Within foreign elements: they may not be there; they may hold text alone.
 BREAKOUT, TEXT_ONLY = 2048, 4096
 # A row of a table, and a section of rows.
 ROW, SECTION = 8192, 16384
+# No `BLOCK` may be in them.
+OF_TEXT = 32768
 
 _KINDS = {
     IMG: "img image", SOURCE: "source", META: "meta", BASE: "base", HTML: "html", PICTURE: "picture",
@@ -27,13 +29,15 @@ _KINDS = {
     SELECT: "select", TABLE: "table", TD: "td", TH: "th", CAPTION: "caption",
     TABLE_PART: "col colgroup tbody tfoot thead tr", FOREIGN: "math svg",
     RAW: "iframe noembed noframes style textarea title xmp", SCRIPT: "script",
-    DECLINED: "frameset plaintext template", BREAK: "br",
+    TEMPLATE: "template", DECLINED: "frameset plaintext", BREAK: "br",
 }  # fmt: skip
 _BITS = {
-    IN_HEAD: "base basefont bgsound head html link meta noframes noscript script style title",
+    IN_HEAD: "base basefont bgsound head html link meta noframes noscript script style template title",
     IN_HEAD_NOSCRIPT: "basefont bgsound head html link meta noframes noscript style",
-    IN_NOSCRIPT: "a b br em i iframe image img link meta noscript picture script small source span strong style u",
-    BLOCK: "center div p",
+    IN_HELD: "a b big br code em embed font i iframe image img input link meta noscript picture s script small source "
+    "span strike strong style tt u wbr",
+    BLOCK: "article aside blockquote center div figcaption figure footer h1 h2 h3 h4 h5 h6 header main nav p section",
+    OF_TEXT: "h1 h2 h3 h4 h5 h6 p",
     IN_SELECT: "hr optgroup option",
     VOID: "area base basefont bgsound br col embed frame hr image img input link meta param source track wbr",
     # `font` is one with some attributes; what is wanted would be found in foreign elements too.

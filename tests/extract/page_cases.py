@@ -40,7 +40,8 @@ TEXTS = (
     "<svg><style>a{}</style><use href='#a'/></svg>", "<svg><style><!--<img src=n>--></style></svg>", "<svg><![CDATA[<img src=n>]]></svg>", "<svg/>", "<svg><desc><img src=d.jpg></desc></svg>",
     "<svg><script>x<y</script></svg>", "<math><mi>x</mi></math>", "<math><annotation-xml encoding=text/html><img src=m></annotation-xml></math>",
     "<noscript><img src=a.jpg alt=x></noscript>", "<noscript><a href=x><img src=a.jpg></a></noscript>", "<noscript><p><img src=a></p></noscript>",
-    "<noscript><div><img src=a></noscript>", "<noscript><iframe src=x></iframe></noscript>", "<noscript><style>x</style></noscript>",
+    "<noscript><div><img src=a></noscript>", "<noscript><h2>x</h2><img src=h></noscript>", "<template><p>x</p><tr><td></template>", "<template><template></template><img src=n></template>",
+    "<picture><source srcset=x><img data-src=y><noscript><img src=z></noscript></picture>", "<picture><a><img src=a></a><img src=b></picture>", "</template>", "<noscript><iframe src=x></iframe></noscript>", "<noscript><style>x</style></noscript>",
     "<picture><source srcset='p.webp 2x' type=image/webp><img data-src=q.jpg alt=x></picture>", "<picture><source srcset=x></source>\n<img></picture>",
     "<picture><!-- x --><img src=a></picture>", "<picture><img src=1><img src=2></picture>", "<table><tr><td><img src=t.jpg></td></tr></table>",
     "<table><img src=f.jpg><tr><td>x</table>", "<table><caption><img src=c></caption><tr><th><img src=h>", "<table><tr><td><table><tr><td><img src=n></table>",
@@ -121,15 +122,43 @@ def lazy(rng: random.Random) -> str:
     return "".join(parts)
 
 
+def of_words(words: str):
+    """Makes pages of few kinds of tags, most with an end, and images."""
+    words = words.split()
+
+    def made(rng: random.Random) -> str:
+        parts, held = [], []
+        for _ in range(rng.randint(2, 16)):
+            kind = rng.random()
+            if kind < 0.4:
+                held.append(rng.choice(words))
+                parts.append(f"<{held[-1]}>" if rng.random() < 0.9 else tag(held[-1], rng))
+            elif kind < 0.65 and held:
+                parts.append(f"</{held.pop() if rng.random() < 0.8 else rng.choice(words)}>")
+            elif kind < 0.9:
+                parts.append(f"<img src={len(parts)}.jpg>")
+            else:
+                parts.append(rng.choice(TEXTS))
+        return "".join(parts)
+
+    return made
+
+
+KINDS = (
+    lambda rng: tree(rng, 3), soup, lazy, of_words("table table tbody thead tr tr td td th caption colgroup col div b a select form p"),
+    of_words("noscript noscript p div a b h1 li ul picture source button table td span i nobr font"), of_words("svg svg g path title desc math mi p style script a image"),
+    of_words("picture picture source noscript a b span div p video audio h2"), of_words("template template p div tr td table svg select script noscript"),
+    of_words("html head body noscript meta link title style base template script frameset p"), of_words("select select option optgroup hr input button div p a"),
+    of_words("a b i nobr p div button table td form applet marquee object noscript picture"),
+)  # fmt: skip
 HEADS = ("", "", "<!doctype html>", "<!doctype html><html lang=en><head><title>x</title></head><body>", "<html><head>", "<head><noscript>", "<body>",
          "<!doctype html><head><meta charset=utf-8><noscript><img src=pixel.gif></noscript></head>", "<html><head><noscript><style></style></noscript>", "<p>",
-         "<table>", "<table><tr><td>", "<svg>", "<body><noscript>", "<body><picture>", "<body><select>")  # fmt: skip
+         "<table>", "<table><tr><td>", "<svg>", "<template>", "<head><template>", "<head></head><template></template>", "<body><noscript>", "<body><picture>", "<body><select>")  # fmt: skip
 
 
 def made_page(number: int) -> bytes:
     """The page of a number, in UTF-8."""
     rng = random.Random(number)
     head = rng.choice(HEADS)
-    body = (tree(rng, 3), soup(rng), lazy(rng))[number % 3]
-    page = (head + body).encode()
+    page = (head + rng.choice(KINDS)(rng)).encode()
     return mutated(page, rng).decode("utf-8", "replace").encode() if number % 5 == 0 else page

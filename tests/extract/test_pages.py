@@ -13,7 +13,7 @@ from pipeline.extract.warc import Answers
 from tests.extract.files import page
 
 # What stands before the images of a page, and their attributes.
-PLAIN, LAZY, PARSED = ("", "src"), ("", "data-src"), ("<template></template>", "src")
+PLAIN, LAZY, PARSED = ("", "src"), ("", "data-src"), ("\0", "src")
 
 
 def answers(records: list[bytes], **options) -> tuple[Answers, Counter]:
@@ -52,8 +52,9 @@ def test_rows_are_given_in_parts_and_stay_those_of_their_pages(monkeypatch):
         ("<figure><img src=a.jpg alt=x><figcaption>y</figcaption></figure>", {"text_sources": ["figcaption"]}, True),
         ("<meta property=og:image content=a.jpg>", {"text_sources": ["og"]}, False),
         ("<img src=a.jpg alt=x>\0", {}, True),
-        ("<template><img src=a.jpg></template>", {}, True),
-        ("<p>no image<template></template>", {}, False),
+        ("<table><img src=a.jpg></table>", {}, True),
+        ("<table></table><img src=a.jpg>", {}, False),
+        ("<p>no image\0", {}, False),
     ],
 )  # fmt: skip
 def test_what_is_left_to_the_parser(html, options, is_parsed, monkeypatch):
