@@ -7,6 +7,8 @@ import codecs
 import re
 from functools import lru_cache
 
+import numpy as np
+import pyarrow as pa
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -24,14 +26,14 @@ _META = re.compile(rb"<meta\b[^>]*?\bcharset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)",
 
 
 def utf8_page(body: bytes, content_type: str | None) -> bytes:
-    """The page in UTF-8; what is no character in its charset becomes U+FFFD."""
+    """The page in UTF-8; what is no character in its charset becomes U+FFFD, but in UTF-8, which stays as it is."""
     for mark, charset in BOMS.items():
         if body.startswith(mark):
             return _recoded(body[len(mark) :], charset)
     charset = _known(found[1]) if (found := _IN_HEADER.search(content_type or "")) else None
     charset = charset or _of_meta(body[:_META_BYTES])
     if charset is None:
-        if _is_utf8(body):
+        if is_utf8(body, np.array([0, len(body)])):
             return body
         start = max(0, _ODD.search(body).start() - _META_BYTES)
         charset = _known(detect_encoding(body[start : start + _LOOKED_AT]) or "") or "cp1252"
@@ -39,17 +41,15 @@ def utf8_page(body: bytes, content_type: str | None) -> bytes:
 
 
 def _recoded(body: bytes, charset: str) -> bytes:
-    if charset == "utf-8" and _is_utf8(body):
-        return body
-    return body.decode(charset, "replace").encode("utf-8", "replace")
+    return body if charset == "utf-8" else body.decode(charset, "replace").encode("utf-8", "replace")
 
 
-def _is_utf8(body: bytes) -> bool:
-    if body.isascii():
-        return True
+def is_utf8(data: bytes, ends: np.ndarray) -> bool:
+    """Whether strings that lie one after the other are UTF-8. ``ends``: 0, and the place behind each."""
+    strings = pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends.astype(np.int64)), pa.py_buffer(data))
     try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
+        strings.validate(full=True)
+    except pa.ArrowInvalid:
         return False
     return True
 

@@ -57,8 +57,8 @@ class Page:
     @property
     def language(self) -> str | None:
         """The ``lang`` of the page, else what a meta element says."""
-        named = (root.get("lang") for root in self.roots)
-        found = next(filter(None, (*named, *self.contents("content-language", "http-equiv"))), "").strip()
+        named = [root.get("lang") for root in self.roots] + self.contents("content-language", "http-equiv")
+        found = next(filter(None, named), "").strip()
         return found if found and len(found) <= MOST_LANGUAGE else None
 
     def contents(self, name: str, by: str = "name") -> list[str]:
@@ -67,7 +67,8 @@ class Page:
 
     def opted_out(self, robots: list[str], reservations: list[str]) -> str | None:
         """Why the page is not to be used: by headers (those given) or meta elements."""
-        return opted_out([*robots, *self.contents(ROBOTS)], [*reservations, *self.contents(TDM)])
+        robots, reservations = [*robots, *self.contents(ROBOTS)], [*reservations, *self.contents(TDM)]
+        return opted_out(robots, reservations) if robots or reservations else None
 
 
 def add_images(page: Page, rows: Rows, options: Extract) -> None:

@@ -41,7 +41,7 @@ def page_links(
     graph, captions = (source in options.text_sources for source in (OPEN_GRAPH, FIGCAPTION))
     texts = [b"" if b"\0" in text or (captions and _CAPTION.search(text)) else text for _, _, text, *_ in answers]
     found = scanned(texts, graph)
-    rows, of_pages, is_plain, image, other = Rows(), [], np.zeros(len(answers), bool), 0, 0
+    rows, of_pages, is_plain, image, other = Rows(), [], bytearray(len(answers)), 0, 0
     for place, (answer, text, (count, others, odd)) in enumerate(
         zip(answers, texts, found.counts.tolist(), strict=True)
     ):
@@ -54,10 +54,10 @@ def page_links(
         at(answer.number)
         is_plain[place] = is_sure and not odd and not graph
         if is_sure:
-            last = first_image if is_plain[place] else image
-            page = ScannedPage(found.data, found.images[first_image:last], found.others[first_other:other])
+            its_images = [] if is_plain[place] else found.images[first_image:image].tolist()
+            page = ScannedPage(found.joined, its_images, found.others[first_other:other])
         else:
-            page = ParsedPage(answer.text.decode())
+            page = ParsedPage(answer.text.decode("utf-8", "replace"))
         out = page.opted_out(answer.robots, answer.reservations) if options.opt_outs else None
         of_pages.append((answer.url, page.base(answer.url), page.language or answer.language, out))
         if not is_plain[place]:
@@ -69,7 +69,7 @@ def page_links(
         pages[OPTED_OUT if out else READ if count else NO_IMAGES] += 1
     places = np.repeat(np.arange(len(answers)), np.maximum(found.counts[:, 0], 0))
     spans = found.images
-    if not (plain := is_plain[places]).all():
+    if not (plain := np.frombuffer(is_plain, bool)[places]).all():
         places, spans = places[plain], spans[plain]
     links, places = image_links(found.data, places, spans, of_pages, text_fields(options.text_sources), of_attributes)
     if not len(rows):

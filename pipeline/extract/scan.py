@@ -5,9 +5,9 @@ nothing that it is not sure of: a link with another value in it, or an odd escap
 """
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.compiled import MASKED, flat, load_word, lowest_bit, mask_below, mask_equal
+from pipeline.extract.charset import is_utf8
 
 # What is looked for in a link, each as start, end and whether it has escapes, in the columns of the spans.
 KEYS = ("url", "alt", "title", "data-image-title", "width", "height", "path")
@@ -58,22 +58,12 @@ def scanned(records: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     images = scan_records(data, ends[1:], spans, found)
     spans, counts = spans[:images], found[:, 0]
     places = np.repeat(np.arange(len(records)), np.maximum(counts, 0))
-    if not _is_utf8(joined, ends):
-        bad = [place for place, record in enumerate(records) if not _is_utf8(record, np.array([0, len(record)]))]
+    if not is_utf8(joined, ends):
+        bad = [place for place, record in enumerate(records) if not is_utf8(record, np.array([0, len(record)]))]
         found[bad, 0] = UNSURE
         kept = ~np.isin(places, bad)
         places, spans = places[kept], spans[kept]
     return data, places, spans, found
-
-
-def _is_utf8(data: bytes, ends: np.ndarray) -> bool:
-    """Whether strings that lie one after the other are UTF-8."""
-    strings = pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends.astype(np.int64)), pa.py_buffer(data))
-    try:
-        strings.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 @flat

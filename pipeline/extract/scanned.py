@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.compiled import MASKED
+from pipeline.extract.charset import is_utf8
 from pipeline.extract.construction import MOST_OPEN, STATES
 from pipeline.extract.page import Attributes, Page
 from pipeline.extract.page_scan import (
@@ -25,37 +26,44 @@ PADDING = bytes(MASKED)
 
 
 class Scanned(NamedTuple):
-    """What a scan found of pages that lie one after the other in ``data``.
+    """What a scan found of pages that lie one after the other in ``joined``, which ``data`` is an array of.
 
     ``images`` and ``others``: rows of elements (``page_scan.py``). ``counts``: a row a page, how many images it has, or
     ``UNSURE``, how many others, and how many of its images need a look at more than their ``src``.
     """
 
+    joined: bytes
     data: np.ndarray
     images: np.ndarray
-    others: np.ndarray
+    others: list[list[int]]
     counts: np.ndarray
 
 
 def scanned(pages: list[bytes], graph: bool) -> Scanned:
-    """The elements of pages (UTF-8); ``graph``: whether meta elements of Open Graph are wanted, too."""
-    joined = b"".join([*pages, PADDING])
-    data, ends = np.frombuffer(joined, np.uint8), np.cumsum([len(page) for page in pages], dtype=np.int64)
+    """The elements of pages in UTF-8; other bytes are U+FFFD. ``graph``: whether Open Graph is wanted, too."""
+    joined, ends = _joined(pages)
+    if not is_utf8(joined, ends):
+        joined, ends = _joined([page.decode("utf-8", "replace").encode() for page in pages])
+    data = np.frombuffer(joined, np.uint8)
     most = len(joined) // SHORTEST + 1
     images, others = np.empty((most, IMAGE_ROW), np.int32), np.empty((most, OTHER_ROW), np.int32)
     counts = np.empty((len(pages), 3), np.int64)
     state, held = np.empty(STATES, np.int64), np.empty(MOST_OPEN, np.int64)
-    rows, more = scan_pages(data, ends, graph, images, others, counts, state, held)
-    return Scanned(data, images[:rows], others[:more], counts)
+    rows, more = scan_pages(data, ends[1:], graph, images, others, counts, state, held)
+    return Scanned(joined, data, images[:rows], others[:more].tolist(), counts)
+
+
+def _joined(pages: list[bytes]) -> tuple[bytes, np.ndarray]:
+    return b"".join([*pages, PADDING]), np.cumsum([0, *map(len, pages)])
 
 
 class ScannedPage(Page):
     """A page of a scan; images are known by their rows."""
 
-    def __init__(self, data: np.ndarray, images: np.ndarray, others: np.ndarray):
+    def __init__(self, data: bytes, images: list[list[int]], others: list[list[int]]):
         found: dict[int, list[Attributes]] = {HTML: [], BASE: [], META: []}
         self.of_pictures: dict[int, list[Attributes]] = {}
-        for row in others.tolist():
+        for row in others:
             kind = row[OTHER]
             values = _attributes(data, row, kind)
             if kind == SOURCE:
@@ -65,7 +73,7 @@ class ScannedPage(Page):
         # Tags after the first give its element what it has not.
         roots = [root for root in found[HTML] if root][:1]
         super().__init__(roots, found[BASE], found[META])
-        self.images = [(row, _attributes(data, row, IMG)) for row in images.tolist()]
+        self.images = [(row, _attributes(data, row, IMG)) for row in images]
         self.has_noscript = any(row[HIDDEN] for row, _ in self.images)
         self.has_picture = any(row[OF_PICTURE] >= 0 for row, _ in self.images)
 
@@ -81,12 +89,12 @@ class ScannedPage(Page):
         """None: a page with captions that are wanted is not scanned."""
 
 
-def _attributes(data: np.ndarray, row: list[int], kind: int) -> Attributes:
+def _attributes(data: bytes, row: list[int], kind: int) -> Attributes:
     found: Attributes = {}
     for column, name in zip(range(0, len(row), FIELD), WANTED[kind]):  # noqa: B905, a row has more columns
         start, end, flags = row[column : column + FIELD]
         if start >= 0:
-            value = None if flags & VALUELESS else data[start:end].tobytes().decode()
+            value = None if flags & VALUELESS else data[start:end].decode()
             found[name] = attribute_value(value) if flags & ESCAPED else value
     return found
 

@@ -35,9 +35,9 @@ def by_scan(pages: list[bytes]) -> list[Page | None]:
         if images == UNSURE or b"\0" in page:
             result.append(None)
             continue
-        rows = found.images[image : image + images], found.others[other : other + others]
+        rows = found.images[image : image + images].tolist(), found.others[other : other + others]
         image, other = image + images, other + others
-        result.append(ScannedPage(found.data, *rows))
+        result.append(ScannedPage(found.joined, *rows))
     return result
 
 
