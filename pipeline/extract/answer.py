@@ -24,7 +24,7 @@ def message(content: bytes) -> tuple[Headers, bytes]:
 def _parts(content: bytes) -> tuple[bytes, bytes]:
     """Head and body: the first empty line is between them, whatever ends lines."""
     start, length = content.find(b"\n\r\n"), 3
-    other = content.find(b"\n\n", 0, start if start >= 0 else len(content))
+    other = content.find(b"\n\n", 0, start + 1 if start >= 0 else len(content))
     if other >= 0:
         start, length = other, 2
     if start < 0:
