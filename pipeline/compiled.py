@@ -5,9 +5,13 @@ a read-only place or a zip too. Where neither can be written, it goes to the mac
 """
 
 import getpass
+import hashlib
+import importlib.util
 import os
+import re
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numba
@@ -16,6 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+_IMPORTED = re.compile(rf"^from ({__name__.partition('.')[0]}\.[\w.]+) import", re.MULTILINE)
 # How many bytes are compared at once (``mask_equal``).
 MASKED = 32
 
@@ -36,10 +41,32 @@ def flat(function: Callable) -> Callable:
 def _compiled(function: Callable, **more: bool) -> Callable:
     options = {"nogil": True, "boundscheck": False, **more}
     try:
-        return numba.njit(cache=True, **options)(function)
+        dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no place for its cache.
         numba.config.CACHE_DIR = str(_temporary_cache())
-        return numba.njit(cache=True, **options)(function)
+        dispatcher = numba.njit(cache=True, **options)(function)
+    # What is inlined from other modules is in the machine code; Numba looks at the function's own module alone.
+    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = (file._source_stamp, sources_digest(function.__module__))
+    return dispatcher
+
+
+@lru_cache(None)
+def sources_digest(module: str) -> str:
+    """A digest of what a module imports of this package, and these modules in turn."""
+    found, todo = {}, [module]
+    while todo:
+        if (name := todo.pop()) not in found:
+            found[name] = _source(name)
+            todo += _IMPORTED.findall(found[name])
+    return hashlib.sha256("".join(found[name] for name in sorted(found)).encode()).hexdigest()
+
+
+@lru_cache(None)
+def _source(module: str) -> str:
+    spec = None if module == "__main__" else importlib.util.find_spec(module)
+    return spec.loader.get_source(module) if spec else ""
 
 
 def _temporary_cache() -> Path:

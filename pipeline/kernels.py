@@ -56,19 +56,21 @@ def counts() -> None:
 
 
 def links() -> None:
-    """The links of a crawl's metadata, and the rules for them."""
+    """The links of a crawl's metadata and pages, and the rules for them."""
     from pipeline.extract.file import extract_file
     from pipeline.extract.options import Extract
     from pipeline.extract.repeats import Repeats
 
     link = '{"path":"IMG@/src","url":"a","alt":"a dog"}'
     page = f'{{"Payload-Metadata":{{"HTTP-Response-Metadata":{{"HTML-Metadata":{{"Links":[{link}]}}}}}}}}'
-    record = f'{{"Envelope":{page}}}'
-    head = "WARC/1.0\r\nWARC-Type: metadata\r\nWARC-Target-URI: https://example.org/\r\n"
-    file = f"{head}Content-Length: {len(record)}\r\n\r\n{record}\r\n\r\n"
+    answer = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=a alt='a dog'>"
+    records = {"wat": ("metadata", f'{{"Envelope":{page}}}'), "warc": ("response", answer)}
     repeats = Repeats()
-    for rows, found, _ in extract_file(BytesIO(file.encode()), "wat", Extract()):
-        repeats.fresh(rows, found)
+    for kind, (name, record) in records.items():
+        head = f"WARC/1.0\r\nWARC-Type: {name}\r\nWARC-Target-URI: https://example.org/\r\n"
+        file = f"{head}Content-Length: {len(record)}\r\n\r\n{record}\r\n\r\n"
+        for rows, found, _ in extract_file(BytesIO(file.encode()), kind, Extract()):
+            repeats.fresh(rows, found)
 
 
 def images() -> None:

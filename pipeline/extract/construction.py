@@ -50,10 +50,11 @@ MOST_OPEN, MOST_TABLES, MOST_CHILDREN = 64, 30, 100
 # The insertion mode. Tables that are open, and two bits for each: 0 between cells, 1 and 2 in td and th, 3 in a
 # caption. Whether a select is open. How many foreign elements are held, or others from `<noscript>` or `<picture>` on;
 # how many of these are `<noscript>`; how many there were when a paragraph began among them. The number of pictures,
-# how many are open, and the children of the last. Paragraphs that may be open outside. Templates that are open.
+# how many are open, and the children of the last. Paragraphs that may be open outside. Templates that are open. Whether
+# there was a `<base href>`, and an `<html lang>`.
 (MODE, TABLES, CELLS, SELECTS, FOREIGNS, HELD, NOSCRIPTS, INNER, PICTURES, OPEN_PICTURES, CHILDREN, PARAGRAPHS,
- TEMPLATES) = range(13)  # fmt: skip
-STATES = 13
+ TEMPLATES, HAS_BASE, HAS_ROOT) = range(15)  # fmt: skip
+STATES = 15
 # Insertion modes; all before that of the head are as it.
 IN_THE_HEAD, IN_THE_HEADS_NOSCRIPT, AFTER_HEAD, IN_BODY = range(4)
 # So many paragraphs are open where a barrier may hide one from its `</p>`.

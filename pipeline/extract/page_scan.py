@@ -10,6 +10,8 @@ from pipeline.compiled import flat
 from pipeline.extract.construction import (
     CHILDREN,
     FOREIGNS,
+    HAS_BASE,
+    HAS_ROOT,
     IGNORED,
     IN_BODY,
     MODE,
@@ -161,8 +163,15 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
             if is_in_picture(state, held):
                 row[OTHER], row[OTHER_OF_PICTURE] = kind, state[PICTURES]
                 other += 1
+        elif wanted == META:
+            if is_wanted_meta(data, row, graph):
+                row[OTHER] = kind
+                other += 1
         elif wanted:
-            if wanted != META or is_wanted_meta(data, row, graph):
+            # The first `<base href>` counts, and the first `lang` of `<html>`: later tags give it what it has not.
+            has_value = row[0] >= 0 and (wanted == HTML or not row[2] & VALUELESS)
+            if has_value and not state[HAS_ROOT if wanted == HTML else HAS_BASE]:
+                state[HAS_ROOT if wanted == HTML else HAS_BASE] = 1
                 row[OTHER] = kind
                 other += 1
         elif kind == SCRIPT:

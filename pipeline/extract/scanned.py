@@ -70,9 +70,7 @@ class ScannedPage(Page):
                 self.of_pictures.setdefault(row[OTHER_OF_PICTURE], []).append(values)
             else:
                 found[kind].append(values)
-        # Tags after the first give its element what it has not.
-        roots = [root for root in found[HTML] if root][:1]
-        super().__init__(roots, found[BASE], found[META])
+        super().__init__(found[HTML], found[BASE], found[META])
         self.images = [(row, _attributes(data, row, IMG)) for row in images]
         self.has_noscript = any(row[HIDDEN] for row, _ in self.images)
         self.has_picture = any(row[OF_PICTURE] >= 0 for row, _ in self.images)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from pipeline.extract.placeholders import PLACEHOLDER
+from pipeline.extract.scanned import scanned
 from pipeline.extract.srcset import candidates
 from tests.extract.files import extracted, image, metadata, page, record
 
@@ -49,6 +50,20 @@ def test_nothing_takes_the_square_of_a_page(html):
     started = time.process_time()
     extracted(page(html), text_sources=["alt", "figcaption"])
     assert time.process_time() - started < 8
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<", "<a", "</", "<!--", "<!--->", "<!", "<a x='", "<a x=\"", "<a ", "b=c ", "&amp;", "<svg><g>", "<svg></g>", "<script><!--<script>", "<script>", "<title>",
+     "<noscript>", "<noscript><a></a>", "<picture><source>", "<template>", "<table><td>", "<img alt=x>", "<img srcset=x src=x/1.2.", "<select><option>", "<![CDATA[", "-->", "<meta name=robots>",
+     "<p><noscript><p>", "<html lang=x>", "<base href=x>", "\n", "=", "/"],
+)  # fmt: skip
+def test_a_scan_takes_no_square_of_a_page(part):
+    scanned([b"<img>"], True)  # compiles
+    for start in (b"<img src=a ", b"<img src=a>", b"<body><p>"):
+        started = time.process_time()
+        scanned([start + part.encode() * (4_000_000 // len(part))], True)
+        assert time.process_time() - started < 2
 
 
 def test_numbers_beyond_all_measure():

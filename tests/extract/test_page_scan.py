@@ -51,9 +51,9 @@ def differing(pages: list[bytes]) -> tuple[list[tuple[bytes, dict, dict]], int]:
 
 
 def test_made_pages():
-    wrong, sure = differing([made_page(number) for number in range(4000)])
+    wrong, sure = differing([made_page(number) for number in range(10_000)])
     assert not wrong
-    assert sure > 1500
+    assert sure > 5000
 
 
 @pytest.mark.slow
