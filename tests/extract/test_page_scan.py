@@ -61,3 +61,47 @@ def test_a_quarter_of_a_million_made_pages():
     for start in range(10_000, 260_000, 10_000):
         wrong, _ = differing([made_page(number) for number in range(start, start + 10_000)])
         assert not wrong
+
+
+ICON = "<svg viewBox='0 0 1 1'><title>x</title><g><path d=M0/></g></svg>"
+
+
+@pytest.mark.parametrize(
+    ("html", "is_sure"),
+    [
+        (f"<!doctype html><html lang=en><head><meta charset=utf-8></head><body>{ICON}<img src=a alt=x>", True),
+        ("<head><noscript><img src=pixel></noscript></head><img data-src=a><noscript><img src=a></noscript>", True),
+        ("<head>&#32;<noscript><img src=a></noscript>", False),
+        ("<head>x<noscript><img src=a></noscript>", True),
+        ("<p><button></p></button><noscript><div><img src=a></div></noscript>", False),
+        ("<p>x<noscript><p><img src=a></p></noscript>", False),
+        ("<p>x</p><noscript><p><img src=a></p></noscript>", True),
+        ("<body><noscript><div><img src=a></noscript><img src=b>", False),
+        ("<body><noscript><p><p><img src=a></p></p></noscript>", False),
+        ("<table><thead><tr><td></tbody><img src=a>", False),
+        ("<table><tr><td><img src=a></td></tr><tr><th><img src=b></table><img src=c>", True),
+        ("<table><caption></td><img src=a><tr><td></th><img src=b></table>", True),
+        ("<table><tr><img src=a><td><img src=b></table>", False),
+        ("<table><tr><td><table><td><img src=a></table><img src=b></table>", True),
+        ("<table><tr><td></table><img src=a>", True),
+        ("<template><img src=a><template></template><tr><td></template><img src=b>", True),
+        ("<template><svg></template><img src=a></template><img src=b>", False),
+        ("<svg><desc><img src=a></desc></svg>", False),
+        ("<svg><image src=a /><![CDATA[<img src=b>]]></svg><img src=c>", True),
+        ("<svg><p><img src=a></svg>", False),
+        ("<div><svg><g></div><img src=a>", False),
+        ("<svg><g></svg><img src=a>", True),
+        ("<select><option>x<img src=a></select>", False),
+        ("<select><optgroup><option>x</select><img src=a>", True),
+        ("<plaintext><img src=a>", False),
+        ("<script><!--><script></script><img src=a>--></script>", True),
+        ("<script><!-- <script></script><img src=a>--></script><img src=b>", True),
+        ("<!---><img src=a>--><!--x--!><img src=b><!----!><img src=c>", True),
+        ("<picture><source srcset=a><img><noscript><img src=b></noscript></picture>", True),
+        ("<picture>" + "<source srcset=a>" * 300 + "<img></picture>", False),
+        ("<html><html lang><html lang=x><base><base href><base href=/a/><base href=/b/><img src=a>", True),
+        ("<img src=a alt='x\r\ny\rz&ampx&amp=&amp;&copy' width=&#49; alt=no>", True),
+    ],
+)  # fmt: skip
+def test_what_the_scan_is_sure_of(html, is_sure):
+    assert differing([html.encode()]) == ([], is_sure)
