@@ -24,20 +24,22 @@ from pipeline.extract.construction import (
     is_in_picture,
     start_tag,
 )  # fmt: skip
-from pipeline.extract.placeholders import may_be_placeholder
+from pipeline.extract.lazy import choose_all
 from pipeline.extract.tags import (
     FIELD,
+    HIDDEN,
     HTML,
-    IMAGE_ATTRIBUTES,
     IMG,
     KIND,
     META,
+    OF_PICTURE,
+    OTHER,
+    OTHER_OF_PICTURE,
     RAW,
     SCRIPT,
     SOURCE,
     TAG_KEYS,
     TAGS,
-    WANTED,
     look_up,
 )  # fmt: skip
 from pipeline.extract.tokenizer import (
@@ -63,14 +65,6 @@ from pipeline.extract.tokenizer import (
     section_end,
 )  # fmt: skip
 
-# The columns of an image behind its attributes: whether it is in `<noscript>`, and the number of its picture; those of
-# another element: its kind, and the number of its picture.
-HIDDEN = FIELD * len(IMAGE_ATTRIBUTES)
-OF_PICTURE = HIDDEN + 1
-OTHER = FIELD * max(len(names) for kind, names in WANTED.items() if kind != IMG)
-OTHER_OF_PICTURE = OTHER + 1
-IMAGE_ROW, OTHER_ROW = OF_PICTURE + 1, OTHER_OF_PICTURE + 1
-ALTERNATIVES = FIELD * IMAGE_ATTRIBUTES.index("data-src")
 # An image has at least so many bytes, and another element that is wanted.
 SHORTEST = len("<img>")
 COMMENT, SECTION = np.frombuffer(b"--", np.uint8), np.frombuffer(b"[CDATA[", np.uint8)
@@ -88,7 +82,7 @@ def scan_pages(data, ends, graph, images, others, found, state, held):
     """The elements of pages that lie one after the other in ``data``: fills rows of images and of others.
 
     ``found``, a row a page, is how many images, or ``UNSURE``, and how many others it has, and how many of its images
-    need a look at more than their ``src``. ``graph``: whether meta elements of Open Graph are wanted. Returns the
+    need more than the scan for their URL. ``graph``: whether meta elements of Open Graph are wanted. Returns the
     number of rows.
     """
     start, image, other = 0, 0, 0
@@ -97,8 +91,7 @@ def scan_pages(data, ends, graph, images, others, found, state, held):
         found[page, 0], found[page, 1], found[page, 2] = UNSURE, 0, 0
         if image_end >= 0:
             found[page, 0], found[page, 1] = image_end - image, other_end - other
-            for row in range(image, image_end):
-                found[page, 2] += needs_more(data, images[row])
+            found[page, 2] = choose_all(data, images, image, image_end)
             image, other = image_end, other_end
         start = ends[page]
     return image, other
@@ -179,17 +172,6 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
         elif kind == RAW:
             at = raw_text_end(data, at, end, named)
     return image, other
-
-
-@flat
-def needs_more(data, row):
-    """Whether more than its ``src`` may say what an image is; a ``src`` without a value is none."""
-    if row[2] & VALUELESS and row[0] >= 0:
-        row[0] = -1
-    more = row[OF_PICTURE] >= 0
-    for column in range(ALTERNATIVES, HIDDEN, FIELD):
-        more = more or row[column] >= 0
-    return more and (row[0] < 0 or may_be_placeholder(data, row[0], row[1]))
 
 
 @flat

@@ -11,12 +11,14 @@ import pyarrow as pa
 from pipeline.extract.construction import UNSURE
 from pipeline.extract.found import NO_IMAGES, OPTED_OUT, READ
 from pipeline.extract.html import ParsedPage
+from pipeline.extract.lazy import SRC, TWIN
 from pipeline.extract.links import NOTHING, Rows
 from pipeline.extract.options import Extract
 from pipeline.extract.page import FIGCAPTION, OPEN_GRAPH, add_images
 from pipeline.extract.scan import text_fields
 from pipeline.extract.scanned import ScannedPage, of_attributes, scanned
 from pipeline.extract.spans import image_links
+from pipeline.extract.tags import CHOSEN, FIELD, HIDDEN
 
 # `image` is another name of `img` to a parser.
 _IMAGE, _OPEN_GRAPH = re.compile(rb"<ima?ge?[\s/>]", re.IGNORECASE), re.compile(rb"og:image", re.IGNORECASE)
@@ -68,9 +70,9 @@ def page_links(
         at(None)
         pages[OPTED_OUT if out else READ if count else NO_IMAGES] += 1
     places = np.repeat(np.arange(len(answers)), np.maximum(found.counts[:, 0], 0))
-    spans = found.images
-    if not (plain := np.frombuffer(is_plain, bool)[places]).all():
-        places, spans = places[plain], spans[plain]
+    plain = np.frombuffer(is_plain, bool)[places] & (found.images[:, HIDDEN] < TWIN)
+    places, spans = (places, found.images) if plain.all() else (places[plain], found.images[plain])
+    spans[:, SRC : SRC + FIELD] = spans[:, CHOSEN : CHOSEN + FIELD]
     links, places = image_links(found.data, places, spans, of_pages, text_fields(options.text_sources), of_attributes)
     if not len(rows):
         return links

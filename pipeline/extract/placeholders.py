@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.compiled import flat
 from pipeline.extract.tags import look_up, table
-from pipeline.extract.tokenizer import AMPERSAND, LOWER, SLASH
+from pipeline.extract.tokenizer import AMPERSAND, FILE_END, LOWER, SLASH, name
 
 # Names of files, whatever their folder.
 _NAMES = (
@@ -21,33 +21,38 @@ KEYS, NAMED = table(dict.fromkeys(_NAMES, 1))
 LONGEST = max(map(len, _NAMES))
 SCHEMES = np.frombuffer(b"data:about", np.uint8)
 REFERENCE = np.frombuffer(b"&amp;", np.uint8)
+ENDINGS, IS_ENDING = table(dict.fromkeys(("gif", "png", "svg", "jpg", "jpeg", "webp"), 1))
 DOT, FIRST_PRINTED, FIRST_OTHER = ord("."), 33, 128
+NO, YES, UNKNOWN = range(3)
 
 
 @flat
-def may_be_placeholder(data, at, end):
-    """Whether the value of a ``src`` may be a placeholder: a few are said to be that are none."""
-    if at == end or data[at] < FIRST_PRINTED or is_same(data, at, end, 0, 5) or is_same(data, at, end, 5, 10):
-        return True
+def placeholder(data, at, end):
+    """Whether the value of an attribute is a placeholder, ``YES`` or ``NO``; or ``UNKNOWN``, for ``PLACEHOLDER``."""
+    if at == end or is_same(data, at, end, 0, 5):
+        return YES
+    if data[at] < FIRST_PRINTED or is_same(data, at, end, 5, len(SCHEMES)):
+        return UNKNOWN
     first, second, start = np.uint64(0), np.uint64(0), at
     while at < end:
         sign, place = data[at], at - start
         if sign >= FIRST_OTHER:
-            return True  # Some letters are those of ASCII in another case.
+            return UNKNOWN  # Some letters are those of ASCII in another case.
         if sign == AMPERSAND:
             for part in range(len(REFERENCE)):
                 if at + part >= end or data[at + part] != REFERENCE[part]:
-                    return True
+                    return UNKNOWN
         if sign == SLASH:
             first, second, start = np.uint64(0), np.uint64(0), at + 1
         elif sign == DOT and place <= LONGEST and look_up(KEYS, NAMED, first, second):
-            return True
+            _, ending, more = name(data, at + 1, end, FILE_END)
+            return YES if look_up(ENDINGS, IS_ENDING, ending, more) else UNKNOWN
         elif place < 8:
             first |= LOWER[sign] << np.uint64(8 * place)
         elif place < 16:
             second |= LOWER[sign] << np.uint64(8 * place - 64)
         at += 1
-    return False
+    return NO
 
 
 @flat

@@ -8,18 +8,23 @@ from pipeline.compiled import MASKED
 from pipeline.extract.charset import is_utf8
 from pipeline.extract.construction import MOST_OPEN, STATES
 from pipeline.extract.page import Attributes, Page
-from pipeline.extract.page_scan import (
+from pipeline.extract.page_scan import SHORTEST, scan_pages
+from pipeline.extract.references import attribute_value
+from pipeline.extract.tags import (
+    BASE,
+    FIELD,
     HIDDEN,
+    HTML,
     IMAGE_ROW,
+    IMG,
+    META,
     OF_PICTURE,
     OTHER,
     OTHER_OF_PICTURE,
     OTHER_ROW,
-    SHORTEST,
-    scan_pages,
+    SOURCE,
+    WANTED,
 )
-from pipeline.extract.references import attribute_value
-from pipeline.extract.tags import BASE, FIELD, HTML, IMG, META, SOURCE, WANTED
 from pipeline.extract.tokenizer import ESCAPED, VALUELESS
 
 PADDING = bytes(MASKED)
@@ -29,7 +34,7 @@ class Scanned(NamedTuple):
     """What a scan found of pages that lie one after the other in ``joined``, which ``data`` is an array of.
 
     ``images`` and ``others``: rows of elements (``page_scan.py``). ``counts``: a row a page, how many images it has, or
-    ``UNSURE``, how many others, and how many of its images need a look at more than their ``src``.
+    ``UNSURE``, how many others, and how many of its images need more than the scan.
     """
 
     joined: bytes

@@ -60,6 +60,12 @@ WANTED = {
     BASE: ("href",),
     HTML: ("lang",),
 }
+# The columns of an image behind its attributes: whether it is in `<noscript>`, the number of its picture, the URL that
+# is chosen; those of another element: its kind, and the number of its picture.
+HIDDEN = FIELD * len(IMAGE_ATTRIBUTES)
+OF_PICTURE, CHOSEN, IMAGE_ROW = HIDDEN + 1, HIDDEN + 2, HIDDEN + 2 + FIELD
+OTHER = FIELD * max(len(names) for kind, names in WANTED.items() if kind != IMG)
+OTHER_OF_PICTURE, OTHER_ROW = OTHER + 1, OTHER + 2
 _SLOTS, _LONGEST = 512, 16
 MIXER, SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - 9)
 EIGHT = np.uint64(8)

@@ -13,12 +13,14 @@ LESS, GREATER, SLASH, EQUALS, BANG, HYPHEN, QUESTION, AMPERSAND, RETURN, CLOSE_L
     ord(sign) for sign in "<>/=!-?&\r]"
 )
 DOUBLE, SINGLE = ord('"'), ord("'")
-# What ends a name of a tag, a name of an attribute, an unquoted value; what is white space, and a letter.
-TAG_END, NAME_END, VALUE_END, SPACE, LETTER = 1, 2, 4, 8, 16
+# What ends a name of a tag, a name of an attribute, an unquoted value; what is white space, and a letter; what ends the
+# name of a file in a URL.
+TAG_END, NAME_END, VALUE_END, SPACE, LETTER, FILE_END = 1, 2, 4, 8, 16, 32
 SIGNS = np.zeros(256, np.uint8)
 for _signs, _bits in (
     (b"\t\n\f\r ", TAG_END | NAME_END | VALUE_END | SPACE), (b"/", TAG_END | NAME_END), (b"=", NAME_END),
     (b">", TAG_END | NAME_END | VALUE_END), (bytes(sign for sign in range(128) if chr(sign).isalpha()), LETTER),
+    (b"?#", FILE_END),
 ):  # fmt: skip
     SIGNS[list(_signs)] |= _bits
 LOWER = np.arange(256, dtype=np.uint64)

@@ -122,6 +122,32 @@ def lazy(rng: random.Random) -> str:
     return "".join(parts)
 
 
+SOURCES = (
+    "", "data:x", " data:x", "DATA:x", "/spacer.gif", "SPACER.GIF?x", "a.jpg", "b/c.jpg?x=1&amp;y=2", "lazy.gif/x", "about:blank", " blank.gif", "\u017fpacer.gif", "&#47;spacer.gif", "none.webp#f",
+    "1x1.jpeg\n", "spacer.gifx", "dir.1x1/1x1.svg", "pixel.php", "gray.png&x", "xgrey.png", "x/grey.png", "datax", "lazyload.jpg", "transparentx.gif", "placeholder.svg", "lazy.", "lazy.gif ",
+    "\u00e9.jpg", "&amp;", "about", "1x1", "Loader.Gif?http://x/y.jpg",
+)  # fmt: skip
+ALTS = ("", " ", "x", " x", "x ", "y", "&#120;", "\u00fc", "\u00a0x", "x&amp;y", "x&y", "\nx")
+
+
+def images(rng: random.Random) -> str:
+    """Images, many of them lazy, beside those of ``<noscript>``."""
+    parts, places = ["<body>"], rng.sample(SOURCES, 4)
+    for _ in range(rng.randint(1, 7)):
+        found = [
+            f"{name}='{rng.choice(places)}'"
+            for name in ("src", "data-src", "data-original", "data-lazy-src")
+            if rng.random() < 0.5
+        ]
+        found += [f"{name}='{rng.choice(places)} 2x'" for name in ("srcset", "data-srcset") if rng.random() < 0.1]
+        found += [f"alt='{rng.choice(ALTS)}'"] * (rng.random() < 0.8) + ["src"] * (rng.random() < 0.05)
+        rng.shuffle(found)
+        image = f"<img {' '.join(found)}>"
+        before, after = rng.choice([("", ""), ("", ""), ("<noscript>", "</noscript>"), ("<noscript>", "</noscript>"), ("<picture>", "</picture>"), ("<picture><source srcset=p.jpg>", "</picture>")])  # fmt: skip
+        parts.append(before + image + after)
+    return "".join(parts)
+
+
 def of_words(words: str):
     """Makes pages of few kinds of tags, most with an end, and images."""
     words = words.split()
@@ -145,7 +171,7 @@ def of_words(words: str):
 
 
 KINDS = (
-    lambda rng: tree(rng, 3), soup, lazy, of_words("table table tbody thead tr tr td td th caption colgroup col div b a select form p"),
+    lambda rng: tree(rng, 3), soup, lazy, images, images, of_words("table table tbody thead tr tr td td th caption colgroup col div b a select form p"),
     of_words("noscript noscript p div a b h1 li ul picture source button table td span i nobr font"), of_words("svg svg g path title desc math mi p style script a image"),
     of_words("picture picture source noscript a b span div p video audio h2"), of_words("template template p div tr td table svg select script noscript"),
     of_words("html head body noscript meta link title style base template script frameset p"), of_words("select select option optgroup hr input button div p a"),
