@@ -90,8 +90,10 @@ def scan_pages(data, ends, graph, images, others, found, state, held):
         image_end, other_end = scan_page(data, start, ends[page], graph, images, image, others, other, state, held)
         found[page, 0], found[page, 1], found[page, 2] = UNSURE, 0, 0
         if image_end >= 0:
-            found[page, 0], found[page, 1] = image_end - image, other_end - other
             found[page, 2] = choose_all(data, images, image, image_end)
+            if not found[page, 2]:
+                other_end = without_sources(others, other, other_end)
+            found[page, 0], found[page, 1] = image_end - image, other_end - other
             image, other = image_end, other_end
         start = ends[page]
     return image, other
@@ -172,6 +174,18 @@ def scan_page(data, at, end, graph, images, image, others, other, state, held):
         elif kind == RAW:
             at = raw_text_end(data, at, end, named)
     return image, other
+
+
+@flat
+def without_sources(others, first, last):
+    """Leaves out the rows of ``<source>``, which are for images that need more; gives the place behind the others."""
+    kept = first
+    for row in range(first, last):
+        if others[row, OTHER] != SOURCE:
+            for column in range(len(others[row])):
+                others[kept, column] = others[row, column]
+            kept += 1
+    return kept
 
 
 @flat

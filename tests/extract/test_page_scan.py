@@ -14,11 +14,11 @@ METAS = [("robots", "name"), ("tdm-reservation", "name"), ("content-language", "
          ("og:title", "property"), ("og:title", "name"), ("twitter:image:alt", "name"), ("twitter:image:alt", "property")]  # fmt: skip
 
 
-def told(page: Page) -> dict:
-    """All that is read of a page."""
+def told(page: Page, sources: bool) -> dict:
+    """All that is read of a page; ``sources``: those of pictures, too."""
     images = [
         ({name: attributes[name] for name in WANTED[IMG] if name in attributes and (name != "src" or attributes[name] is not None)}, page.is_hidden(image),
-         [{name: source[name] for name in WANTED[SOURCE] if name in source} for source in page.sources(image)])
+         [{name: source[name] for name in WANTED[SOURCE] if name in source} for source in page.sources(image) if sources])
         for image, attributes in page.images
     ]  # fmt: skip
     return {
@@ -27,26 +27,28 @@ def told(page: Page) -> dict:
     }  # fmt: skip
 
 
-def by_scan(pages: list[bytes]) -> list[Page | None]:
-    """What the scan finds of pages; None for those that it leaves."""
+def by_scan(pages: list[bytes]) -> list[tuple[Page, bool] | None]:
+    """What the scan finds of pages, and whether sources are asked for there; None for those that it leaves."""
     found = scanned([b"" if b"\0" in page else page for page in pages], True)
     result, image, other = [], 0, 0
-    for page, (images, others, _) in zip(pages, found.counts.tolist(), strict=True):
+    for page, (images, others, odd) in zip(pages, found.counts.tolist(), strict=True):
         if images == UNSURE or b"\0" in page:
             result.append(None)
             continue
         rows = found.images[image : image + images].tolist(), found.others[other : other + others]
         image, other = image + images, other + others
-        result.append(ScannedPage(found.joined, *rows))
+        result.append((ScannedPage(found.joined, *rows), odd > 0))
     return result
 
 
 def differing(pages: list[bytes]) -> tuple[list[tuple[bytes, dict, dict]], int]:
-    """The pages that scan and parser read differently, with what both say, and the number of those scanned."""
+    """The first page that scan and parser read differently, with what both say, or the number of those scanned."""
     found = by_scan(pages)
     for page, scan in zip(pages, found, strict=True):
-        if scan is not None and (one := told(scan)) != (other := told(ParsedPage(page.decode()))):
-            return [(page, one, other)], 0
+        if scan is not None:
+            one, other = told(*scan), told(ParsedPage(page.decode()), scan[1])
+            if one != other:
+                return [(page, one, other)], 0
     return [], sum(scan is not None for scan in found)
 
 
