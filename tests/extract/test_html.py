@@ -34,6 +34,7 @@ HERE = "https://www.example.org/blog/post/"
         (f"<noscript><img src=a-small.jpg></noscript><img src='{PIXEL}' data-src=a.jpg alt=x>", [("a.jpg", "x")]),
         (f"<img src='{PIXEL}' data-odd=a.jpg alt=x><noscript><img src=a.jpg alt=x></noscript>", [("a.jpg", "x")]),
         (f"<img src='{PIXEL}' data-src=a.jpg alt=x><noscript><img src=b.jpg alt=y></noscript>", [("a.jpg", "x"), ("b.jpg", "y")]),
+        (f"<img src='{PIXEL}' data-src=a.jpg alt='&#120; '><noscript><img src=b.jpg alt=x></noscript>", [("a.jpg", "x")]),
         (f"<img src='{PIXEL}' data-src=a.jpg><noscript><img src=a-small.jpg alt=x></noscript>", [("a-small.jpg", "x")]),
         ("<img src=a.jpg alt=x><noscript><img src=b.jpg alt=x></noscript>", [("a.jpg", "x"), ("b.jpg", "x")]),
         # what is no element of the page
