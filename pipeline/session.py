@@ -21,12 +21,12 @@ from pyspark import SparkConf, SparkContext, java_gateway
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline import class_data
+from pipeline import class_data, handover
 from pipeline.environment import digest
 from pipeline.java import use_java
 from pipeline.paths import spark_url
 
-NAME = "metaclip-pipeline"
+NAME, WORKERS = "metaclip-pipeline", "pipeline.workers"
 PACKAGE = Path(__file__).resolve().parent
 
 # What the stages count on; a value that the user gave stands.
@@ -97,8 +97,9 @@ def _open_embedded(master: str | None, options: list[str] | None = None) -> Spar
 
 def _embedded(master: str | None, options: list[str]) -> SparkConf:
     _set_environment()
+    handover.start(WORKERS)
     conf = SparkConf().setMaster(master or "local[*]").setAppName(NAME).setAll((DEFAULTS | _local()).items())
-    conf.set("spark.python.daemon.module", "pipeline.workers")  # A submitted one may have the package from --py-files.
+    conf.set("spark.python.daemon.module", WORKERS)  # A submitted one may have the package from --py-files.
     options = [f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}", *options]
     return conf.set("spark.driver.extraJavaOptions", " ".join(_quoted(option) for option in options))
 

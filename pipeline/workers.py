@@ -1,25 +1,44 @@
 """Where the Python workers of an embedded session are forked: pyspark's daemon, with what tasks need imported before.
 
 A worker then shares these modules with the others and starts with them, and does not import each for itself. Run by
-Spark (``spark.python.daemon.module``) as ``python -m pipeline.workers pyspark.worker``.
+the session as ``python -m pipeline.workers``, ahead of Spark (``spark.python.daemon.module``), which runs ``python -m
+pipeline.workers pyspark.worker`` and finds the former ready (``handover.py``).
 """
 
 import gc
 
-import pandas  # noqa: F401, Arrow imports it for any array that is made of Python values.
-import pyarrow.parquet  # noqa: F401
-import pyspark.worker  # noqa: F401
-from pyspark.daemon import manager
+from pipeline.handover import hand_over, listen, take_over
 
-import pipeline.balance.stage
-import pipeline.dedupe.stage
-import pipeline.ingest.stage
-import pipeline.match.stage  # noqa: F401
-from pipeline.failure import tell_once
 
-if __name__ == "__main__":
+def prepare() -> None:
+    """Imports what tasks need."""
+    import pandas  # noqa: F401, Arrow imports it for any array that is made of Python values.
+    import pyarrow.parquet  # noqa: F401
+    import pyspark.worker  # noqa: F401
+
+    import pipeline.balance.stage
+    import pipeline.dedupe.stage
+    import pipeline.ingest.stage
+    import pipeline.match.stage  # noqa: F401
+    from pipeline.failure import tell_once
+
     tell_once()
     # A worker collects garbage after each task. Over all that is imported here that took 80 ms of the CPU each time.
     gc.collect()
     gc.freeze()
-    manager()
+
+
+def main() -> None:
+    """Serves Spark, once it asks; or lets the process that is ready do it."""
+    listener = listen()
+    if listener is None and hand_over():
+        return
+    prepare()
+    if listener is None or take_over(listener):
+        from pyspark.daemon import manager
+
+        manager()
+
+
+if __name__ == "__main__":
+    main()
