@@ -19,6 +19,7 @@ import tempfile
 
 # In the environment: where Spark's process finds the one that was started ahead.
 PLACE = "METACLIP_WORKERS"
+OF_SPARK = ".taken"  # behind the place, where Spark's process has asked
 STREAMS, LENGTH, TAKEN = (0, 1, 2), struct.Struct("q"), b"+"
 
 _process: "subprocess.Popen | None" = None
@@ -30,12 +31,19 @@ def start(module: str) -> None:
     global _process
     if _process is not None or not hasattr(socket, "send_fds"):
         return
-    folder = tempfile.mkdtemp(prefix="metaclip-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ[PLACE] = os.path.join(folder, "workers")
+    os.environ[PLACE] = os.path.join(tempfile.mkdtemp(prefix="metaclip-"), "workers")
     command = [sys.executable, "-m", module]
     # In a group of its own, so that an interrupt from the terminal is not its business.
     _process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0)
+    atexit.register(_leave, os.environ[PLACE])
+
+
+def _leave(place: str) -> None:
+    """Ends the process at once where no other has asked for it; else it ends with that one."""
+    if not os.path.exists(place + OF_SPARK):
+        _process.kill()
+        _process.wait()
+    shutil.rmtree(os.path.dirname(place), ignore_errors=True)
 
 
 def listen() -> "socket.socket | None":
@@ -55,7 +63,8 @@ def take_over(listener: socket.socket) -> bool:
     if listener not in select.select([listener, sys.stdin], [], [])[0]:
         return False
     _connection, _ = listener.accept()
-    listener.close()
+    with open(os.environ[PLACE] + OF_SPARK, "wb"):
+        listener.close()
     size, streams, _, _ = socket.recv_fds(_connection, LENGTH.size, len(STREAMS))
     with _connection.makefile("rb") as given:
         found = json.loads(given.read(LENGTH.unpack(size)[0]))

@@ -108,6 +108,7 @@ class _Start:
     """The start of a JVM in a thread. There is no SparkContext yet, so that it can be ended at any time."""
 
     def __init__(self):
+        handover.start(WORKERS)
         self._process: subprocess.Popen | None = None
         self._error: BaseException | None = None
         self._left = False
