@@ -36,7 +36,7 @@ def main(
 
     Exit code 2, with the line that curate would end with, where the disk or the memory does not suffice.
     """
-    from pipeline.plan.cost import Cores, memory_here
+    from pipeline.plan.cost import Cores
     from pipeline.plan.forecast import forecast
     from pipeline.plan.room import check_disk, check_memory
     from pipeline.plan.show import as_json as told_of
@@ -56,7 +56,7 @@ def main(
             say(line)
     check_disk(target, forecasted.most_disk)
     if not executors:
-        check_memory(memory_here(forecasted.worker_memory, forecasted.entries, Cores.here()))
+        check_memory(forecasted.memory(Cores.here()))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ PER_MEGABYTE, PER_SAMPLE = 0.0016, 0.00008
 START_SECONDS, STAGE_SECONDS, EXECUTOR_SECONDS = 7.0, 1.0, 15.0
 BUSY = 0.85  # the share of a run in which a core has work
 SHUFFLED = {"ingest": 0.03, "match": 0.4, "dedupe": 33.0, "balance": 0.4}  # MB through Spark's shuffle a million rows
-# Bytes of the JVM, of the driver's Python and of a worker without rows; how often a worker holds a bucket's bytes.
-JVM, DRIVER, WORKER, HELD = 900e6, 350e6, 250e6, 2.5
+# Bytes of the JVM, small and at its most, and for each row; of the driver's Python; of a worker without rows.
+JVM, JVM_ROW, MOST_JVM, DRIVER, WORKER = 450e6, 200.0, 950e6, 350e6, 250e6
+# How often a worker holds a bucket's bytes, and how often the hashes that a task of `dedupe` compares, at most so many.
+HELD, HASHES_HELD, TASK_HASHES = 1.0, 7.0, 48e6
 DRIVER_ENTRY, WORKER_ENTRY = 60, 16
 LEAST_JVM, LEAST_PYTHON = 400e6, 90e6
 
@@ -55,10 +57,11 @@ def seconds(work: dict[str, float], tasks: float, cores: Cores) -> float:
     return start + sum(STAGE_SECONDS + spent / (at_once * BUSY) for spent in work.values())
 
 
-def memory_of_worker(rows: float, row_bytes: float, entries: int) -> float:
-    """Of a Python worker, for a pool of so many rows of a size in memory."""
+def memory_of_worker(rows: float, row_bytes: float, entries: int, hashes: float) -> float:
+    """Of a Python worker, for a pool of so many rows of a size in memory, and bytes of ``hashes`` of their texts."""
     buckets = bucket_count(round(rows), round(rows * row_bytes))
-    return WORKER + HELD * rows * row_bytes / buckets + WORKER_ENTRY * entries
+    compared = HASHES_HELD * min(hashes, TASK_HASHES)
+    return WORKER + HELD * rows * row_bytes / buckets + compared + WORKER_ENTRY * entries
 
 
 def least_memory(cores: Cores) -> float:
@@ -66,9 +69,9 @@ def least_memory(cores: Cores) -> float:
     return LEAST_JVM + LEAST_PYTHON * (2 + cores.cores)
 
 
-def memory_here(worker: float, entries: int, cores: Cores) -> float:
+def memory_here(rows: float, worker: float, entries: int, cores: Cores) -> float:
     """Of a run on this machine: the JVM, the driver and a worker a core."""
-    return JVM + DRIVER + DRIVER_ENTRY * entries + cores.cores * worker
+    return min(MOST_JVM, JVM + JVM_ROW * rows) + DRIVER + DRIVER_ENTRY * entries + cores.cores * worker
 
 
 def buckets_of(rows: float, size: float) -> int:

@@ -72,7 +72,12 @@ class Forecast:
     @property
     def worker_memory(self) -> float:
         """The bytes of a Python worker."""
-        return cost.memory_of_worker(self.rows, self.row_bytes, self.entries)
+        hashes = sum(stage.on_the_way for stage in self.stages if stage.name == "dedupe")
+        return cost.memory_of_worker(self.rows, self.row_bytes, self.entries, hashes)
+
+    def memory(self, cores: cost.Cores) -> float:
+        """The bytes of a run on this machine."""
+        return cost.memory_here(self.rows, self.worker_memory, self.entries, cores)
 
 
 def forecast(recipe: Recipe, rows: int = ROWS, seed: int = 0) -> Forecast:

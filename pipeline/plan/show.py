@@ -33,7 +33,7 @@ def as_json(found: Forecast, output: str, cores: cost.Cores) -> dict[str, Any]:
         "bytes": round(found.stays),
         "most_disk_bytes": round(found.most_disk),
         "worker_memory_bytes": round(found.worker_memory),
-        "memory_bytes": round(cost.memory_here(found.worker_memory, found.entries, here)),
+        "memory_bytes": round(found.memory(here)),
         "seconds_here": round(found.seconds(here)),
         **({"seconds_on_executors": round(found.seconds(cores))} if cores.executors else {}),
         "free_disk_bytes": disk_free(output),
