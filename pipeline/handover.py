@@ -19,7 +19,10 @@ import tempfile
 
 # In the environment: where Spark's process finds the one that was started ahead.
 PLACE = "METACLIP_WORKERS"
-OF_SPARK = ".taken"  # behind the place, where Spark's process has asked
+# What Spark's process is started with, which one that runs already cannot take in.
+AS_SPARK = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "YES"}
+# The name of a socket has at most 104 bytes on some systems; so many are left for the temporary folder.
+MOST_FOLDER = 70
 STREAMS, LENGTH, TAKEN = (0, 1, 2), struct.Struct("q"), b"+"
 
 _process: "subprocess.Popen | None" = None
@@ -31,19 +34,28 @@ def start(module: str) -> None:
     global _process
     if _process is not None or not hasattr(socket, "send_fds"):
         return
-    os.environ[PLACE] = os.path.join(tempfile.mkdtemp(prefix="metaclip-"), "workers")
-    command = [sys.executable, "-m", module]
+    if len(os.fsencode(tempfile.gettempdir())) > MOST_FOLDER:
+        return
+    folder = tempfile.mkdtemp(prefix="metaclip-")
+    atexit.register(_leave, folder)
+    os.environ[PLACE] = os.path.join(folder, "workers")
+    seed = os.environ.get("PYTHONHASHSEED", AS_SPARK["PYTHONHASHSEED"])
     # In a group of its own, so that an interrupt from the terminal is not its business.
-    _process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0)
-    atexit.register(_leave, os.environ[PLACE])
+    _process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        env=os.environ | AS_SPARK | {"PYTHONHASHSEED": seed},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        process_group=0,
+    )
 
 
-def _leave(place: str) -> None:
+def _leave(folder: str) -> None:
     """Ends the process at once where no other has asked for it; else it ends with that one."""
-    if not os.path.exists(place + OF_SPARK):
+    if os.path.exists(folder) and _process is not None:
         _process.kill()
         _process.wait()
-    shutil.rmtree(os.path.dirname(place), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def listen() -> "socket.socket | None":
@@ -58,13 +70,18 @@ def listen() -> "socket.socket | None":
 
 
 def take_over(listener: socket.socket) -> bool:
-    """Waits for Spark's process, and becomes it; False where the session ended before."""
+    """Waits for Spark's process, and becomes it; False where the session ended before.
+
+    In both cases the folder of the place goes: that it is gone says that this process is asked for.
+    """
     global _connection
-    if listener not in select.select([listener, sys.stdin], [], [])[0]:
+    is_asked = listener in select.select([listener, sys.stdin], [], [])[0]
+    if is_asked:
+        _connection, _ = listener.accept()
+    listener.close()
+    shutil.rmtree(os.path.dirname(os.environ[PLACE]), ignore_errors=True)
+    if not is_asked:
         return False
-    _connection, _ = listener.accept()
-    with open(os.environ[PLACE] + OF_SPARK, "wb"):
-        listener.close()
     size, streams, _, _ = socket.recv_fds(_connection, LENGTH.size, len(STREAMS))
     with _connection.makefile("rb") as given:
         found = json.loads(given.read(LENGTH.unpack(size)[0]))

@@ -1,5 +1,6 @@
 """The process that is started ahead does the work of the one that Spark starts, and of none where that cannot be."""
 
+import json
 import os
 import socket
 import subprocess
@@ -33,7 +34,8 @@ def place(tmp_path, monkeypatch):
 
     def write(early: str = "") -> dict[str, str]:
         (tmp_path / "served.py").write_text(textwrap.dedent(MODULE).format(early=early))
-        return os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", handover.PLACE: str(tmp_path / "place")}
+        (tmp_path / "own").mkdir()
+        return os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", handover.PLACE: str(tmp_path / "own" / "place")}
 
     return write
 
@@ -66,6 +68,7 @@ def test_it_has_streams_arguments_environment_and_folder_of_the_one_that_asks(pl
     process = ahead(environment)
     assert ask(environment, tmp_path) == told("ahead", tmp_path)
     assert process.wait(10) == 0
+    assert not (tmp_path / "own").exists()
     assert ask(environment, tmp_path) == told("asked", tmp_path), "the next one is for itself"
 
 
@@ -87,11 +90,35 @@ def test_one_that_dies_of_its_imports_is_none(place, tmp_path):
     assert process.wait(10) == 3
 
 
-def test_it_ends_with_the_session(place):
+def test_it_ends_with_the_session_however_that_ends(place, tmp_path):
     process = ahead(place())
     process.stdin.close()
     assert process.wait(10) == 0
     assert process.stdout.read() == b""
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize(("folder", "seed", "found"), [("t", None, "0"), ("t", "7", "7"), ("t" * 60, None, None)])
+def test_it_is_started_as_spark_would_where_its_place_has_a_short_name(tmp_path, folder, seed, found):
+    """``found``: the seed that it is started with; None where it is not started."""
+    (tmp_path / folder).mkdir()
+    written = tmp_path / "written"
+    (tmp_path / "served.py").write_text(
+        "import json, os\n"
+        f"with open({str(written)!r}, 'w') as file:\n"
+        "    json.dump([os.environ[name] for name in ('PYTHONHASHSEED', 'OMP_NUM_THREADS', 'PYTHONUNBUFFERED')], file)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", "TMPDIR": str(tmp_path / folder)}
+    environment = {name: value for name, value in environment.items() if name not in handover.AS_SPARK}
+    code = "from pipeline import handover; handover.start('served'); p = handover._process; p and p.wait()"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | ({"PYTHONHASHSEED": seed} if seed else {}),
+        check=True,
+        timeout=60,
+    )
+    assert (json.loads(written.read_text()) if written.exists() else None) == (found and [found, "1", "YES"])
+    assert not list((tmp_path / folder).iterdir())
 
 
 def test_workers_of_an_embedded_session_are_its_children():

@@ -84,7 +84,9 @@ def start_tag(state, held, data, named, end, bits, closed):
         return UNSURE
     if state[TEMPLATES]:
         state[TEMPLATES] += kind == TEMPLATE
-        return UNSURE if kind in (FOREIGN, SELECT) else IGNORED
+        # After `<col>` even a script is left out, so that its text is tags.
+        is_column = kind == TABLE_PART and bits & VOID
+        return UNSURE if is_column or kind in (FOREIGN, SELECT) else IGNORED
     if state[MODE] != IN_BODY:
         if state[MODE] == IN_THE_HEADS_NOSCRIPT:
             if bits & IN_HEAD_NOSCRIPT:

@@ -88,6 +88,8 @@ ICON = "<svg viewBox='0 0 1 1'><title>x</title><g><path d=M0/></g></svg>"
         ("<table><tr><td></table><img src=a>", True),
         ("<template><img src=a><template></template><tr><td></template><img src=b>", True),
         ("<template><svg></template><img src=a></template><img src=b>", False),
+        ("<template><col><script></template><img src=a></script><img src=b>", False),
+        ("<template><colgroup></colgroup><style></template></style></template><img src=b>", True),
         ("<svg><desc><img src=a></desc></svg>", False),
         ("<svg><image src=a /><![CDATA[<img src=b>]]></svg><img src=c>", True),
         ("<svg><p><img src=a></svg>", False),
