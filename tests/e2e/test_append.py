@@ -67,7 +67,9 @@ def check_same(output: Path, whole: Path) -> None:
     tables = {folder.name for folder in whole.iterdir() if folder.is_dir() and folder.name[0] not in "._"}
     tables -= {*before, "extracted", "crawl_files"}
     assert {"curated", "entry_counts", "thresholds"} <= tables
-    assert digests(output, *tables) == digests(whole, *tables)
+    hashed = tables & {"image_hashes"}  # whose files have names of Spark's
+    assert digests(output, *tables - hashed) == digests(whole, *tables - hashed)
+    assert sorted(digests(output, *hashed).values()) == sorted(digests(whole, *hashed).values())
     for name in before:
         got, want = (Files.of(str(folder / name)).table(0, 1) for folder in (output, whole))
         assert got.equals(want), name
