@@ -112,6 +112,8 @@ class _Start:
         self._process: subprocess.Popen | None = None
         self._error: BaseException | None = None
         self._left = False
+        # An interrupt of ``join`` makes a thread that still runs look like one that has ended (Python 3.11).
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         atexit.register(self._leave)
@@ -119,7 +121,7 @@ class _Start:
     def wait(self) -> None:
         """Until the JVM is there; raises what went wrong."""
         global _start
-        self._thread.join()
+        self._ended.wait()
         _start = None
         if self._error is not None:
             raise self._error
@@ -130,6 +132,8 @@ class _Start:
             SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
         except BaseException as error:  # Of the thread that waits.
             self._error = error
+        finally:
+            self._ended.set()
 
     def _note(self, process: subprocess.Popen) -> None:
         self._process = process
@@ -137,11 +141,11 @@ class _Start:
             process.kill()
 
     def _leave(self) -> None:
-        if self._thread.is_alive():
+        if not self._ended.is_set():
             self._left = True
             if self._process is not None:
                 self._process.kill()
-            self._thread.join(timeout=1)  # It tidies up.
+            self._ended.wait(timeout=1)  # It tidies up.
 
 
 def _launch(conf: SparkConf, note: Callable[[subprocess.Popen], None]) -> JavaGateway:

@@ -42,6 +42,19 @@ def test_an_error_while_it_starts_ends_at_once_and_leaves_no_jvm(tmp_path, secon
     assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
 
 
+@pytest.mark.parametrize("seconds", [0.2, 0.5])
+def test_an_interrupt_while_it_is_waited_for_leaves_nothing(tmp_path, seconds):
+    code = EARLY + (
+        "import os, signal, threading\n"
+        f"threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n    open_session()\n"
+        "except KeyboardInterrupt:\n    fail('stopped', 1)\n"
+    )
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: stopped\n")
+    assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
+
+
 def test_workers_are_forked_with_what_tasks_need(tmp_path):
     code = EARLY + (
         "import sys\n"

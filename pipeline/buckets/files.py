@@ -53,22 +53,30 @@ def row_groups(batches: Iterator[pa.RecordBatch | pa.Table], schema: pa.Schema) 
 
     Where it cuts depends on the rows alone, not on the batches.
     """
-    held, rows = [], 0
+    held, rows, size = [], 0, 0
     for batch in batches:
+        if not batch.num_rows:
+            continue
         table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
         held.append(table.cast(schema))
-        rows += batch.num_rows
-        while (end := _group_end(held, rows)) is not None:
+        rows, size = rows + batch.num_rows, size + _text_bytes(held[-1])
+        while (end := _group_end(held, rows, size)) is not None:
             together = pa.concat_tables(held)
             yield together[:end].combine_chunks()
-            held, rows = [together[end:]], rows - end
+            rest = together[end:]
+            held, rows, size = [rest], rows - end, _text_bytes(rest)
     if rows:
         yield pa.concat_tables(held).combine_chunks()
 
 
-def _group_end(held: list[pa.Table], rows: int) -> int | None:
-    """How many of the held rows fill a row group, or None where there are too few yet."""
-    if "text" in held[0].column_names and sum(table["text"].nbytes for table in held) >= ROW_GROUP_BYTES:
+def _text_bytes(table: pa.Table) -> int:
+    """What the texts of a table take in memory, which is no less than their bytes."""
+    return table["text"].nbytes if "text" in table.column_names else 0
+
+
+def _group_end(held: list[pa.Table], rows: int, size: int) -> int | None:
+    """How many of the held rows fill a row group, or None where there are too few yet; ``size``: ``_text_bytes``."""
+    if size >= ROW_GROUP_BYTES:
         size = np.cumsum(np.concatenate([pc.binary_length(table["text"]).to_numpy() for table in held]))
         full = int(np.searchsorted(size, ROW_GROUP_BYTES, side="left")) + 1
         end = min(ROW_GROUP_ROWS, full)

@@ -1,5 +1,6 @@
 """Files of buckets: any bucket of any number, row groups, and attempts that die."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,14 @@ def test_row_groups_of_nothing_and_of_long_texts(monkeypatch):
     assert list(row_groups(iter(()), schema)) == []
     batch = pa.record_batch({"text": ["x" * 9, "", "abc", "de", "f"]})
     assert [g.num_rows for g in row_groups(iter([batch]), schema)] == [1, 3, 1]
+
+
+def test_row_groups_of_many_small_batches_take_no_square_of_their_number():
+    batch = pa.record_batch({"text": ["a text"] * 3})
+    started = time.process_time()
+    groups = list(row_groups((batch[: at % 4] for at in range(4000)), batch.schema))
+    assert time.process_time() - started < 2
+    assert [group.num_rows for group in groups] == [6000]
 
 
 @pytest.mark.parametrize("coded", [True, ["text"]])
