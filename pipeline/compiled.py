@@ -66,7 +66,7 @@ def sources_digest(module: str) -> str:
 @lru_cache(None)
 def _source(module: str) -> str:
     spec = None if module == "__main__" else importlib.util.find_spec(module)
-    return spec.loader.get_source(module) if spec else ""
+    return (spec.loader.get_source(module) if spec else None) or ""
 
 
 def _temporary_cache() -> Path:

@@ -58,8 +58,10 @@ def check_disk(output: str, needed: float) -> None:
 def check_beside(output: str, folders: list[str]) -> None:
     """Raises ``UsageError`` where tables of an output do not fit on its disk once more, beside themselves."""
     free = disk_free(output)
+    if free is None:
+        return
     needed = sum(size for name in folders for _, size, _ in storage.files_below(storage.join(output, name)))
-    if free is not None and needed > free:
+    if needed > free:
         raise UsageError(
             f"--output {output}: its tables are written anew beside the old ones, which takes over "
             f"{needed / GB:,.1f} GB, and {free / GB:,.1f} GB are free"
