@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -98,17 +99,25 @@ def test_it_ends_with_the_session_however_that_ends(place, tmp_path):
     assert not (tmp_path / "own").exists()
 
 
-@pytest.mark.parametrize(("folder", "seed", "found"), [("t", None, "0"), ("t", "7", "7"), ("t" * 60, None, None)])
-def test_it_is_started_as_spark_would_where_its_place_has_a_short_name(tmp_path, folder, seed, found):
+@pytest.fixture
+def short():
+    """A folder with a short name, which one of a test may not have."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(("name", "seed", "found"), [("t", None, "0"), ("t", "7", "7"), ("t" * 60, None, None)])
+def test_it_is_started_as_spark_would_where_its_place_has_a_short_name(tmp_path, short, name, seed, found):
     """``found``: the seed that it is started with; None where it is not started."""
-    (tmp_path / folder).mkdir()
+    folder = short / name
+    folder.mkdir()
     written = tmp_path / "written"
     (tmp_path / "served.py").write_text(
         "import json, os\n"
         f"with open({str(written)!r}, 'w') as file:\n"
         "    json.dump([os.environ[name] for name in ('PYTHONHASHSEED', 'OMP_NUM_THREADS', 'PYTHONUNBUFFERED')], file)\n"
     )
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", "TMPDIR": str(tmp_path / folder)}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", "TMPDIR": str(folder)}
     environment = {name: value for name, value in environment.items() if name not in handover.AS_SPARK}
     code = "from pipeline import handover; handover.start('served'); p = handover._process; p and p.wait()"
     subprocess.run(
@@ -118,7 +127,7 @@ def test_it_is_started_as_spark_would_where_its_place_has_a_short_name(tmp_path,
         timeout=60,
     )
     assert (json.loads(written.read_text()) if written.exists() else None) == (found and [found, "1", "YES"])
-    assert not list((tmp_path / folder).iterdir())
+    assert not list(folder.iterdir())
 
 
 def test_workers_of_an_embedded_session_are_its_children():
