@@ -19,12 +19,15 @@ from pipeline.train.start import prepare
 from pipeline.train.step import forward_backward, make_inputs, seed_step
 
 
-def gradients(recipe, tokens, images, ids, double: bool, evaluating: bool = False) -> tuple[float, dict]:
+def gradients(
+    recipe, tokens, images, ids, double: bool, evaluating: bool = False, device: str = "cpu"
+) -> tuple[float, dict]:
     """The loss and the gradients of a batch, by this process alone or together with the others of its group."""
+    images, ids = images.to(device), ids.to(device)
     rank, count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
     towers = towers_of(build_model(recipe.model, tokens, recipe.loss.name == "siglip"), recipe)
-    towers = (towers.double() if double else towers).train(not evaluating)
+    towers = (towers.double() if double else towers).to(device).train(not evaluating)
     if evaluating:
         _settle_batch_norms(towers, images)
     local = len(images) // count
@@ -44,7 +47,7 @@ def gradients(recipe, tokens, images, ids, double: bool, evaluating: bool = Fals
     learning = [p for p in towers.parameters() if p.requires_grad]
     norm = clip_grad_norm(learning, float("inf"))
     found = {name: p.grad for name, p in towers.named_parameters() if p.grad is not None}
-    found = {name: g.full_tensor() if isinstance(g, DTensor) else g for name, g in found.items()}
+    found = {name: (g.full_tensor() if isinstance(g, DTensor) else g).cpu() for name, g in found.items()}
     whole = torch.cat([g.flatten().double() for g in found.values()]).norm()
     assert torch.isclose(norm.double(), whole, rtol=1e-4)
     return float(loss) / count, found

@@ -25,16 +25,17 @@ def batch(count=16):
     return images, ids
 
 
-def compare(found, want, double):
+def compare(found, want, double, widened=1):
+    """``widened``: how much a model magnifies the rounding of one operation beyond what CLIP's towers do."""
     (loss, gradients), (want_loss, want_gradients) = found, want
     assert gradients.keys() == want_gradients.keys()
     difference = torch.cat([(gradients[n] - want_gradients[n]).flatten() for n in want_gradients])
     whole = torch.cat([g.flatten() for g in want_gradients.values()])
     # Both bounds are for losses and gradients of about one: SigLIP's fresh loss is 13.
-    assert abs(loss - want_loss) <= (1e-12 if double else 1e-6) * max(1.0, abs(want_loss))
+    assert abs(loss - want_loss) <= (widened * 1e-12 if double else 1e-6) * max(1.0, abs(want_loss))
     # The bound is for gradients of about one; these small random models have some of up to 9 (ALIGN's of 15,000).
     assert difference.abs().max() <= 1e-6 * max(1.0, whole.abs().max())
-    assert difference.norm() / whole.norm() <= (1e-12 if double else 1e-5)
+    assert difference.norm() / whole.norm() <= (widened * 1e-12 if double else 1e-5)
     assert whole.norm() > 0.01
 
 
@@ -108,7 +109,7 @@ def test_two_processes_are_one(recipe, tmp_path):
         port = free.getsockname()[1]
     torch.multiprocessing.spawn(one_of_two, (port, cases, str(tmp_path / "found.pt")), nprocs=2)
     for case, found in zip(cases, torch.load(tmp_path / "found.pt"), strict=True):
-        compare(found, gradients(*case), case[4])
+        compare(found, gradients(*case), case[4], 1000 if case[5] else 1)
 
 
 def test_losses_by_hand():
