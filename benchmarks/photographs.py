@@ -6,6 +6,7 @@ from a seed: 640 x 480, quality 90, colours at half the resolution, 100 to 150 K
 
 import io
 import tarfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,8 @@ def main(
 def write_photographs(folder: Path, samples: int, shards: int) -> None:
     """Tars of photographs with texts."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = [photograph(seed) for seed in range(min(DISTINCT, samples))]
+    with ProcessPoolExecutor() as processes:
+        found = list(processes.map(photograph, range(min(DISTINCT, samples))))
     for shard, numbers in enumerate(np.array_split(np.arange(samples), shards)):
         with tarfile.open(folder / f"{shard:05d}.tar", "w") as tar:
             for number in numbers:

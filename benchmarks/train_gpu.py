@@ -21,7 +21,8 @@ from rich.table import Table
 from benchmarks.compare import write_json
 from benchmarks.photographs import write_photographs
 from pipeline.job import SetOption, new_app, run
-from pipeline.progress import results
+from pipeline.progress import results, say
+from pipeline.train.compiling import compile_towers
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.flops import flop_counter
 from pipeline.train.loop import train
@@ -68,6 +69,7 @@ def main(
                     if device.type == "cuda":
                         line["gigabytes"] = torch.cuda.max_memory_allocated(device) / 1e9
                     found.append(line)
+                    say(", ".join(f"{key.replace('_', ' ')} {_shown(value)}" for key, value in line.items()))
     table = Table(title=f"{device_name}, batch {batch:,}", header_style="bold")
     columns = ["recipe", "what", "compiled", "samples_per_second", "mfu", "data_wait", "gigabytes"]
     for column in columns:
@@ -86,7 +88,7 @@ def _our_step(recipe: TrainRecipe, steps: int, device: torch.device) -> dict[str
     if recipe.activation_checkpointing:
         towers.model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer, _ = build_optimizer(towers, recipe, device)
-    module = torch.compile(towers) if recipe.compile else towers
+    module = compile_towers(towers) if recipe.compile else towers
     images, ids = _batch(recipe, device)
     inputs = make_inputs(towers, images, ids, tokens.pad, 0, 0, num_patches(recipe, towers.model))
 

@@ -1,6 +1,5 @@
 """A training run from its recipe to the exported model: the main path of the trainer."""
 
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from signal import SIGTERM
@@ -8,7 +7,6 @@ from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch._dynamo.exc import TorchDynamoException
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import PipelineError
@@ -16,6 +14,7 @@ from pipeline.paths import shown
 from pipeline.progress import console, say
 from pipeline.train import checkpoint
 from pipeline.train.agreement import held_folder
+from pipeline.train.compiling import COMPILED_ON, compile_towers, compiled
 from pipeline.train.distributed import ProcessGroup
 from pipeline.train.evaluating import Evaluator
 from pipeline.train.export import export
@@ -37,8 +36,6 @@ from pipeline.train.stopping import StopSignal
 from pipeline.train.stream import ShardStream, StreamDataset
 from pipeline.train.throughput import ProgressLog, Throughput
 from pipeline.train.unchecked import UncheckedSteps
-
-COMPILED_ON = ("cuda",)
 
 FEW = 10_000  # samples, of which the share that is broken says little
 
@@ -190,7 +187,7 @@ def _train_steps(
             for param_group, rate in zip(state.optimizer.param_groups, rates, strict=True):
                 param_group["lr"] = rate
             state.optimizer.zero_grad(set_to_none=True)
-            loss = _compiled(lambda inputs=inputs: forward_backward(module, inputs, recipe))
+            loss = compiled(lambda inputs=inputs: forward_backward(module, inputs, recipe))
             if sharded:
                 average_scalars(towers)
             norm = clip_grad_norm(trainable, recipe.optimizer.clip_norm or float("inf"))
@@ -249,21 +246,10 @@ def _rates(step: int, recipe: TrainRecipe) -> dict[str, float]:
 
 def _wrap(towers: Towers, recipe: TrainRecipe, group: ProcessGroup, sharded: bool) -> torch.nn.Module:
     """The towers as what a step calls: compiled on a GPU, and within DDP where there are several processes."""
-    module = towers
-    if recipe.compile and group.device.type in COMPILED_ON:
-        module = torch.compile(module)
+    module = compile_towers(towers) if recipe.compile and group.device.type in COMPILED_ON else towers
     if group.world_size > 1 and not sharded:
         module = DistributedDataParallel(module, device_ids=group.device_ids, gradient_as_bucket_view=True)
     return module
-
-
-def _compiled(work: Callable[[], torch.Tensor]) -> torch.Tensor:
-    """What the work gives; where it cannot be compiled, that is said."""
-    try:
-        return work()
-    except TorchDynamoException as error:
-        said = " ".join(str(error).strip().splitlines()[:2])
-        raise PipelineError(f"compile: {said}; --set compile=false trains without") from None
 
 
 def _progress(shown: bool) -> Progress:

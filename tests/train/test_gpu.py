@@ -62,7 +62,7 @@ def test_gradients_are_those_of_a_cpu(recipe, gpu, changes, double):
     case = (recipe(**changes), TOKENS, *batch(), double, changes is ALIGN)
     (loss, found), (want_loss, want) = gradients(*case, device="cuda"), gradients(*case)
     if double:
-        compare((loss, found), (want_loss, want), double, 1000)
+        compare((loss, found), (want_loss, want), double, 100_000 if changes is ALIGN else 1)
         return
     assert loss == pytest.approx(want_loss, rel=1e-4)
     difference, whole = (
@@ -86,7 +86,7 @@ def losses(folder) -> list[float]:
     ids=["float32", "bfloat16", "checkpointed", "averaged"],
 )
 def test_a_run_is_that_of_a_cpu(recipe, train, gpu, tmp_path, changes, bound):
-    train(recipe(**changes, **{"precision": "float32"}), tmp_path / "cpu", log_samples=True)
+    train(recipe(**changes | {"precision": "float32"}), tmp_path / "cpu", log_samples=True)
     loop.train(recipe(**changes), tmp_path / "gpu", gpu, log_samples=True)
     assert losses(tmp_path / "gpu") == pytest.approx(losses(tmp_path / "cpu"), rel=bound)
     assert lines(tmp_path / "gpu" / "samples.jsonl") == lines(tmp_path / "cpu" / "samples.jsonl")
@@ -114,7 +114,7 @@ def test_a_compiled_run_is_compiled_and_the_same(recipe, gpu, tmp_path, changes)
 @pytest.mark.parametrize("sharded", [False, True], ids=["ddp", "fsdp"])
 def test_one_process_with_nccl_is_one_without(recipe, gpu, sharded, precision):
     """All that one GPU can show of several: their code runs, and changes nothing."""
-    made = recipe(shard_parameters=sharded, precision=precision)
+    made = recipe(shard_parameters=str(sharded).lower(), precision=precision)
     want_loss, want = gradients(made, TOKENS, *batch(), False, device="cuda")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -139,10 +139,10 @@ def test_one_process_with_nccl_is_one_without(recipe, gpu, sharded, precision):
         dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("name", ["vit-b-32", "vit-b-16"])
-def test_what_a_step_needs_is_foreseen(gpu, name):
+@pytest.mark.parametrize(("name", "samples"), [("vit-b-32", 1024), ("vit-b-16", 384)])
+def test_what_a_step_needs_is_foreseen(gpu, name, samples):
     """The optimizer's moments and the whole batch's logits included."""
-    made = load_train_recipe(name, ["batch=768", "micro_batch=null"], ["none"])
+    made = load_train_recipe(name, [f"batch={samples}", "micro_batch=null"], ["none"])
     towers = towers_of(build_model(made.model, VIT), made).to(gpu.device).train()
     peak = lambda n: _measure(towers, made, n, 77, gpu.device)  # noqa: E731
     need = measured_need(peak, towers, made, 1, device_memory(gpu.device))

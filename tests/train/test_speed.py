@@ -20,6 +20,7 @@ from pipeline.train.loader import Batch
 from pipeline.train.models import Towers, model_of
 from pipeline.train.prefetch import CudaCopies, Prefetcher
 
+from .runs import lines
 from .test_step import ALIGN, TOKENS, batch
 
 CPU = torch.device("cpu")
@@ -46,8 +47,48 @@ def test_a_step_is_compiled_whether_or_not_operations_are_counted(recipe, train,
     monkeypatch.setattr(throughput, "peak_flops", lambda device: peak)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counting))
     last = train(recipe(compile="true", steps=1, **ONE_LAYER | changes), tmp_path / "run")
-    assert graphs
+    assert len(graphs) == 2  # a layer of each tower
     assert (last["mfu"] is not None) == (peak is not None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "most"),
+    [
+        ({}, 3),
+        ({"micro_batch": 4}, 6),
+        ({"micro_batch": 6, "patch_dropout": 0.5}, 8),
+        ({"activation_checkpointing": "true"}, 3),
+        ({"model__kind": "metaclip2"}, 3),
+        ({"model__kind": "siglip", "model__projection": 64, "loss__name": "siglip"}, 3),
+        (ALIGN, 3),
+    ],
+    ids=str,
+)
+def test_layers_share_their_graphs_and_the_run_is_the_same(recipe, train, tmp_path, monkeypatch, changes, most):
+    """The fault: a graph of all layers, made anew for the first texts of another length, kept a GPU waiting for minutes.
+
+    ``most``: a graph for each tower, for gradients or none, for one length of texts, and one for any.
+    """
+    graphs = []
+
+    def counting(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    train(recipe(steps=6, **changes), tmp_path / "plain")
+    torch._dynamo.reset()
+    monkeypatch.setattr(loop, "COMPILED_ON", ("cpu",))
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counting))
+    train(recipe(compile="true", steps=6, **changes), tmp_path / "compiled")
+    assert 0 < len(graphs) <= most
+    plain, made = (lines(tmp_path / name / "metrics.jsonl") for name in ("plain", "compiled"))
+    assert [line["loss"] for line in made] == pytest.approx([line["loss"] for line in plain], rel=1e-5)
+    names = [saved_names(tmp_path / name) for name in ("plain", "compiled")]
+    assert names[0] == names[1]
+
+
+def saved_names(folder):
+    return set(torch.load(folder / "checkpoints" / "step-00000006.pt", weights_only=True)["towers"])
 
 
 def test_what_cannot_be_compiled_is_said(recipe, train, tmp_path, monkeypatch):
