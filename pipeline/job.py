@@ -1,5 +1,6 @@
 """How every command takes its arguments and ends: shared options, exit codes, errors of one line."""
 
+import gc
 import os
 import re
 import sys
@@ -121,6 +122,7 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
         fail(_missing(error), 1)
     except Exception as error:
         fail(_unexpected(error), 1)
+    gc.freeze()  # The interpreter looks for garbage once more as it ends: a second, with all entries in memory.
     sys.exit(code if isinstance(code, int) else 0)
 
 

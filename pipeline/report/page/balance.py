@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 
 from pipeline.balance.counts import flat_ids
 from pipeline.balance.size import grid_thresholds, log_grid
-from pipeline.balance.thresholds import keep_probability, leader, tail_share
+from pipeline.balance.thresholds import leader, tail_share
 from pipeline.report.distribution import spread_ranks
 from pipeline.report.page.source import Entries, Output, list_array
 
 POINTS, CUMULATIVE_POINTS, LISTS = 90, 120, 40
 GRID, BINS, SEEN = 24, 48, 30
+TRIED = 40_000  # rows that other thresholds are tried on, where the pool is larger than the sample
 ALL = ""  # the name of all lists together
 
 
@@ -86,29 +87,53 @@ def what_if(output: Output, used: float | None) -> dict[str, Any] | None:
     most = int(counts.of_list(first).max(initial=0)) + 1
     if not sample.num_rows or most < 2:
         return None
+    pairs = sum(row["pairs"] for row in threshold_rows(output))
+    if sample.num_rows < pairs:
+        sample = sample[:TRIED].combine_chunks()
     ids, offsets = flat_ids(sample["entry_list"].combine_chunks(), list_array(sample), entries.starts)
     ts = np.unique(np.append(log_grid(1, most, GRID), used or 1.0))
     limits = grid_thresholds(counts, ts)
-    pairs = sum(row["pairs"] for row in threshold_rows(output))
-    scale, share, sizes = pairs / sample.num_rows, 1.0 / np.maximum(entries.count, 1), list(entries.sizes.values())
-    ours = np.flatnonzero(entries.list_numbers[ids] == list(entries.sizes).index(first))
+    scale, ascending = pairs / sample.num_rows, [np.sort(counts.of_list(name)) for name in entries.sizes]
+    # What is done for each t is done for the entries of the sample alone.
+    seen = np.flatnonzero(np.bincount(ids, minlength=len(entries.count)))
+    at = places(seen, len(entries.count))[ids]
+    share, list_of = 1.0 / np.maximum(entries.count[seen], 1), entries.list_numbers[seen]
+    ours = np.flatnonzero(list_of[at] == list(entries.sizes).index(first))
     of_match = np.repeat(np.arange(sample.num_rows), np.diff(offsets))[ours]
     curve = Curve(counts.of_list(first), ids[ours] - entries.starts[first], whole=sample.num_rows >= pairs)
     lines = []
     for t, row in zip(ts, limits, strict=True):
-        of_entry = np.repeat(row, sizes)
-        kept = keep_probability(np.minimum(1.0, of_entry * share), ids, offsets)
+        kept = by_chance(np.minimum(1.0, row[list_of] * share)[at], offsets)
+        at_cap = [len(some) - np.searchsorted(some, limit, "right") for some, limit in zip(ascending, row, strict=True)]
         lines.append(
             {
                 "t": float(t),
                 "size": round(float(kept.sum()) * scale),
                 "tail_share": round(tail_share(counts.of_list(first), float(t)), 5),
-                "entries_at_cap": int((entries.count > of_entry).sum()),
+                "entries_at_cap": int(sum(at_cap)),
                 "curve": curve.expected(kept[of_match]),
             }
         )
     return {"list": first, "pairs": pairs, "sampled": sample.num_rows, "ranks": curve.ranks.tolist(),
             "lines": lines}  # fmt: skip
+
+
+def places(some: np.ndarray, size: int) -> np.ndarray:
+    """Of each of ``size`` indices its place among ``some``, which ascend; 0 of the others."""
+    found = np.zeros(size, np.int64)
+    found[some] = np.arange(len(some))
+    return found
+
+
+def by_chance(probabilities: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """``keep_probability``, up to the last bits, of rows from the probabilities of all their matches in order.
+
+    The kernel would have the process of a run load Numba for this alone: a second of its time.
+    """
+    found, some = np.zeros(len(offsets) - 1), np.diff(offsets) > 0
+    if some.any():
+        found[some] = 1.0 - np.multiply.reduceat(1.0 - probabilities, offsets[:-1][some])
+    return found
 
 
 class Curve:
@@ -120,14 +145,15 @@ class Curve:
 
     def __init__(self, count: np.ndarray, ids: np.ndarray, whole: bool):
         """``count``: of the list's entries; ``ids``: the entry of each match of the sample."""
-        self.count, self.ids, self.matched = count, ids, np.flatnonzero(count)
-        edges = np.geomspace(1, count.max() + 1, BINS)
-        self.bins = np.clip(np.searchsorted(edges, count, side="right") - 1, 0, BINS - 1)
-        self.bin_of_match = self.bins[ids]
-        self.seen = np.bincount(ids, minlength=len(count))
+        matched = np.flatnonzero(count)
+        self.count, self.ids = count[matched], places(matched, len(count))[ids]
+        edges = np.geomspace(1, self.count.max() + 1, BINS)
+        self.bins = np.clip(np.searchsorted(edges, self.count, side="right") - 1, 0, BINS - 1)
+        self.bin_of_match = self.bins[self.ids]
+        self.seen = np.bincount(self.ids, minlength=len(matched))
         self.in_bin = np.bincount(self.bin_of_match, minlength=BINS)
         self.own = self.seen >= (1 if whole else SEEN)
-        self.ranks = spread_ranks(len(self.matched), POINTS)
+        self.ranks = spread_ranks(len(matched), POINTS)
 
     def expected(self, kept: np.ndarray) -> list[float]:
         """The curve; ``kept``: the keep probability of each match."""
@@ -135,7 +161,7 @@ class Curve:
         there = np.flatnonzero(self.in_bin)
         means = np.bincount(self.bin_of_match, kept, minlength=BINS)[there] / self.in_bin[there]
         of_bin = np.interp(np.arange(BINS), there, means) if len(there) else np.ones(BINS)
-        found = (self.count * np.where(self.own, of_entry, of_bin[self.bins]))[self.matched]
+        found = self.count * np.where(self.own, of_entry, of_bin[self.bins])
         return np.round(np.sort(found)[::-1][self.ranks - 1], 1).tolist()
 
 
