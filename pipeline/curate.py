@@ -5,12 +5,10 @@ does not fit the recipe, its files and the stages before it. A stage that ran ta
 of all later ones; the recipe, its record and, at the end, the manifest change with them.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from pipeline import record, storage, tables
@@ -71,8 +69,7 @@ def _curate(
         raise UsageError(f"--input {request.source}: a removal is not finished there; remove or curate ends it")
     wanted = stages_of(recipe, stages)
     if force or added or any(load_finished(place, stage) is None for stage in wanted):
-        start_session()  # The JVM starts while everything is looked at,
-        threading.Thread(target=import_module, args=("pipeline.report.plots",), daemon=True).start()  # and this, too.
+        start_session()  # The JVM starts while everything is looked at.
     found = {stage.name: stage.check(request) for stage in wanted}
     fit = Fit(recipe, wanted)
     finished = finished_before(request, wanted, fit)

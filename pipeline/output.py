@@ -26,6 +26,7 @@ from pipeline.remove.work import is_left
 from pipeline.report.card.contents import Contents
 from pipeline.report.card.croissant import croissant
 from pipeline.report.card.readme import readme
+from pipeline.report.drawing import start_drawing
 from pipeline.report.page.report import NAMES as REPORT
 from pipeline.report.page.report import write_report
 from pipeline.report.page.source import Output
@@ -154,17 +155,16 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
         return False
     storage.remove(storage.join(output, MANIFEST))
     storage.remove(described)
-    if figures is None:
-        storage.remove(storage.join(output, PLOT))
-    else:
-        from pipeline.report.plots import distribution_plot
-
-        storage.write_bytes(storage.join(output, PLOT), distribution_plot(figures, recipe.name))
+    plot = None if figures is None else start_drawing(figures, recipe.name)
     summary = summary | ({"removals": gone} if gone else {})
     storage.write_json(storage.join(output, SUMMARY), without_secrets(summary))
     for name, text in texts.items():
         storage.write_bytes(storage.join(output, name), text)
     _write_report(Output.of(output, recipe, records, written))
+    if plot is None:
+        storage.remove(storage.join(output, PLOT))
+    else:
+        storage.write_bytes(storage.join(output, PLOT), plot())
     if manifest is not None:
         names = [RECIPE, README, CROISSANT, SUMMARY, *([] if figures is None else [PLOT])]
         names += [f"{record.FOLDER}/{found.stage}.json" for found in records]

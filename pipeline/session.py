@@ -88,10 +88,15 @@ def open_session(master: str | None = None) -> SparkSession:
 def _open_embedded(master: str | None, options: list[str] | None = None) -> SparkSession:
     """``options``: of the JVM, in place of the usual ones."""
     archive = class_data.archive_of(use_java())
-    session = SparkSession.builder.config(conf=_embedded(master, options or class_data.use(archive))).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
+    session = _session_of(_embedded(master, options or class_data.use(archive)))
     if archive is not None and options is None:
         atexit.register(class_data.make_later, archive)
+    return session
+
+
+def _session_of(conf: SparkConf) -> SparkSession:
+    session = SparkSession.builder.config(conf=conf).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
     return session
 
 

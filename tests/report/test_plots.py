@@ -1,4 +1,5 @@
 import io
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,7 @@ from pipeline.balance.counts import ListCounts
 from pipeline.balance.size import WhatIf
 from pipeline.report import what_if
 from pipeline.report.distribution import distribution
+from pipeline.report.drawing import start_drawing
 from pipeline.report.plots import distribution_plot, what_if_plot
 
 
@@ -49,3 +51,14 @@ def test_what_if_takes_dead_links_off():
     assert what_if.table(lines, 0.25).row_count == 3
     assert what_if_plot(lines, 0.25).startswith(b"\x89PNG")
     assert np.isclose(lines[2]["tail_share"], 0.3)
+
+
+def test_a_process_of_its_own_draws_the_same(monkeypatch):
+    """Also where there is no such process, and where it fails."""
+    pool = counts([5, 9, 0], [7, 0])
+    figures = distribution(pool, pool, counts([2, 3, 0], [1, 0]), LISTS, {"en": 3.0, "zh": 1.0})
+    want = distribution_plot(figures, "x")
+    assert start_drawing(figures, "x")() == want
+    for command in ("/no/such/python", "false"):
+        monkeypatch.setattr("sys.executable", shutil.which(command) or command)
+        assert start_drawing(figures, "x")() == want
