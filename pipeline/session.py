@@ -38,6 +38,8 @@ DEFAULTS = {
 }
 
 
+LONGEST_OPENING = 60  # seconds
+
 _start: "_Start | None" = None
 
 
@@ -46,14 +48,14 @@ def submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def start_session() -> None:
-    """Starts the JVM of an embedded session in the background; ``open_session`` waits for it.
+def start_session(master: str | None = None) -> None:
+    """Starts an embedded session in the background; ``open_session`` waits for it.
 
     What goes wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
     """
     global _start
     if _start is None and SparkContext._gateway is None and not submitted():
-        _start = _Start()
+        _start = _Start(master)
 
 
 def open_session(master: str | None = None) -> SparkSession:
@@ -110,13 +112,15 @@ def _embedded(master: str | None, options: list[str]) -> SparkConf:
 
 
 class _Start:
-    """The start of a JVM in a thread. There is no SparkContext yet, so that it can be ended at any time."""
+    """The start of a session in a thread. The JVM can be ended at any time until it begins to make folders."""
 
-    def __init__(self):
+    def __init__(self, master: str | None):
         handover.start(WORKERS)
+        self._master = master
         self._process: subprocess.Popen | None = None
         self._error: BaseException | None = None
-        self._left = False
+        self._left = self._opens = False
+        self._turn = threading.Lock()
         # An interrupt of ``join`` makes a thread that still runs look like one that has ended (Python 3.11).
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -124,7 +128,7 @@ class _Start:
         atexit.register(self._leave)
 
     def wait(self) -> None:
-        """Until the JVM is there; raises what went wrong."""
+        """Until the session is there; raises what went wrong."""
         global _start
         self._ended.wait()
         _start = None
@@ -133,8 +137,15 @@ class _Start:
 
     def _run(self) -> None:
         try:
-            conf = _embedded(None, class_data.use(class_data.archive_of(use_java())))
+            archive = class_data.archive_of(use_java())
+            conf = _embedded(self._master, class_data.use(archive))
             SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
+            with self._turn:
+                self._opens = not self._left
+            if self._opens:
+                _session_of(conf)
+                if archive is not None:
+                    atexit.register(class_data.make_later, archive)
         except BaseException as error:  # Of the thread that waits.
             self._error = error
         finally:
@@ -146,11 +157,16 @@ class _Start:
             process.kill()
 
     def _leave(self) -> None:
-        if not self._ended.is_set():
+        if self._ended.is_set():
+            return
+        with self._turn:
             self._left = True
-            if self._process is not None:
-                self._process.kill()
-            self._ended.wait(timeout=1)  # It tidies up.
+        if self._opens:
+            self._ended.wait(timeout=LONGEST_OPENING)  # A JVM that ends by itself removes its folders.
+            return
+        if self._process is not None:
+            self._process.kill()
+        self._ended.wait(timeout=1)  # It tidies up.
 
 
 def _launch(conf: SparkConf, note: Callable[[subprocess.Popen], None]) -> JavaGateway:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.session import packed
 
 PROJECT = Path(__file__).resolve().parents[1]
-EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session()\n"
+EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session('local[1]')\n"
 
 
 def run(code, tmp_path, **environment):
