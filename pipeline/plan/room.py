@@ -8,8 +8,7 @@ from pathlib import Path
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.paths import local
-
-GB = 1e9
+from pipeline.room import shown
 
 
 def disk_free(folder: str) -> int | None:
@@ -50,7 +49,7 @@ def check_disk(output: str, needed: float) -> None:
     free += sum(size for _, size, _ in storage.files_below(output)) if storage.exists(output) else 0
     if needed > free:
         raise UsageError(
-            f"--output {output}: the run needs about {needed / GB:,.1f} GB there, and {free / GB:,.1f} GB are free; "
+            f"--output {output}: the run needs about {shown(needed)} there, and {shown(free)} are free; "
             "give another folder, or --force to begin all the same"
         )
 
@@ -64,7 +63,7 @@ def check_beside(output: str, folders: list[str]) -> None:
     if needed > free:
         raise UsageError(
             f"--output {output}: its tables are written anew beside the old ones, which takes over "
-            f"{needed / GB:,.1f} GB, and {free / GB:,.1f} GB are free"
+            f"{shown(needed)}, and {shown(free)} are free"
         )
 
 
@@ -73,6 +72,6 @@ def check_memory(needed: float) -> None:
     there = memory()
     if there is not None and needed > there:
         raise UsageError(
-            f"the run needs about {needed / GB:,.1f} GB of memory, and this machine gives {there / GB:,.1f} GB; "
+            f"the run needs about {shown(needed)} of memory, and this machine gives {shown(there)}; "
             "--force begins all the same"
         )

@@ -6,7 +6,8 @@ from rich.table import Table
 
 from pipeline.plan import cost
 from pipeline.plan.forecast import Forecast
-from pipeline.plan.room import GB, disk_free, memory
+from pipeline.plan.room import disk_free, memory
+from pipeline.room import shown
 
 
 def as_json(found: Forecast, output: str, cores: cost.Cores) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def stage_table(told: dict[str, Any]) -> Table:
         dropped = "\n".join(f"{rows:,} {reason}" for reason, rows in stage["dropped"].items() if rows)
         table.add_row(
             stage["stage"], f"{stage['in']:,}", dropped, f"{stage['out']:,}", f"{stage['core_seconds']:,.0f}",
-            amount(stage["bytes"]), amount(stage["scratch_bytes"]),
+            shown(stage["bytes"]), shown(stage["scratch_bytes"]),
         )  # fmt: skip
     return table
 
@@ -62,10 +63,10 @@ def lines(told: dict[str, Any], cores: cost.Cores) -> list[str]:
     here = cost.Cores.here()
     found = [
         f"From {told['sampled']:,} of {told['rows']:,} rows, {read}.",
-        f"Disk: {amount(told['bytes'])} when it is done, {amount(told['most_disk_bytes'])} at most on the way"
-        + ("" if free is None else f"; {amount(free)} are free") + ".",
-        f"Memory: {amount(told['memory_bytes'])} on this machine, with {here.cores} workers of "
-        + amount(told["worker_memory_bytes"]) + ("" if there is None else f"; it has {amount(there)}") + ".",
+        f"Disk: {shown(told['bytes'])} when it is done, {shown(told['most_disk_bytes'])} at most on the way"
+        + ("" if free is None else f"; {shown(free)} are free") + ".",
+        f"Memory: {shown(told['memory_bytes'])} on this machine, with {here.cores} workers of "
+        + shown(told["worker_memory_bytes"]) + ("" if there is None else f"; it has {shown(there)}") + ".",
         f"Time: {duration(told['seconds_here'])} on the {here.cores} cores of this machine.",
     ]  # fmt: skip
     if cores.executors:
@@ -74,11 +75,6 @@ def lines(told: dict[str, Any], cores: cost.Cores) -> list[str]:
     if told["guessed"]:
         found.append(f"Not known from the input, and guessed: {'; '.join(told['guessed'])}.")
     return found
-
-
-def amount(size: float) -> str:
-    """Bytes in words."""
-    return f"{size / GB:,.1f} GB" if size >= GB else f"{size / 1e6:,.1f} MB"
 
 
 def duration(seconds: float) -> str:

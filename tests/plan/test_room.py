@@ -36,7 +36,7 @@ def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path):
 def test_what_lies_in_the_output_may_be_replaced(tmp_path, small_disk):
     (tmp_path / "old").write_bytes(b"x" * 5000)
     room.check_disk(str(tmp_path), 5500)
-    with pytest.raises(UsageError, match=r"needs about 0.0 GB there, and 0.0 GB are free"):
+    with pytest.raises(UsageError, match=r"needs about [\d.]+ k?B there, and [\d.]+ k?B are free"):
         room.check_disk(str(tmp_path), 6500)
 
 
@@ -46,7 +46,7 @@ def test_tables_that_are_written_anew_beside_themselves(tmp_path, small_disk):
     room.check_beside(str(tmp_path), ["pairs", "matched"])
     (tmp_path / "matched").mkdir()
     (tmp_path / "matched" / "part-00000.parquet").write_bytes(b"x" * 200)
-    with pytest.raises(UsageError, match=r"beside the old ones, which takes over 0.0 GB, and 0.0 GB are free"):
+    with pytest.raises(UsageError, match=r"beside the old ones, which takes over [\d.]+ k?B, and [\d.]+ k?B are free"):
         room.check_beside(str(tmp_path), ["pairs", "matched"])
 
 
@@ -61,7 +61,7 @@ def test_a_machine_that_is_too_small_for_any_run(recipe, tmp_path, monkeypatch):
 
     monkeypatch.setattr(curate, "start_session", lambda: None)
     monkeypatch.setattr(room, "memory", lambda: 300_000_000)
-    with pytest.raises(UsageError, match=r"of memory, and this machine gives 0.3 GB"):
+    with pytest.raises(UsageError, match=r"of memory, and this machine gives 300 MB"):
         curate.curate(load_recipe(str(recipe)), str(tmp_path / "out"))
 
 
@@ -77,7 +77,7 @@ def test_curate_is_refused_before_it_starts(recipe, tmp_path, small_disk, monkey
     from pipeline import curate
 
     monkeypatch.setattr(curate, "start_session", lambda: None)
-    with pytest.raises(UsageError, match=r"out: the run needs about .* GB there"):
+    with pytest.raises(UsageError, match=r"out: the run needs about .* [kMG]?B there"):
         curate.curate(load_recipe(str(recipe)), str(tmp_path / "out"))
     assert not (tmp_path / "out" / "pairs").exists()
     assert yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text())["name"] == "test"
