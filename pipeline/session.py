@@ -9,6 +9,7 @@ to the executors.
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -159,6 +160,7 @@ class _Start:
     def _leave(self) -> None:
         if self._ended.is_set():
             return
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # The end is on its way; a second one would show stacks.
         with self._turn:
             self._left = True
         if self._opens:

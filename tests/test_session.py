@@ -55,6 +55,25 @@ def test_an_interrupt_while_it_is_waited_for_leaves_nothing(tmp_path, seconds):
     assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
 
 
+def test_another_interrupt_while_the_end_waits_for_the_context_says_nothing(tmp_path):
+    """The fault: stacks of Python and of Java at the second Ctrl-C of somebody in a hurry."""
+    code = EARLY + (
+        "import os, signal, threading, time\n"
+        "from pipeline import session\n"
+        "start = session._start\n"
+        "def interrupt():\n"
+        "    while not start._left:\n        time.sleep(0.01)\n"
+        "    time.sleep(0.1)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "while not start._opens:\n    time.sleep(0.01)\n"
+        "threading.Thread(target=interrupt, daemon=True).start()\n"
+        "fail('stopped', 1)\n"
+    )
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: stopped\n")
+    assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
+
+
 def test_workers_are_forked_with_what_tasks_need(tmp_path):
     code = EARLY + (
         "import sys\n"
