@@ -7,6 +7,7 @@ to the executors.
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import signal
@@ -135,6 +136,7 @@ class _Start:
         _start = None
         if self._error is not None:
             raise self._error
+        _cancel_at_interrupt()
 
     def _run(self) -> None:
         try:
@@ -169,6 +171,19 @@ class _Start:
         if self._process is not None:
             self._process.kill()
         self._ended.wait(timeout=1)  # It tidies up.
+
+
+def _cancel_at_interrupt() -> None:
+    """Lets an interrupt end Spark's jobs, as PySpark does for a context of the main thread: it waits for them else."""
+
+    def cancel(_number, _frame):
+        with contextlib.suppress(Exception):
+            SparkContext._active_spark_context.cancelAllJobs()
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, cancel)
 
 
 def _launch(conf: SparkConf, note: Callable[[subprocess.Popen], None]) -> JavaGateway:
