@@ -45,10 +45,11 @@ FULL = 1 << 20  # less is free where a disk is full
 def tell_once() -> None:
     """Keeps Python from telling again, with its stack, that a file could not be closed: who wrote it has said so.
 
-    And Py4J from logging the stack of an interrupt.
+    And Py4J from logging the stack of an interrupt, or of what came of it.
     """
     sys.unraisablehook = lambda what: None if isinstance(what.exc_value, OSError) else sys.__unraisablehook__(what)
-    logging.getLogger().addFilter(lambda line: not (line.exc_info and line.exc_info[0] is KeyboardInterrupt))
+    for name in (None, "py4j.clientserver", "py4j.java_gateway"):
+        logging.getLogger(name).addFilter(lambda line: not (line.exc_info and _interrupt(line.exc_info[1])))
 
 
 @contextlib.contextmanager

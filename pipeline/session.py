@@ -40,7 +40,7 @@ DEFAULTS = {
 }
 
 
-LONGEST_OPENING = 60  # seconds
+LONGEST_OPENING, LONGEST_CANCELLING = 60, 5  # seconds
 
 _start: "_Start | None" = None
 
@@ -176,9 +176,15 @@ class _Start:
 def _cancel_at_interrupt() -> None:
     """Lets an interrupt end Spark's jobs, as PySpark does for a context of the main thread: it waits for them else."""
 
-    def cancel(_number, _frame):
+    def cancel_all():
         with contextlib.suppress(Exception):
             SparkContext._active_spark_context.cancelAllJobs()
+
+    def cancel(_number, _frame):
+        # In a thread, which has a connection of its own: that of the main thread may be in use.
+        cancelling = threading.Thread(target=cancel_all, daemon=True)
+        cancelling.start()
+        cancelling.join(LONGEST_CANCELLING)
         raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()

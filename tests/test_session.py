@@ -100,7 +100,7 @@ def test_an_interrupt_ends_a_job(tmp_path):
     begun = time.monotonic()
     done = run(code, tmp_path)
     assert time.monotonic() - begun < 60
-    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (130, "", False), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
     assert "metaclip-failure" not in str(os.listdir(tmp_path / "temporary"))
 
 
