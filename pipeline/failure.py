@@ -5,6 +5,7 @@ Spark hands on what failed in a task as text alone, so that a cause is found by 
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import shutil
@@ -42,8 +43,13 @@ FULL = 1 << 20  # less is free where a disk is full
 
 
 def tell_once() -> None:
-    """Keeps Python from telling again, with its stack, that a file could not be closed: who wrote it has said so."""
+    """Keeps Python from telling again, with its stack, that a file could not be closed: who wrote it has said so.
+
+    And Py4J from logging the stack of an interrupt, or of what came of it.
+    """
     sys.unraisablehook = lambda what: None if isinstance(what.exc_value, OSError) else sys.__unraisablehook__(what)
+    for name in (None, "py4j.clientserver", "py4j.java_gateway"):
+        logging.getLogger(name).addFilter(lambda line: not (line.exc_info and _interrupt(line.exc_info[1])))
 
 
 @contextlib.contextmanager
@@ -57,9 +63,18 @@ def in_words(output: str, what: str, needed: Callable[[], int | None] = lambda: 
     except PipelineError:
         raise
     except Exception as error:
+        if interrupt := _interrupt(error):
+            raise interrupt from None
         if (line := explained(error, output, what, needed)) is None:
             raise
         raise PipelineError(line) from error
+
+
+def _interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt that an error comes from: it cancels a job, which then says that it was."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def explained(

@@ -7,8 +7,10 @@ to the executors.
 """
 
 import atexit
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,7 +40,7 @@ DEFAULTS = {
 }
 
 
-LONGEST_OPENING = 60  # seconds
+LONGEST_OPENING, LONGEST_CANCELLING = 60, 5  # seconds
 
 _start: "_Start | None" = None
 
@@ -134,6 +136,7 @@ class _Start:
         _start = None
         if self._error is not None:
             raise self._error
+        _cancel_at_interrupt()
 
     def _run(self) -> None:
         try:
@@ -159,6 +162,7 @@ class _Start:
     def _leave(self) -> None:
         if self._ended.is_set():
             return
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # The end is on its way; a second one would show stacks.
         with self._turn:
             self._left = True
         if self._opens:
@@ -167,6 +171,25 @@ class _Start:
         if self._process is not None:
             self._process.kill()
         self._ended.wait(timeout=1)  # It tidies up.
+
+
+def _cancel_at_interrupt() -> None:
+    """Lets an interrupt end Spark's jobs, as PySpark does for a context of the main thread: it waits for them else."""
+
+    def cancel_all():
+        with contextlib.suppress(Exception):
+            SparkContext._active_spark_context.cancelAllJobs()
+
+    def cancel(_number, _frame):
+        # In a thread, which has a connection of its own: that of the main thread may be in use.
+        cancelling = threading.Thread(target=cancel_all, daemon=True)
+        cancelling.start()
+        cancelling.join(LONGEST_CANCELLING)
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, cancel)
 
 
 def _launch(conf: SparkConf, note: Callable[[subprocess.Popen], None]) -> JavaGateway:

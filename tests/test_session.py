@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -53,6 +54,54 @@ def test_an_interrupt_while_it_is_waited_for_leaves_nothing(tmp_path, seconds):
     done = run(code, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: stopped\n")
     assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
+
+
+def test_another_interrupt_while_the_end_waits_for_the_context_says_nothing(tmp_path):
+    """The fault: stacks of Python and of Java at the second Ctrl-C of somebody in a hurry."""
+    code = EARLY + (
+        "import os, signal, threading, time\n"
+        "from pipeline import session\n"
+        "start = session._start\n"
+        "def interrupt():\n"
+        "    while not start._left:\n        time.sleep(0.01)\n"
+        "    time.sleep(0.1)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "while not start._opens:\n    time.sleep(0.01)\n"
+        "threading.Thread(target=interrupt, daemon=True).start()\n"
+        "fail('stopped', 1)\n"
+    )
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: stopped\n")
+    assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
+
+
+def test_an_interrupt_ends_a_job(tmp_path):
+    """The fault: the end waited for the job, since PySpark cancels those of a context of the main thread alone."""
+    code = EARLY + (
+        "import os, pathlib, signal, threading, time\n"
+        "from pipeline.failure import in_words\n"
+        "from pipeline.job import new_app, run\n"
+        f"begun = pathlib.Path({str(tmp_path / 'begun')!r})\n"
+        "def slow(batches):\n"
+        "    import time\n"
+        "    begun.touch()\n    time.sleep(60)\n    yield from batches\n"
+        "def interrupt():\n"
+        "    while not begun.exists():\n        time.sleep(0.05)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "app = new_app()\n"
+        "@app.command()\n"
+        "def work():\n"
+        "    session = open_session('local[1]')\n"
+        "    threading.Thread(target=interrupt, daemon=True).start()\n"
+        "    with in_words('out', 'the work'):\n"
+        "        session.range(0, 1, 1, 1).mapInArrow(slow, 'id bigint').toArrow()\n"
+        "run(app)\n"
+    )
+    begun = time.monotonic()
+    done = run(code, tmp_path)
+    assert time.monotonic() - begun < 60
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert "metaclip-failure" not in str(os.listdir(tmp_path / "temporary"))
 
 
 def test_workers_are_forked_with_what_tasks_need(tmp_path):
