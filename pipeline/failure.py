@@ -33,7 +33,8 @@ SAID = {
     "Too many open files": OPEN_FILES,
 }
 MEMORY = re.compile(
-    r"MemoryError|OutOfMemoryError|[Cc]annot allocate memory|(malloc|realloc) of size \d+ failed|bad_alloc"
+    r"MemoryError|OutOfMemoryError|[Cc]annot allocate memory|(malloc|realloc) of size \d+ failed|bad_alloc|"
+    r"can't start new thread"
 )
 KILLED = re.compile(r"Python worker exited unexpectedly|Python worker failed to connect|ExecutorLostFailure")
 NUMBER = re.compile(r"\[[Ee]rrno (\d+)\]")

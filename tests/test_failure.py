@@ -24,6 +24,7 @@ TABLE = [
     (RuntimeError("java.io.IOException: Mkdirs failed to create file:/a/b (exists=false, cwd=file:/c)"), "{out}: a folder cannot be made there, in pairs: no space, no inodes, or"),
     (MemoryError(), "Not enough memory for pairs: give it more, or let fewer tasks run"),
     (RuntimeError("java.lang.OutOfMemoryError: Java heap space"), "Not enough memory for pairs"),
+    (RuntimeError("can't start new thread"), "Not enough memory for pairs"),
     (RuntimeError(TASK.format("pyarrow.lib.ArrowMemoryError: malloc of size 1073741824 failed")), "Not enough memory for pairs"),
     (RuntimeError("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)\nCaused by: java.io.EOFException"), "A worker process was ended from outside in pairs"),
     (Py4JNetworkError("Error while receiving"), "Spark's Java process was ended from outside in pairs"),
