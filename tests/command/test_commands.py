@@ -96,7 +96,7 @@ def test_stages_group_their_options():
             assert f"─ {panel} ─" in said
 
 
-def test_help_imports_little_and_is_quick():
+def test_help_imports_little():
     """No help needs torch or Spark; that of the whole command needs no package but typer and rich."""
     code = f"""
 import sys
@@ -110,11 +110,6 @@ for path in {PATHS!r}:
     assert not loaded("torch", "transformers", "pyspark"), path
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    measure = "import resource, subprocess, sys\n" \
-        "subprocess.run([sys.executable, '-m', 'pipeline.command', '--help'], check=True, stdout=subprocess.DEVNULL)\n" \
-        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\nprint(used.ru_utime + used.ru_stime)"  # fmt: skip
-    taken = [float(subprocess.check_output([sys.executable, "-c", measure])) for _ in range(3)]
-    assert min(taken) < 0.5, taken
 
 
 def jobs():

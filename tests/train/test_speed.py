@@ -55,12 +55,14 @@ def test_a_step_is_compiled_whether_or_not_operations_are_counted(recipe, train,
     ("changes", "most"),
     [
         ({}, 3),
-        ({"micro_batch": 4}, 6),
+        pytest.param({"micro_batch": 4}, 6, marks=pytest.mark.slow),
         ({"micro_batch": 6, "patch_dropout": 0.5}, 8),
         ({"activation_checkpointing": "true"}, 3),
-        ({"model__kind": "metaclip2"}, 3),
-        ({"model__kind": "siglip", "model__projection": 64, "loss__name": "siglip"}, 3),
-        (ALIGN, 3),
+        pytest.param({"model__kind": "metaclip2"}, 3, marks=pytest.mark.slow),
+        pytest.param(
+            {"model__kind": "siglip", "model__projection": 64, "loss__name": "siglip"}, 3, marks=pytest.mark.slow
+        ),
+        pytest.param(ALIGN, 3, marks=pytest.mark.slow),
     ],
     ids=str,
 )
