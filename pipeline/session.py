@@ -91,15 +91,16 @@ def open_session(master: str | None = None) -> SparkSession:
 def _open_embedded(master: str | None, options: list[str] | None = None) -> SparkSession:
     """``options``: of the JVM, in place of the usual ones."""
     archive = class_data.archive_of(use_java())
-    session = _session_of(_embedded(master, options or class_data.use(archive)))
-    if archive is not None and options is None:
-        atexit.register(class_data.make_later, archive)
-    return session
+    conf = _embedded(master, options or class_data.use(archive))
+    return _session_of(conf, archive if options is None else None)
 
 
-def _session_of(conf: SparkConf) -> SparkSession:
+def _session_of(conf: SparkConf, archive: Path | None) -> SparkSession:
+    """``archive``: what this process makes at its end, if it is not there."""
     session = SparkSession.builder.config(conf=conf).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
+    if archive is not None:
+        atexit.register(class_data.make_later, archive)
     return session
 
 
@@ -145,9 +146,7 @@ class _Start:
             with self._turn:
                 self._opens = not self._left
             if self._opens:
-                _session_of(conf)
-                if archive is not None:
-                    atexit.register(class_data.make_later, archive)
+                _session_of(conf, archive)
         except BaseException as error:  # Of the thread that waits.
             self._error = error
         finally:

@@ -1,8 +1,8 @@
 """``torch.compile`` of the towers: layer by layer, since all layers of a tower are the same code.
 
-Compiled as one graph, ViT-B/32 took more than a minute of an H100's host before its first step, and as long again for
-the first batch with texts of another length; its 24 layers share the graph of one for each tower (PyTorch's
-"regional compilation"). What lies between the layers, a hundredth of the work, runs as it is.
+Compiled as one graph, ViT-B/32 had not made its first step on an H100 after 75 seconds, and texts of another length
+would have had it compiled again; its 24 layers share the graph of one for each tower (PyTorch's "regional
+compilation"). What lies before, between and after the layers runs as it is.
 """
 
 from collections.abc import Callable

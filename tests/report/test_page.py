@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.balance.thresholds import keep_probability
 from pipeline.report.page import balance, duplicates, texts
 from pipeline.report.page.diff import gather as gather_diff
 from pipeline.report.page.entries import pack_entries, side_packs
@@ -244,3 +245,19 @@ def test_json_in_a_page_ends_nothing(text):
 )
 def test_hosts(url, expected):
     assert host(url) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_chance_of_rows_is_their_keep_probability(seed):
+    """Up to the last bits; rows without matches have none, wherever they stand."""
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(rng.choice([0, 1, 2, 30], rng.integers(0, 50)))])
+    probability, ids = rng.random(40) ** 3, rng.integers(0, 40, offsets[-1])
+    want = keep_probability(probability, ids, offsets)
+    assert balance.by_chance(probability[ids], offsets) == pytest.approx(want, rel=1e-9, abs=1e-15)
+
+
+def test_places_among_some():
+    some = np.array([2, 3, 7])
+    assert balance.places(some, 9)[some].tolist() == [0, 1, 2]
+    assert balance.places(some[:0], 2).tolist() == [0, 0]
