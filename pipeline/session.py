@@ -9,6 +9,7 @@ to the executors.
 import atexit
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,9 +24,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import class_data, handover
+from pipeline.environment import digest
 from pipeline.java import use_java
 from pipeline.paths import spark_url
-from pipeline.shipping import ship_package
 
 NAME, WORKERS = "metaclip-pipeline", "pipeline.workers"
 PACKAGE = Path(__file__).resolve().parent
@@ -37,9 +38,7 @@ DEFAULTS = {
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
     "spark.sql.parquet.compression.codec": "zstd",
 }
-
-
-LONGEST_OPENING, LONGEST_CANCELLING = 60, 5  # seconds
+LONGEST_CANCELLING = 5  # seconds
 
 _start: "_Start | None" = None
 
@@ -49,14 +48,14 @@ def submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def start_session(master: str | None = None) -> None:
-    """Starts an embedded session in the background; ``open_session`` waits for it.
+def start_session() -> None:
+    """Starts the JVM of an embedded session in the background; ``open_session`` waits for it.
 
     What goes wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
     """
     global _start
     if _start is None and SparkContext._gateway is None and not submitted():
-        _start = _Start(master)
+        _start = _Start()
 
 
 def open_session(master: str | None = None) -> SparkSession:
@@ -84,24 +83,43 @@ def open_session(master: str | None = None) -> SparkSession:
     if local:
         session.sparkContext.setLogLevel("ERROR")
     else:
-        ship_package(session)
+        _ship_package(session)
     return session
 
 
 def _open_embedded(master: str | None, options: list[str] | None = None) -> SparkSession:
     """``options``: of the JVM, in place of the usual ones."""
     archive = class_data.archive_of(use_java())
-    conf = _embedded(master, options or class_data.use(archive))
-    return _session_of(conf, archive if options is None else None)
-
-
-def _session_of(conf: SparkConf, archive: Path | None) -> SparkSession:
-    """``archive``: what this process makes at its end, if it is not there."""
-    session = SparkSession.builder.config(conf=conf).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    if archive is not None:
+    session = _session_of(_embedded(master, options or class_data.use(archive)))
+    if archive is not None and options is None:
         atexit.register(class_data.make_later, archive)
     return session
+
+
+def _session_of(conf: SparkConf) -> SparkSession:
+    session = SparkSession.builder.config(conf=conf).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _cancel_at_interrupt() -> None:
+    """Lets an interrupt end Spark's jobs at once.
+
+    PySpark's own handler asks for that by the connection of the main thread, which may be in the middle of a call.
+    """
+
+    def cancel_all():
+        with contextlib.suppress(Exception):
+            SparkContext._active_spark_context.cancelAllJobs()
+
+    def cancel(_number, _frame):
+        cancelling = threading.Thread(target=cancel_all, daemon=True)  # A thread has a connection of its own.
+        cancelling.start()
+        cancelling.join(LONGEST_CANCELLING)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, cancel)
 
 
 def _embedded(master: str | None, options: list[str]) -> SparkConf:
@@ -114,15 +132,13 @@ def _embedded(master: str | None, options: list[str]) -> SparkConf:
 
 
 class _Start:
-    """The start of a session in a thread. The JVM can be ended at any time until it begins to make folders."""
+    """The start of a JVM in a thread. There is no SparkContext yet, so that it can be ended at any time."""
 
-    def __init__(self, master: str | None):
+    def __init__(self):
         handover.start(WORKERS)
-        self._master = master
         self._process: subprocess.Popen | None = None
         self._error: BaseException | None = None
-        self._left = self._opens = False
-        self._turn = threading.Lock()
+        self._left = False
         # An interrupt of ``join`` makes a thread that still runs look like one that has ended (Python 3.11).
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -130,23 +146,17 @@ class _Start:
         atexit.register(self._leave)
 
     def wait(self) -> None:
-        """Until the session is there; raises what went wrong."""
+        """Until the JVM is there; raises what went wrong."""
         global _start
         self._ended.wait()
         _start = None
         if self._error is not None:
             raise self._error
-        _cancel_at_interrupt()
 
     def _run(self) -> None:
         try:
-            archive = class_data.archive_of(use_java())
-            conf = _embedded(self._master, class_data.use(archive))
+            conf = _embedded(None, class_data.use(class_data.archive_of(use_java())))
             SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
-            with self._turn:
-                self._opens = not self._left
-            if self._opens:
-                _session_of(conf, archive)
         except BaseException as error:  # Of the thread that waits.
             self._error = error
         finally:
@@ -158,36 +168,11 @@ class _Start:
             process.kill()
 
     def _leave(self) -> None:
-        if self._ended.is_set():
-            return
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # The end is on its way; a second one would show stacks.
-        with self._turn:
+        if not self._ended.is_set():
             self._left = True
-        if self._opens:
-            self._ended.wait(timeout=LONGEST_OPENING)  # A JVM that ends by itself removes its folders.
-            return
-        if self._process is not None:
-            self._process.kill()
-        self._ended.wait(timeout=1)  # It tidies up.
-
-
-def _cancel_at_interrupt() -> None:
-    """Lets an interrupt end Spark's jobs, as PySpark does for a context of the main thread: it waits for them else."""
-
-    def cancel_all():
-        with contextlib.suppress(Exception):
-            SparkContext._active_spark_context.cancelAllJobs()
-
-    def cancel(_number, _frame):
-        # In a thread, which has a connection of its own: that of the main thread may be in use.
-        cancelling = threading.Thread(target=cancel_all, daemon=True)
-        cancelling.start()
-        cancelling.join(LONGEST_CANCELLING)
-        raise KeyboardInterrupt
-
-    is_main = threading.current_thread() is threading.main_thread()
-    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, cancel)
+            if self._process is not None:
+                self._process.kill()
+            self._ended.wait(timeout=1)  # It tidies up.
 
 
 def _launch(conf: SparkConf, note: Callable[[subprocess.Popen], None]) -> JavaGateway:
@@ -258,3 +243,43 @@ def _memory_gib() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     except (ValueError, OSError):
         return 4
+
+
+def _ship_package(session: SparkSession) -> None:
+    """Sends the package along, unless the executors' environment has the same (``make package``), kernels and all."""
+    if on_executors(session) == digest(str(PACKAGE)):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="metaclip-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    session.sparkContext.addPyFile(packed(PACKAGE, folder).as_uri())
+
+
+def on_executors(session: SparkSession) -> str | None:
+    """The digest of the package that the executors find without being sent one; None where they find none."""
+    here = digest
+
+    def look(batches):
+        import importlib.util
+
+        import pyarrow
+
+        found = importlib.util.find_spec("pipeline")  # which imports nothing: the worker may be sent another one
+        folder = found and found.submodule_search_locations and found.submodule_search_locations[0]
+        for _ in batches:
+            yield pyarrow.record_batch({"digest": [here(folder) if folder else None]})
+
+    from pyspark import cloudpickle
+
+    module = sys.modules[digest.__module__]
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return session.range(0, 1, 1, 1).mapInArrow(look, "digest string").collect()[0][0]
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+def packed(package: Path, folder: Path) -> Path:
+    """A zip of what tasks need of a package, made in a folder: not the entry lists of an installed one."""
+    copy = folder / "copy" / package.name
+    shutil.copytree(package, copy, ignore=lambda _, names: {"__pycache__", "shipped"} & set(names))
+    return Path(shutil.make_archive(str(folder / package.name), "zip", copy.parent))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.shipping import packed
+from pipeline.session import packed
 
 PROJECT = Path(__file__).resolve().parents[1]
-EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session('local[1]')\n"
+EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session()\n"
 
 
 def run(code, tmp_path, **environment):
@@ -55,27 +55,8 @@ def test_an_interrupt_while_it_is_waited_for_leaves_nothing(tmp_path, seconds):
     assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
 
 
-def test_another_interrupt_while_the_end_waits_for_the_context_says_nothing(tmp_path):
-    """The fault: stacks of Python and of Java at the second Ctrl-C of somebody in a hurry."""
-    code = EARLY + (
-        "import os, signal, threading, time\n"
-        "from pipeline import session\n"
-        "start = session._start\n"
-        "def interrupt():\n"
-        "    while not start._left:\n        time.sleep(0.01)\n"
-        "    time.sleep(0.1)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "while not start._opens:\n    time.sleep(0.01)\n"
-        "threading.Thread(target=interrupt, daemon=True).start()\n"
-        "fail('stopped', 1)\n"
-    )
-    done = run(code, tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: stopped\n")
-    assert [name for name in os.listdir(tmp_path / "temporary") if not name.startswith("hsperfdata")] == []
-
-
 def test_an_interrupt_ends_a_job(tmp_path):
-    """The fault: the end waited for the job, since PySpark cancels those of a context of the main thread alone."""
+    """The fault: it ended as a job that failed, with a name of Spark's and a file of details."""
     code = EARLY + (
         "import os, pathlib, signal, threading, time\n"
         "from pipeline.failure import in_words\n"
