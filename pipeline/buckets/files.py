@@ -13,6 +13,8 @@ from pipeline.buckets.keys import first_id, overlapping
 
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1 << 16, 64 << 20
 READ_ROWS = 1 << 14
+# Values that Arrow encodes at a time; the bytes of a file are those of its default, a sixteenth, which takes longer.
+ENCODED_VALUES = 1 << 14
 # Columns whose values repeat; to try a dictionary on the others takes a fifth of the time of writing.
 CODED = ["text_source", "page_language", "language", "copies", "entry_list", "entries.list.element"]
 
@@ -39,8 +41,8 @@ def write_bucket(
     filesystem, target = storage.open_filesystem(path)
     hidden = storage.open_filesystem(storage.join(folder, f".{bucket:05d}.{attempt}"))[1]
     rows = 0
-    options = {"filesystem": filesystem, "compression": "zstd", "use_dictionary": coded}
-    with pq.ParquetWriter(hidden, schema, **options) as writer:
+    options = {"compression": "zstd", "use_dictionary": coded, "write_batch_size": ENCODED_VALUES}
+    with pq.ParquetWriter(hidden, schema, filesystem=filesystem, **options) as writer:
         for group in row_groups(batches, schema):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             rows += group.num_rows

@@ -22,7 +22,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe_file import parse
 from pipeline.record import Record
 
-SAMPLE, END = 100_000, 1 << 63
+SAMPLE, END = 1 << 16, 1 << 63
 LATER = {"filtered": "Passed the filter", "final": "Balanced again"}
 MATCH_COLUMNS = ["pair_id", "text", "url", "language", "entry_list", "entries", "width", "height"]
 
