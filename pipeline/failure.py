@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 
 from pipeline import storage
 from pipeline.errors import PipelineError
+from pipeline.job import cause
 from pipeline.room import shown
 
 LESS = "let fewer tasks run at a time (--master local[N])"
@@ -40,6 +42,7 @@ KILLED = re.compile(r"Python worker exited unexpectedly|Python worker failed to 
 NUMBER = re.compile(r"\[[Ee]rrno (\d+)\]")
 PATH = re.compile(r"""['"(]((?:file:)?/[^'"\n]+?)['")]""")
 NO_FOLDER = "Mkdirs failed to create"
+NO_LOCAL_FOLDER = 53  # the code with which Spark's Java ends then
 FULL = 1 << 20  # less is free where a disk is full
 
 
@@ -111,6 +114,15 @@ def explained(
     if _is_of_java(error):
         return f"Spark's Java process was ended from outside in {what}, most often for want of memory; {AGAIN}"
     return None
+
+
+def not_started(error: BaseException, java: subprocess.Popen | None) -> str:
+    """Why there is no session, most often for a setting that Spark does not take; ``java``: its process, if known."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        if java is not None and java.wait(timeout=1) == NO_LOCAL_FOLDER:
+            return "Spark does not start: it can write to no folder of SPARK_LOCAL_DIRS or spark.local.dir"
+    why = cause(error).rstrip(".")
+    return f"Spark does not start: {why} (its settings are those of spark-defaults.conf or spark-submit)"
 
 
 def _number(error: BaseException, text: str) -> int | None:

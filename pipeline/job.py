@@ -45,6 +45,9 @@ EXTRAS = {
 
 
 _JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ")
+_NO_CLASS = "java.lang.ClassNotFoundException: "
+# The first line of an error of Py4J, which says what was called and not what went wrong.
+_CALLING = "An error occurred while calling "
 
 
 class _WithFlags:
@@ -58,8 +61,21 @@ class _WithFlags:
         return found
 
 
+class Interrupted(PipelineError):
+    """An interrupt (Ctrl-C) ended the command."""
+
+    exit_code = 130
+
+
 class Command(_WithFlags, TyperCommand):
     """A command."""
+
+    def invoke(self, ctx):
+        """Runs it; raises ``Interrupted`` at an interrupt, of which Typer says nothing."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped") from None
 
 
 class Group(_WithFlags, TyperGroup):
@@ -103,17 +119,21 @@ def examples(*lines: str) -> str:
 
 
 def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -> None:
-    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed; an error is one line.
+    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed, 130 stopped; an error is one line.
 
     ``name``: what the command calls itself, where that is not the name of the file that runs.
     """
     from pipeline.failure import tell_once
 
     tell_once()
+    if not _is_somewhere():
+        fail("the current folder is gone; change to one that is there", 2)
     try:
         code = app(standalone_mode=False, prog_name=name)
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
         fail("stopped", 1)
+    except KeyboardInterrupt:
+        fail("stopped", Interrupted.exit_code)
     except typer.TyperException as error:
         fail(_usage(error), 2)
     except PipelineError as error:
@@ -124,6 +144,14 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
         fail(_unexpected(error), 1)
     gc.freeze()  # The interpreter looks for garbage once more as it ends: a second, with all entries in memory.
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_somewhere() -> bool:
+    """Whether there is a current folder, which Java and relative paths need."""
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
 
 
 def _usage(error: typer.TyperException) -> str:
@@ -155,7 +183,8 @@ def _unexpected(error: Exception) -> str:
 
 def cause(error: BaseException) -> str:
     """The first line that says what went wrong; of a Spark failure that of the innermost Python error or Java cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip().removeprefix(": ") for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(_CALLING)] or lines
     python = [
         line
         for line in lines
@@ -165,7 +194,7 @@ def cause(error: BaseException) -> str:
     caused = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     said = (python or caused or lines or [""])[-1 if python or caused else 0]
     if type(error).__module__.split(".")[0] in ("py4j", "pyspark"):  # Theirs are names that tell people nothing.
-        return (_JAVA_NAME.sub("", said) or "Spark failed")[:500]
+        return (_JAVA_NAME.sub("", said.replace(_NO_CLASS, "no Java class ")) or "Spark failed")[:500]
     return f"{type(error).__name__}: {said}"[:500]
 
 

@@ -19,12 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from py4j.java_gateway import JavaGateway
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext, java_gateway
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import class_data, handover
 from pipeline.environment import digest
+from pipeline.errors import UsageError
+from pipeline.failure import not_started
 from pipeline.java import use_java
 from pipeline.paths import spark_url
 
@@ -39,6 +43,8 @@ DEFAULTS = {
     "spark.sql.parquet.compression.codec": "zstd",
 }
 LONGEST_CANCELLING = 5  # seconds
+# What goes wrong where Java refuses, or has ended.
+NOT_STARTED = (Py4JError, PySparkException, ConnectionError)
 
 _start: "_Start | None" = None
 
@@ -79,7 +85,7 @@ def open_session(master: str | None = None) -> SparkSession:
             builder = builder.config(key, value)
     if local:
         _set_environment()
-    session = builder.getOrCreate()
+    session = _opened(builder)
     if local:
         session.sparkContext.setLogLevel("ERROR")
     else:
@@ -97,9 +103,16 @@ def _open_embedded(master: str | None, options: list[str] | None = None) -> Spar
 
 
 def _session_of(conf: SparkConf) -> SparkSession:
-    session = SparkSession.builder.config(conf=conf).getOrCreate()
+    session = _opened(SparkSession.builder.config(conf=conf))
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _opened(builder: SparkSession.Builder) -> SparkSession:
+    try:
+        return builder.getOrCreate()
+    except NOT_STARTED as error:
+        raise UsageError(not_started(error, getattr(SparkContext._gateway, "proc", None))) from error
 
 
 def _cancel_at_interrupt() -> None:
@@ -157,6 +170,8 @@ class _Start:
         try:
             conf = _embedded(None, class_data.use(class_data.archive_of(use_java())))
             SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
+        except NOT_STARTED as error:
+            self._error = UsageError(not_started(error, self._process))
         except BaseException as error:  # Of the thread that waits.
             self._error = error
         finally:

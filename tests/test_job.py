@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -49,6 +52,33 @@ def test_a_wrong_option_is_one_line(capsys, monkeypatch):
             run(app)
         assert ended.value.code == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
+    """The fault: that there was no Java."""
+    job = Path(__file__).resolve().parents[1] / "jobs" / "curate.py"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = (
+        f"import os, sys; os.rmdir({str(gone)!r}); os.execv(sys.executable, [sys.executable, {str(job)!r}, '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=gone, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the current folder is gone; change to one that is there\n"
+
+
+def test_an_interrupt_is_told(capsys, monkeypatch):
+    app = new_app()
+
+    @app.command()
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["job"])
+    with pytest.raises(SystemExit) as ended:
+        run(app)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "error: stopped\n"
 
 
 def test_the_cause_of_a_failed_task(spark):

@@ -79,8 +79,41 @@ def test_an_interrupt_ends_a_job(tmp_path):
     )
     done = run(code, tmp_path)
     assert not (tmp_path / "ended").exists()
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: stopped\n")
     assert "metaclip-failure" not in str(os.listdir(tmp_path / "temporary"))
+
+
+REFUSED = {
+    "spark.local.dir /proc/nowhere": "it can write to no folder of SPARK_LOCAL_DIRS or spark.local.dir",
+    "spark.task.cpus 4096": "the number of cpus per task = 4096",
+    "spark.serializer com.Nope": "no Java class com.Nope",
+    "spark.extraListeners com.Nope": "no Java class com.Nope",
+}
+
+
+@pytest.mark.parametrize("early", [EARLY, EARLY.replace("start_session()\n", "")], ids=["early", "late"])
+@pytest.mark.parametrize("setting", [next(iter(REFUSED)), *(pytest.param(s, marks=pytest.mark.slow) for s in REFUSED)])
+def test_a_setting_that_spark_does_not_take_is_one_line(tmp_path, setting, early):
+    """The fault: the stack of Java, and that it had run out of memory."""
+    (tmp_path / "spark-defaults.conf").write_text(setting)
+    code = early + (
+        "from pipeline.job import new_app, run\n"
+        "app = new_app()\n"
+        "@app.command()\n"
+        "def work():\n    open_session('local[1]')\n"
+        "run(app)\n"
+    )
+    done = run(code, tmp_path, SPARK_CONF_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: Spark does not start: ")
+    assert REFUSED[setting] in done.stderr
+    assert "metaclip-failure" not in str(os.listdir(tmp_path / "temporary"))
+
+
+@pytest.mark.slow
+def test_folders_of_the_environment_that_cannot_be_written_are_named(tmp_path):
+    done = run(f"{EARLY}open_session()", tmp_path, SPARK_LOCAL_DIRS="/proc/nowhere")
+    assert done.stderr.endswith("it can write to no folder of SPARK_LOCAL_DIRS or spark.local.dir\n")
 
 
 def test_workers_are_forked_with_what_tasks_need(tmp_path):
