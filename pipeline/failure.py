@@ -49,11 +49,12 @@ FULL = 1 << 20  # less is free where a disk is full
 def tell_once() -> None:
     """Keeps Python from telling again, with its stack, that a file could not be closed: who wrote it has said so.
 
-    And Py4J from logging the stack of an interrupt, or of what came of it.
+    And Py4J from logging the stack of an interrupt, or of what came of it: PySpark's own handler, until a session's
+    takes its place, calls Java in the middle of a call.
     """
     sys.unraisablehook = lambda what: None if isinstance(what.exc_value, OSError) else sys.__unraisablehook__(what)
     for name in (None, "py4j.clientserver", "py4j.java_gateway"):
-        logging.getLogger(name).addFilter(lambda line: not (line.exc_info and _interrupt(line.exc_info[1])))
+        logging.getLogger(name).addFilter(lambda line: not (line.exc_info and _of_interrupt(line.exc_info[1])))
 
 
 @contextlib.contextmanager
@@ -79,6 +80,15 @@ def _interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error
+
+
+def _of_interrupt(error: BaseException | None) -> bool:
+    """Whether an error comes from an interrupt, or from a call in its handler."""
+    while error is not None and not str(error).startswith("reentrant call"):
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return error is not None
 
 
 def explained(

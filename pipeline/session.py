@@ -8,13 +8,14 @@ to the executors.
 
 import atexit
 import contextlib
+import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,11 +27,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import class_data, handover
-from pipeline.environment import digest
 from pipeline.errors import UsageError
 from pipeline.failure import not_started
 from pipeline.java import use_java
 from pipeline.paths import spark_url
+from pipeline.shipping import ship_package
 
 NAME, WORKERS = "metaclip-pipeline", "pipeline.workers"
 PACKAGE = Path(__file__).resolve().parent
@@ -42,7 +43,7 @@ DEFAULTS = {
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
     "spark.sql.parquet.compression.codec": "zstd",
 }
-LONGEST_CANCELLING = 5  # seconds
+CANCEL_EVERY = 0.2  # seconds
 # What goes wrong where Java refuses, or has ended.
 NOT_STARTED = (Py4JError, PySparkException, ConnectionError)
 
@@ -89,7 +90,7 @@ def open_session(master: str | None = None) -> SparkSession:
     if local:
         session.sparkContext.setLogLevel("ERROR")
     else:
-        _ship_package(session)
+        ship_package(session)
     return session
 
 
@@ -97,6 +98,7 @@ def _open_embedded(master: str | None, options: list[str] | None = None) -> Spar
     """``options``: of the JVM, in place of the usual ones."""
     archive = class_data.archive_of(use_java())
     session = _session_of(_embedded(master, options or class_data.use(archive)))
+    _cancel_at_interrupt()
     if archive is not None and options is None:
         atexit.register(class_data.make_later, archive)
     return session
@@ -118,17 +120,19 @@ def _opened(builder: SparkSession.Builder) -> SparkSession:
 def _cancel_at_interrupt() -> None:
     """Lets an interrupt end Spark's jobs at once.
 
-    PySpark's own handler asks for that by the connection of the main thread, which may be in the middle of a call.
+    PySpark's own handler asks for that once, by the connection of the main thread, which may be in the middle of a
+    call; and a job that is only planned then is waited for to its end.
     """
 
     def cancel_all():
         with contextlib.suppress(Exception):
-            SparkContext._active_spark_context.cancelAllJobs()
+            while True:
+                SparkContext._active_spark_context.cancelAllJobs()
+                time.sleep(CANCEL_EVERY)
 
     def cancel(_number, _frame):
-        cancelling = threading.Thread(target=cancel_all, daemon=True)  # A thread has a connection of its own.
-        cancelling.start()
-        cancelling.join(LONGEST_CANCELLING)
+        logging.disable()  # What Py4J and PySpark say of connections that end now.
+        threading.Thread(target=cancel_all, daemon=True).start()  # A thread has a connection of its own.
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
@@ -184,6 +188,7 @@ class _Start:
 
     def _leave(self) -> None:
         if not self._ended.is_set():
+            logging.disable()  # Py4J would say that the connection has ended.
             self._left = True
             if self._process is not None:
                 self._process.kill()
@@ -258,43 +263,3 @@ def _memory_gib() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     except (ValueError, OSError):
         return 4
-
-
-def _ship_package(session: SparkSession) -> None:
-    """Sends the package along, unless the executors' environment has the same (``make package``), kernels and all."""
-    if on_executors(session) == digest(str(PACKAGE)):
-        return
-    folder = Path(tempfile.mkdtemp(prefix="metaclip-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    session.sparkContext.addPyFile(packed(PACKAGE, folder).as_uri())
-
-
-def on_executors(session: SparkSession) -> str | None:
-    """The digest of the package that the executors find without being sent one; None where they find none."""
-    here = digest
-
-    def look(batches):
-        import importlib.util
-
-        import pyarrow
-
-        found = importlib.util.find_spec("pipeline")  # which imports nothing: the worker may be sent another one
-        folder = found and found.submodule_search_locations and found.submodule_search_locations[0]
-        for _ in batches:
-            yield pyarrow.record_batch({"digest": [here(folder) if folder else None]})
-
-    from pyspark import cloudpickle
-
-    module = sys.modules[digest.__module__]
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        return session.range(0, 1, 1, 1).mapInArrow(look, "digest string").collect()[0][0]
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
-
-
-def packed(package: Path, folder: Path) -> Path:
-    """A zip of what tasks need of a package, made in a folder: not the entry lists of an installed one."""
-    copy = folder / "copy" / package.name
-    shutil.copytree(package, copy, ignore=lambda _, names: {"__pycache__", "shipped"} & set(names))
-    return Path(shutil.make_archive(str(folder / package.name), "zip", copy.parent))

@@ -6,6 +6,8 @@ pipeline.workers pyspark.worker`` and finds the former ready (``handover.py``).
 """
 
 import gc
+import os
+from collections.abc import Callable
 
 from pipeline.handover import hand_over, listen, take_over
 
@@ -35,9 +37,22 @@ def main() -> None:
         return
     prepare()
     if listener is None or take_over(listener):
-        from pyspark.daemon import manager
+        from pyspark import daemon
 
-        manager()
+        daemon.worker = _quietly(daemon.worker)
+        daemon.manager()
+
+
+def _quietly(worker: Callable) -> Callable:
+    """A worker whose connection Spark has closed ends: at an interrupt, pyspark's own would show its stack."""
+
+    def work(*arguments):
+        try:
+            return worker(*arguments)
+        except ConnectionError:
+            os._exit(1)
+
+    return work
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.session import packed
+from pipeline.shipping import packed
 
 PROJECT = Path(__file__).resolve().parents[1]
 EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session()\n"
