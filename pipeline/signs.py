@@ -42,6 +42,14 @@ def held(output: str, owner: dict[str, Any]) -> Iterator[Callable[[], None]]:
         stop.set()
         if keeper.ident is not None:
             keeper.join()
+        _take_away(own)
+
+
+def _take_away(own: str) -> None:
+    """Removes the own sign. A store that does not answer twice keeps it: of a process that is no more it is ignored."""
+    try:
+        storage.remove(own)
+    except OSError:
         with contextlib.suppress(OSError):
             storage.remove(own)
 
