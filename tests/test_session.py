@@ -1,5 +1,6 @@
 """How a session starts: in the background, with nothing left behind, and with what the user gave."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pipeline.shipping import packed
 
 PROJECT = Path(__file__).resolve().parents[1]
 EARLY = "from pipeline.session import open_session, start_session\nfrom pipeline.job import fail\nstart_session()\n"
+LATE = EARLY.removesuffix("start_session()\n")
 
 
 def run(code, tmp_path, **environment):
@@ -91,8 +93,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("early", [EARLY, EARLY.replace("start_session()\n", "")], ids=["early", "late"])
-@pytest.mark.parametrize("setting", [next(iter(REFUSED)), *(pytest.param(s, marks=pytest.mark.slow) for s in REFUSED)])
+@pytest.mark.parametrize(
+    ("setting", "early"),
+    [
+        pytest.param(setting, early, marks=[pytest.mark.slow] if number else [])
+        for number, (setting, early) in enumerate(itertools.product(REFUSED, (EARLY, LATE)))
+    ],
+)
 def test_a_setting_that_spark_does_not_take_is_one_line(tmp_path, setting, early):
     """The fault: the stack of Java, and that it had run out of memory."""
     (tmp_path / "spark-defaults.conf").write_text(setting)

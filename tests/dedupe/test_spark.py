@@ -127,7 +127,7 @@ def test_no_edges(spark, cut, one_task):
     assert connected(spark, [], cut, one_task) == {}
 
 
-@pytest.mark.parametrize("shape", ["path", "star"])
+@pytest.mark.parametrize("shape", ["path", pytest.param("star", marks=pytest.mark.slow)])
 def test_a_long_path_and_a_large_star_take_few_rounds(spark, cut, shape):
     nodes = random.Random(2).sample(range(-(2**61), 2**61), 100_000)
     ends = list(zip(nodes, nodes[1:], strict=False)) if shape == "path" else [(nodes[0], node) for node in nodes[1:]]

@@ -184,6 +184,7 @@ def test_a_crawl_is_added_to_a_store_that_something_was_taken_out_of(tmp_path, s
     assert holding(output, [gone.encode()]) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_append_left_goes_too(finished, work, tmp_path):
     """The table of the pairs before it, by which the next run tells what came and went."""
     output = shutil.copytree(finished, tmp_path / "output")

@@ -56,7 +56,7 @@ def test_a_step_is_compiled_whether_or_not_operations_are_counted(recipe, train,
     [
         ({}, 3),
         pytest.param({"micro_batch": 4}, 6, marks=pytest.mark.slow),
-        ({"micro_batch": 6, "patch_dropout": 0.5}, 8),
+        pytest.param({"micro_batch": 6, "patch_dropout": 0.5}, 8, marks=pytest.mark.slow),
         ({"activation_checkpointing": "true"}, 3),
         pytest.param({"model__kind": "metaclip2"}, 3, marks=pytest.mark.slow),
         pytest.param(
