@@ -44,6 +44,7 @@ EXTRAS = {
 }
 
 
+_is_command = False
 _JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ")
 _NO_CLASS = "java.lang.ClassNotFoundException: "
 # The first line of an error of Py4J, which says what was called and not what went wrong.
@@ -118,6 +119,11 @@ def examples(*lines: str) -> str:
     return f"[bold]Example{'s' if len(lines) > 1 else ''}[/bold]\n{shown}"
 
 
+def is_command() -> bool:
+    """Whether this process is that of a command, and ends with it."""
+    return _is_command
+
+
 def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -> None:
     """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed, 130 stopped; an error is one line.
 
@@ -125,6 +131,8 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
     """
     from pipeline.failure import tell_once
 
+    global _is_command
+    _is_command = True
     tell_once()
     if not _is_somewhere():
         fail("the current folder is gone; change to one that is there", 2)

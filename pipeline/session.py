@@ -30,6 +30,7 @@ from pipeline import class_data, handover
 from pipeline.errors import UsageError
 from pipeline.failure import not_started
 from pipeline.java import use_java
+from pipeline.job import is_command
 from pipeline.paths import spark_url
 from pipeline.shipping import ship_package
 
@@ -98,7 +99,8 @@ def _open_embedded(master: str | None, options: list[str] | None = None) -> Spar
     """``options``: of the JVM, in place of the usual ones."""
     archive = class_data.archive_of(use_java())
     session = _session_of(_embedded(master, options or class_data.use(archive)))
-    _cancel_at_interrupt()
+    if is_command():  # What ends then. A notebook goes on, with PySpark's handler.
+        _cancel_at_interrupt()
     if archive is not None and options is None:
         atexit.register(class_data.make_later, archive)
     return session

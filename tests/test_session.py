@@ -30,10 +30,12 @@ def test_a_session_that_was_started_early_is_the_one_that_is_opened(tmp_path):
     code = EARLY + (
         'session = open_session("local[1]")\n'
         "print(session.sparkContext.master, open_session() is not None)\n"
+        "import signal\n"
+        "print(signal.getsignal(signal.SIGINT).__module__)\n"  # of who goes on after an interrupt
         'print(session.range(0, 4, 1, 2).mapInArrow(lambda batches: batches, "id bigint").toArrow().num_rows)\n'
     )
     done = run(code, tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "local[1] True\n4\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "local[1] True\npyspark.core.context\n4\n", "")
 
 
 @pytest.mark.parametrize("seconds", [0, 0.2, 0.5, 1, 2, 5])
