@@ -4,7 +4,8 @@
 set -eu
 conf=$1 image=$2 recipe=$3 input=$4 output=$5
 shift 5
-exec .venv/bin/spark-submit --master "k8s://${KUBERNETES:?the API server}" --deploy-mode cluster \
+export PATH="$PWD/.venv/bin:$PATH"
+exec spark-submit --master "k8s://${KUBERNETES:?the API server}" --deploy-mode cluster \
   --name metaclip-pipeline --properties-file "$conf" \
   --packages org.apache.hadoop:hadoop-aws:3.5.0 --conf spark.jars.ivy=/tmp/ivy \
   --conf spark.kubernetes.container.image="$image" \

@@ -4,7 +4,8 @@
 set -eu
 conf=$1 recipe=$2 input=$3 output=$4
 shift 4
-exec .venv/bin/spark-submit --master yarn --deploy-mode client --properties-file "$conf" \
+export PATH="$PWD/.venv/bin:$PATH"
+exec spark-submit --master yarn --deploy-mode client --properties-file "$conf" \
   --archives output/environment.tar.gz#environment \
   --conf spark.pyspark.python=./environment/bin/python \
   --conf spark.pyspark.driver.python="$PWD/.venv/bin/python" \

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from pipeline import storage
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.job import cause
 from pipeline.room import shown
 
@@ -42,6 +42,7 @@ KILLED = re.compile(r"Python worker exited unexpectedly|Python worker failed to 
 NUMBER = re.compile(r"\[[Ee]rrno (\d+)\]")
 PATH = re.compile(r"""['"(]((?:file:)?/[^'"\n]+?)['")]""")
 NO_FOLDER = "Mkdirs failed to create"
+SETTINGS = "its settings are those of spark-defaults.conf or spark-submit"
 NO_LOCAL_FOLDER = 53  # the code with which Spark's Java ends then
 FULL = 1 << 20  # less is free where a disk is full
 
@@ -126,13 +127,21 @@ def explained(
     return None
 
 
-def not_started(error: BaseException, java: subprocess.Popen | None) -> str:
-    """Why there is no session, most often for a setting that Spark does not take; ``java``: its process, if known."""
+def not_started(error: BaseException, java: subprocess.Popen | None) -> PipelineError:
+    """What to raise where there is no session, most often for a setting; ``java``: its process, if known."""
+    code = None
     with contextlib.suppress(subprocess.TimeoutExpired):
-        if java is not None and java.wait(timeout=1) == NO_LOCAL_FOLDER:
-            return "Spark does not start: it can write to no folder of SPARK_LOCAL_DIRS or spark.local.dir"
+        code = None if java is None else java.wait(timeout=1)
+    if code == NO_LOCAL_FOLDER:
+        return UsageError(
+            "Spark does not start: it can write to no folder of SPARK_LOCAL_DIRS, spark.local.dir or TMPDIR"
+        )
     why = cause(error).rstrip(".")
-    return f"Spark does not start: {why} (its settings are those of spark-defaults.conf or spark-submit)"
+    if code is None and not isinstance(error, ConnectionError):
+        return UsageError(f"Spark does not start: {why} ({SETTINGS})")
+    if code is None or code < 0 or code > 128:
+        return PipelineError("Spark does not start: its Java was ended from outside, most often for want of memory")
+    return PipelineError(f"Spark does not start: its Java ended with code {code}; {why} ({SETTINGS})")
 
 
 def _number(error: BaseException, text: str) -> int | None:

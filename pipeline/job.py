@@ -44,6 +44,7 @@ EXTRAS = {
 }
 
 
+INTERRUPTED = 130
 _is_command = False
 _JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ")
 _NO_CLASS = "java.lang.ClassNotFoundException: "
@@ -62,21 +63,8 @@ class _WithFlags:
         return found
 
 
-class Interrupted(PipelineError):
-    """An interrupt (Ctrl-C) ended the command."""
-
-    exit_code = 130
-
-
 class Command(_WithFlags, TyperCommand):
     """A command."""
-
-    def invoke(self, ctx):
-        """Runs it; raises ``Interrupted`` at an interrupt, of which Typer says nothing."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted("stopped") from None
 
 
 class Group(_WithFlags, TyperGroup):
@@ -141,7 +129,7 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
     except typer.Abort:
         fail("stopped", 1)
     except KeyboardInterrupt:
-        fail("stopped", Interrupted.exit_code)
+        fail("stopped", INTERRUPTED)
     except typer.TyperException as error:
         fail(_usage(error), 2)
     except PipelineError as error:
@@ -150,6 +138,8 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
         fail(_missing(error), 1)
     except Exception as error:
         fail(_unexpected(error), 1)
+    if code == INTERRUPTED:  # Typer's, which says nothing.
+        fail("stopped", INTERRUPTED)
     gc.freeze()  # The interpreter looks for garbage once more as it ends: a second, with all entries in memory.
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -149,7 +149,8 @@ def describe(request: Request, fit: Fit, finished: Finished, summary: dict[str, 
         return False
     described = storage.join(output, DESCRIBED)
     same_tables = storage.read_json(storage.join(output, MANIFEST)) == manifest
-    if all(same.values()) and same_tables and storage.exists(described) == (manifest is not None):
+    drawn = figures is None or storage.exists(storage.join(output, PLOT))
+    if all(same.values()) and same_tables and drawn and storage.exists(described) == (manifest is not None):
         if not storage.exists(storage.join(output, REPORT[0])):  # It went wrong before.
             _write_report(Output.of(output, recipe, records, written))
         return False

@@ -27,7 +27,6 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import class_data, handover
-from pipeline.errors import UsageError
 from pipeline.failure import not_started
 from pipeline.java import use_java
 from pipeline.job import is_command
@@ -116,7 +115,7 @@ def _opened(builder: SparkSession.Builder) -> SparkSession:
     try:
         return builder.getOrCreate()
     except NOT_STARTED as error:
-        raise UsageError(not_started(error, getattr(SparkContext._gateway, "proc", None))) from error
+        raise not_started(error, getattr(SparkContext._gateway, "proc", None)) from error
 
 
 def _cancel_at_interrupt() -> None:
@@ -177,7 +176,7 @@ class _Start:
             conf = _embedded(None, class_data.use(class_data.archive_of(use_java())))
             SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
         except NOT_STARTED as error:
-            self._error = UsageError(not_started(error, self._process))
+            self._error = not_started(error, self._process)
         except BaseException as error:  # Of the thread that waits.
             self._error = error
         finally:

@@ -88,7 +88,7 @@ def test_an_interrupt_ends_a_job(tmp_path):
 
 
 REFUSED = {
-    "spark.local.dir /proc/nowhere": "it can write to no folder of SPARK_LOCAL_DIRS or spark.local.dir",
+    "spark.local.dir /proc/nowhere": "it can write to no folder of SPARK_LOCAL_DIRS, spark.local.dir or TMPDIR",
     "spark.task.cpus 4096": "the number of cpus per task = 4096",
     "spark.serializer com.Nope": "no Java class com.Nope",
     "spark.extraListeners com.Nope": "no Java class com.Nope",
@@ -122,7 +122,7 @@ def test_a_setting_that_spark_does_not_take_is_one_line(tmp_path, setting, early
 @pytest.mark.slow
 def test_folders_of_the_environment_that_cannot_be_written_are_named(tmp_path):
     done = run(f"{EARLY}open_session()", tmp_path, SPARK_LOCAL_DIRS="/proc/nowhere")
-    assert done.stderr.endswith("it can write to no folder of SPARK_LOCAL_DIRS or spark.local.dir\n")
+    assert done.stderr.endswith("it can write to no folder of SPARK_LOCAL_DIRS, spark.local.dir or TMPDIR\n")
 
 
 def test_workers_are_forked_with_what_tasks_need(tmp_path):

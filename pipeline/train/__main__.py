@@ -90,7 +90,7 @@ def main(
         if "stopped" in last:
             if group.is_main:
                 say(f"Stopped after step {last['step']:,}, with a checkpoint; the same command goes on")
-            return 128 + last["stopped"]
+            raise SystemExit(128 + last["stopped"])
         if group.is_main and "loss" in last:
             say(f"Step {last['step']:,}: loss {last['loss']:.4f}, {last['samples_per_second']:,.0f} samples/s")
         return None

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.7, 1.5, 2.5, 3.5, 4.5, 5, 5.5, 6, 6.5, 7, 8, 10, 13])
+@pytest.mark.parametrize("seconds", [2.5, 3.5, 4.5, 5, 5.5, 6, 6.5, 7, 8, 10, 13])
 def test_an_interrupt_is_one_line_and_leaves_nothing(work, tmp_path, seconds):
     """The faults: stacks of Py4J and of PySpark's workers; a job that was being planned ran to its end first."""
     temporary = tmp_path / "temporary"

@@ -198,6 +198,15 @@ def test_files_that_are_gone_come_back(copy, work):
         }
 
 
+def test_a_plot_that_is_gone_comes_back_in_a_set_that_is_not_finished(copy, work):
+    """The fault: killed between the recipe and the plot, a stage alone never had one."""
+    run(work / "recipe.yaml", copy, stages=["balance"], force=True)
+    plot = (copy / "distribution.png").read_bytes()
+    (copy / "distribution.png").unlink()
+    run(work / "recipe.yaml", copy, stages=["balance"])
+    assert (copy / "distribution.png").read_bytes() == plot
+
+
 def test_a_model_of_ones_own_is_known_by_its_file(work, tmp_path, spark):
     (tmp_path / "in.tsv").write_text("url\ttext\nhttp://x/1\ta photo of a cat\n")
     model = shutil.copy(model_file(LID_176), tmp_path / "own.ftz")
