@@ -76,20 +76,21 @@ def in_words(output: str, what: str, needed: Callable[[], int | None] = lambda: 
         raise PipelineError(line) from error
 
 
-def _interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
-    """The interrupt that an error comes from: it cancels a job, which then says that it was."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those during which it came."""
+    while error is not None:
+        yield error
         error = error.__context__
-    return error
+
+
+def _interrupt(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that an error comes from: it cancels a job, which then says that it was."""
+    return next((one for one in _behind(error) if isinstance(one, KeyboardInterrupt)), None)
 
 
 def _of_interrupt(error: BaseException | None) -> bool:
     """Whether an error comes from an interrupt, or from a call in its handler."""
-    while error is not None and not str(error).startswith("reentrant call"):
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__context__
-    return error is not None
+    return any(isinstance(one, KeyboardInterrupt) or str(one).startswith("reentrant call") for one in _behind(error))
 
 
 def explained(
