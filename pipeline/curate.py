@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pipeline import record, storage, tables
+from pipeline import engine, record, storage, tables
 from pipeline.errors import UsageError
 from pipeline.events import Events
 from pipeline.failure import in_words
@@ -27,7 +27,6 @@ from pipeline.removal import finish
 from pipeline.remove.work import is_left
 from pipeline.room import needed
 from pipeline.run import Request, Run, record_of
-from pipeline.session import open_session, start_session, submitted
 from pipeline.stage import Stage
 from pipeline.stages import stages_of
 
@@ -69,7 +68,7 @@ def _curate(
         raise UsageError(f"--input {request.source}: a removal is not finished there; remove or curate ends it")
     wanted = stages_of(recipe, stages)
     if force or added or any(load_finished(place, stage) is None for stage in wanted):
-        start_session()  # The JVM starts while everything is looked at.
+        engine.start(any(stage.spark for stage in wanted))  # while everything is looked at
     found = {stage.name: stage.check(request) for stage in wanted}
     fit = Fit(recipe, wanted)
     finished = finished_before(request, wanted, fit)
@@ -86,7 +85,7 @@ def _curate(
             if not skipped:
                 _check_room(stage, request, found[stage.name])
             if not skipped or stage.missing(former):
-                run = Run(**vars(request), session=_session(), finished=finished, found=found[stage.name])
+                run = Run(**vars(request), session=_session(wanted), finished=finished, found=found[stage.name])
                 lacks = partial(needed, run.session, storage.join(place, tables.STAGING))
                 with in_words(place, ", ".join(stage.tables), lacks):
                     done = _run_stage(stage, run, origin, former if skipped else None, events, check)
@@ -114,7 +113,7 @@ def _grown(
     first = [stage for stage in wanted if stage.add]
     check_fits(request, first, fit, found)
     check_beside(request.output, [table for stage in first for table in stage.tables])
-    session, names = _session(), ", ".join(table for stage in first for table in stage.tables)
+    session, names = _session(wanted), ", ".join(table for stage in first for table in stage.tables)
     lacks = partial(needed, session, storage.join(request.output, tables.STAGING))
     with in_words(request.output, names, lacks):
         if grow(request, first, fit, found, session, events, check):
@@ -128,7 +127,7 @@ def _check_room(stage: Stage, request: Request, found: Any) -> None:
     """Refuses a run that the disk or the memory is too small for. Small runs cost a look at what is free."""
     if request.force:
         return
-    if not submitted():
+    if not engine.submitted():
         check_memory(least_memory(Cores.here()))
     if may_fit(request.output, stage.most_bytes(request.recipe, found)):
         return
@@ -138,9 +137,9 @@ def _check_room(stage: Stage, request: Request, found: Any) -> None:
         check_disk(request.output, forecast(request.recipe).most_disk)
 
 
-def _session() -> tables.SparkSession:
-    with running("Starting Spark"):
-        return open_session()
+def _session(stages: list[Stage]) -> engine.Session:
+    with running("Starting"):
+        return engine.open_engine(any(stage.spark for stage in stages))
 
 
 def _run_stage(

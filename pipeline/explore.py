@@ -3,7 +3,7 @@
 import math
 import uuid
 
-from pipeline import storage
+from pipeline import engine, storage
 from pipeline.balance import stage as balance
 from pipeline.errors import UsageError
 from pipeline.fitting import Fit, finished_before
@@ -13,7 +13,6 @@ from pipeline.recipe import Recipe
 from pipeline.report import what_if
 from pipeline.report.plots import what_if_plot
 from pipeline.run import Request, Run
-from pipeline.session import open_session
 
 
 def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | None, dead_links: float) -> None:
@@ -25,7 +24,7 @@ def explore(recipe: Recipe, output: str, source: str | None, ts: list[float] | N
     request = Request(recipe=recipe, output=output, source=storage.absolute(source) if source else output)
     check_output(output, recipe, force=False)
     finished = finished_before(request, [balance.STAGE], Fit(recipe, [balance.STAGE]))
-    session = open_session()
+    session = engine.open_engine(needs_spark=False)
     storage.make_folder(output)
     work = storage.join(output, f".what-if-{uuid.uuid4().hex[:8]}")  # A run may be at work in the output itself.
     try:

@@ -30,10 +30,10 @@ POLL_SECONDS = 0.5
 
 
 @contextmanager
-def running(title: str, spark=None) -> Iterator[None]:
+def running(title: str, session=None) -> Iterator[None]:
     """Shows that a stage runs, with what its tasks have done so far."""
     if not console.is_terminal:
-        if spark is not None:
+        if session is not None:
             console.print(f"{title} …")
         yield
         return
@@ -46,7 +46,7 @@ def running(title: str, spark=None) -> Iterator[None]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=None, done="")
         stop = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(progress, task, spark, stop), daemon=True)
+        watcher = threading.Thread(target=_watch, args=(progress, task, session, stop), daemon=True)
         watcher.start()
         try:
             yield
@@ -68,22 +68,27 @@ def counting(title: str, total: int, unit: str) -> Iterator[Callable[[int], None
         yield lambda more: progress.advance(task, more)
 
 
-def _watch(progress: Progress, task: int, spark, stop: threading.Event) -> None:
-    """Polls Spark's own record of its stages, which is there with the web page off."""
-    while spark is not None and not stop.wait(POLL_SECONDS):
+def _watch(progress: Progress, task: int, session, stop: threading.Event) -> None:
+    """Polls what the session's tasks have done."""
+    while session is not None and not stop.wait(POLL_SECONDS):
         try:
-            active = spark.sparkContext._jsc.sc().statusStore().activeStages()
-            stages = [active.apply(i) for i in range(active.size())]
-            rows = sum(
-                max(s.inputRecords(), s.outputRecords(), s.shuffleWriteRecords(), s.shuffleReadRecords())
-                for s in stages
-            )
-            done, tasks = (sum(getattr(s, name)() for s in stages) for name in ("numCompleteTasks", "numTasks"))
-            seconds = sum(_running_seconds(s) for s in stages[:1])
+            done = session.done() if hasattr(session, "done") else _done(session)
         except Exception:  # A display must never stop the work: the store may be gone at the end of a session.
             return
-        rate = f", {rows / seconds:,.0f}/s" if rows and seconds > 1 else ""
-        progress.update(task, done=f"{done}/{tasks} tasks, {rows:,} rows{rate}" if tasks else "")
+        progress.update(task, done=done)
+
+
+def _done(spark) -> str:
+    """By Spark's own record of its stages, which is there with the web page off."""
+    active = spark.sparkContext._jsc.sc().statusStore().activeStages()
+    stages = [active.apply(i) for i in range(active.size())]
+    rows = sum(
+        max(s.inputRecords(), s.outputRecords(), s.shuffleWriteRecords(), s.shuffleReadRecords()) for s in stages
+    )
+    done, tasks = (sum(getattr(s, name)() for s in stages) for name in ("numCompleteTasks", "numTasks"))
+    seconds = sum(_running_seconds(s) for s in stages[:1])
+    rate = f", {rows / seconds:,.0f}/s" if rows and seconds > 1 else ""
+    return f"{done}/{tasks} tasks, {rows:,} rows{rate}" if tasks else ""
 
 
 def _running_seconds(stage) -> float:

@@ -16,6 +16,9 @@ def needed(session: Any, staging: str) -> int | None:
     """
     if not storage.is_local(staging):
         return None
+    if hasattr(session, "share_done"):
+        share = session.share_done()
+        return round(written(storage.absolute(staging)) * (1 - share) / share) if share else None
     with contextlib.suppress(Exception):  # The session may be gone: then nobody knows.
         tracker = session.sparkContext.statusTracker()
         job = tracker.getJobInfo(max(tracker.getJobIdsForGroup(None)))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage, tables
+from pipeline.engine import Session
 from pipeline.errors import PipelineError
 from pipeline.recipe import Recipe
 from pipeline.record import Record
@@ -81,7 +82,7 @@ class Run(Request):
     ``work``: where rows are cut, where not in the output's staging.
     """
 
-    session: tables.SparkSession
+    session: Session
     finished: Finished
     found: Any = None
     work: str | None = None

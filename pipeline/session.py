@@ -27,6 +27,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import class_data, handover
+from pipeline.engine import submitted
 from pipeline.failure import not_started
 from pipeline.java import use_java
 from pipeline.job import is_command
@@ -48,11 +49,6 @@ CANCEL_EVERY = 0.2  # seconds
 NOT_STARTED = (Py4JError, PySparkException, ConnectionError)
 
 _start: "_Start | None" = None
-
-
-def submitted() -> bool:
-    """Whether ``spark-submit`` gives the session, so that what it runs on is not known here."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def start_session() -> None:

@@ -53,6 +53,7 @@ class Stage:
     - ``add`` does what ``run`` does where the input grew, and reads only what is new; it gets the stage's record of
       before. Stages before wrote their tables to staging. None where that cannot be: then ``run`` does all of it.
     - ``known``: what ``check`` found, less what is added.
+    - ``spark``: whether it makes DataFrames, so that the run needs Spark.
     - ``most_bytes``: what a run from this stage on takes of the output's disk at the very most, as far as it can be
       told without a look into the input. Where that much is not free, a sample is looked at before the run begins.
     """
@@ -72,6 +73,7 @@ class Stage:
     add: Callable[[Run, Record], Outcome | None] | None = None
     known: Callable[[Any], Any] = _all
     most_bytes: Callable[[Recipe, Any], int] = _little
+    spark: bool = False
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from pyspark.sql.types import (
 
 from pipeline import storage
 from pipeline.buckets.files import file_rows
+from pipeline.local.rows import Rows
 
 LONG, INT, DOUBLE, STRING, BOOLEAN = LongType(), IntegerType(), DoubleType(), StringType(), BooleanType()
 
@@ -192,8 +193,10 @@ def write_accounted(rows: DataFrame, output: str, name: str) -> dict[str | None,
     return counts
 
 
-def write(rows: DataFrame, output: str, name: str) -> DataFrame:
-    """Writes a DataFrame to staging and returns it read back: its lineage is cut there."""
+def write(rows: DataFrame | Rows, output: str, name: str) -> DataFrame | Rows:
+    """Writes a DataFrame to staging and returns it read back: its lineage is cut there. ``Rows`` are kept apart."""
+    if isinstance(rows, Rows):
+        return rows.kept()
     target = staging(output, name)
     rows.write.mode("overwrite").parquet(storage.spark_url(target))
     return read(rows.sparkSession, target, rows.schema)

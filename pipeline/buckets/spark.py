@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
-from pyspark import TaskContext
+from pyspark import SparkFiles, TaskContext
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from pipeline import storage
@@ -15,6 +14,7 @@ from pipeline.buckets.blocks import BLOCKS, by_part, close_files, rows_of
 from pipeline.buckets.files import bucket_file, write_bucket
 from pipeline.buckets.scatter import Scatter, Spool, in_schema
 from pipeline.buckets.totals import RANGE, Totals
+from pipeline.local import task as local
 
 Batches = Iterator[pa.RecordBatch]
 Parts = Iterator[tuple[int, Iterator[pa.Table]]]
@@ -41,11 +41,11 @@ def shuffle(
 
     def work_batches(batches: Batches) -> Batches:
         try:
-            yield from work(TaskContext.get().partitionId(), by_part(batches))
+            yield from work(_number(), by_part(batches))
         finally:
             close_files()
 
-    there = blocks.repartitionById(targets, F.col("target")).sortWithinPartitions("part")
+    there = blocks.repartitionById(targets, "target").sortWithinPartitions("part")
     return there.mapInArrow(work_batches, from_arrow_schema(schema))
 
 
@@ -87,7 +87,19 @@ def fill(folder: str, buckets: int, schema: pa.Schema) -> None:
 
 def attempt() -> str:
     """The name of the running attempt of a task, for files that are not yet complete."""
-    return str(TaskContext.get().taskAttemptId())
+    context = TaskContext.get()
+    return str(context.taskAttemptId() if context else local.running.attempt)
+
+
+def _number() -> int:
+    """The number of the running task."""
+    context = TaskContext.get()
+    return context.partitionId() if context else local.running.number
+
+
+def session_file(name: str) -> str:
+    """Where a task finds a file that the session was given (``addFile``)."""
+    return SparkFiles.get(name) if TaskContext.get() else local.running.files[name]
 
 
 def new_spool(folder: str) -> Spool:

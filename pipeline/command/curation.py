@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.engine import choose
 from pipeline.errors import UsageError
 from pipeline.job import HOW, PLACES, RECIPE, ForceOption, SetOption, examples, new_app
 
@@ -53,6 +54,15 @@ LookOutputOption = Annotated[
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Fail on a damaged input file instead of going on.", rich_help_panel=HOW)
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=choose,
+        metavar="ENGINE",
+        help="Does the tasks: auto, local, local[N] (N at a time) or spark; by default METACLIP_ENGINE, or auto.",
+        rich_help_panel=HOW,
+    ),
+]
 ThresholdsOption = Annotated[
     list[float] | None,
     typer.Option(
@@ -76,6 +86,7 @@ def stage_app(stages: list[str] | None, about: str, *shown: str) -> typer.Typer:
         set: SetOption = None,
         force: ForceOption = False,
         strict: StrictOption = False,
+        engine: EngineOption = None,
     ) -> None:
         _run(stages, recipe, input, output, set, force, strict)
 
@@ -142,6 +153,7 @@ def all_stages(
     set: SetOption = None,
     force: ForceOption = False,
     strict: StrictOption = False,
+    engine: EngineOption = None,
     append: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH", help="New files for a finished output (again for more).", rich_help_panel=PLACES),
@@ -170,6 +182,7 @@ def add(
         ),
     ],
     strict: StrictOption = False,
+    engine: EngineOption = None,
 ) -> None:
     """Appends."""
     from pipeline.append import append
@@ -188,6 +201,7 @@ def balance_or_look(
     set: SetOption = None,
     force: ForceOption = False,
     strict: StrictOption = False,
+    engine: EngineOption = None,
     what_if: Annotated[
         bool,
         typer.Option("--what-if", help="Show what a range of t would give; write no table.", rich_help_panel=WHAT_IF),
@@ -217,6 +231,7 @@ def look(
     set: SetOption = None,
     t: ThresholdsOption = None,
     dead_links: DeadLinksOption = 0.0,
+    engine: EngineOption = None,
 ) -> None:
     """Explores."""
     from pipeline.explore import explore
@@ -239,7 +254,7 @@ def _run(
     found, target, source = resolve(recipe, inputs, output, overrides, stages)
     if stages is None:
         prepare_demo(found)
-    begin(target, force)
+    begin(found, target, stages, force)
     from pipeline.curate import curate
 
     curate(found, target, stages, source, force, strict)
@@ -275,11 +290,11 @@ def prepare_demo(recipe: "Recipe") -> None:
         build(Path(found_path(FOLDER)))
 
 
-def begin(output: str, force: bool) -> None:
-    """Starts the JVM where there is surely something to do, so that it starts while the rest is imported."""
-    from pipeline import storage
+def begin(recipe: "Recipe", output: str, stages: list[str] | None, force: bool) -> None:
+    """Starts the engine where there is surely something to do, so that it starts while the rest is imported."""
+    from pipeline import engine, storage
+    from pipeline.recipe import filters
 
     if force or not storage.exists(storage.join(storage.absolute(output), "manifest.json")):
-        from pipeline.session import start_session
-
-        start_session()
+        some = {"images", "filter"} & {*(stages or ())}
+        engine.start(bool(some) or (stages is None and (recipe.images.fetch or filters(recipe))))

@@ -1,7 +1,7 @@
 """Connected components of a graph of edges (a, b) over all tasks; ids are bigints.
 
 A task connects what it holds by union-find; what is left goes to one task, or where it is much through rounds of
-large-star and small-star, of which each shuffles edges alone.
+large-star and small-star, of which each shuffles edges alone. On one machine it always goes to one task.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,14 +10,17 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline.components.stars import stars
+from pipeline.local.rows import Rows
 
 # So many edges are connected in one task; more of them in rounds over all tasks.
 ONE_TASK_EDGES = 4_000_000
 # A task connects so many edges at a time before a round.
 TASK_EDGES = 1_000_000
-EDGE, MEMBER = "a bigint, b bigint", "pair_id bigint, cluster_id bigint"
+EDGE = from_arrow_schema(pa.schema({"a": pa.int64(), "b": pa.int64()}))
+MEMBER = from_arrow_schema(pa.schema({"pair_id": pa.int64(), "cluster_id": pa.int64()}))
 Cut = Callable[[DataFrame, str], DataFrame]
 Batches = Iterator[pa.RecordBatch]
 
@@ -34,8 +37,8 @@ def connect(edges: DataFrame, cut: Cut, one_task: int = ONE_TASK_EDGES) -> DataF
     large-star and small-star (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond") connect the tasks',
     until a round changes nothing; every edge then leads to the smallest id.
     """
-    edges = cut(edges.where("a != b").transform(connect_tasks), "edges")
-    if edges.count() <= one_task:
+    edges = cut(edges.transform(connect_tasks), "edges")
+    if isinstance(edges, Rows) or edges.count() <= one_task:
         return edges.coalesce(1).mapInArrow(members_of, MEMBER)
     members = settle(edges, cut).select(F.col("b").alias("pair_id"), F.col("a").alias("cluster_id"))
     return members.union(members.select(F.col("cluster_id").alias("pair_id"), "cluster_id").distinct())
@@ -51,7 +54,10 @@ def members_of(batches: Batches) -> Batches:
 
 
 def connect_tasks(edges: DataFrame, most: int = TASK_EDGES) -> DataFrame:
-    """The edges of each task as stars: b to the smallest a that ``most`` edges at a time connect it with."""
+    """The edges of each task as stars: b to the smallest a that ``most`` edges at a time connect it with.
+
+    Edges of a node to itself go.
+    """
 
     def connect_batches(batches: Batches) -> Batches:
         held, count = [], 0
@@ -64,7 +70,9 @@ def connect_tasks(edges: DataFrame, most: int = TASK_EDGES) -> DataFrame:
         yield connected(held)
 
     def connected(held: list[pa.RecordBatch]) -> pa.RecordBatch:
-        return edge_batch(*reversed(stars(*joined(held))))
+        a, b = joined(held)
+        others = a != b
+        return edge_batch(*reversed(stars(a[others], b[others])))
 
     return edges.mapInArrow(connect_batches, EDGE)
 

@@ -210,4 +210,5 @@ STAGE = Stage(
     in_recipe=filters,
     check=_check,
     files=_files,
+    spark=True,
 )

@@ -147,4 +147,5 @@ STAGE = Stage(
     depends=_depends,
     in_recipe=lambda recipe: recipe.images.fetch,
     check=_check,
+    spark=True,
 )

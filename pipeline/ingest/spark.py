@@ -11,13 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from pipeline.buckets.files import CODED, write_bucket
 from pipeline.buckets.hashing import pair_ids
 from pipeline.buckets.scatter import Scatter, in_schema
-from pipeline.buckets.spark import Batches, Parts, attempt, new_spool, run_tasks, shuffle, totals
+from pipeline.buckets.spark import Batches, Parts, attempt, new_spool, run_tasks, session_file, shuffle, totals
 from pipeline.buckets.totals import Totals
 from pipeline.ingest.contents import sampled
 from pipeline.ingest.distinct import distinct
@@ -63,7 +62,7 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
                 count_file(split.path, dropped)
             for batch in read_split(split, plan, options):
                 batch = mark_removed(batch, tombstones)
-                batch = with_codes(batch, language, SparkFiles.get(model) if model else None)
+                batch = with_codes(batch, language, session_file(model) if model else None)
                 if not language.match_first:
                     batch = label_rows(batch, language, aliases)
                 count_dropped(batch, dropped)

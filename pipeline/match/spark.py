@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from pipeline.balance.counts import EntryCounter, ListCounts
 from pipeline.buckets.files import CODED, Files, read_file, write_bucket
 from pipeline.buckets.hashing import draws
-from pipeline.buckets.spark import Batches, attempt, run_tasks, totals
+from pipeline.buckets.spark import Batches, attempt, run_tasks, session_file, totals
 from pipeline.buckets.totals import Totals
 from pipeline.language.label import NOT_KEPT, label_rows, with_codes
 from pipeline.match.engine import Matcher, choose_list, loaded, match_by_list
@@ -48,7 +47,7 @@ def write_matched(
 
     def match_file(item: tuple[int, str]) -> Batches:
         bucket, path = item
-        here = {name: SparkFiles.get(file) for name, file in files.items()}
+        here = {name: session_file(file) for name, file in files.items()}
         found, counter = Totals(), EntryCounter(sizes)
 
         def rows() -> Iterator[pa.RecordBatch]:
@@ -81,7 +80,7 @@ def identified(rows: pa.RecordBatch, matcher: Matcher, languages: ToIdentify, fo
     hits = pc.greater(pc.list_value_length(matcher.match(rows.column("text"))), 0)
     matching = rows.filter(hits)
     found.lines[NO_MATCH, None] += rows.num_rows - matching.num_rows
-    matching = with_codes(matching, languages.options, SparkFiles.get(languages.model))
+    matching = with_codes(matching, languages.options, session_file(languages.model))
     matching = matching.append_column("dropped", pa.nulls(matching.num_rows, pa.string()))
     matching = label_rows(matching, languages.options, languages.aliases)
     kept = matching.filter(pc.is_null(matching.column("dropped")))

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
-from pipeline.buckets.blocks import block, blocks, rows_of
+from pipeline.buckets.blocks import BLOCKS, block, blocks, rows_of
 from pipeline.buckets.files import Files, write_bucket
 from pipeline.buckets.keys import among, bucket_of
 from pipeline.buckets.spark import Batches, Parts, attempt, run_tasks, shuffle, totals
@@ -86,11 +86,11 @@ def added_edges(
     held = spark.sparkContext.broadcast(bitmap_of(of_new, tasks, hashes))
     of_old = hashed(there, OLD_BANDS, chosen=lambda found: held.value.holds(found))
     proposed = cut(shuffle(of_new.union(of_old), tasks, proposer(buckets, loses)), "proposed")
-    lost = np.unique(numbers_of(proposed.where(F.col("part") == LOST)))
+    lost = np.unique(numbers_of(of_parts(proposed, lambda part: part == LOST)))
     if not len(lost):
         return compared(proposed, matched, options).union(stars(spark, clusters, lost))
     of, members = members_of(spark, clusters, lost)
-    proposed = proposed.where(F.col("part") != LOST)
+    proposed = of_parts(proposed, lambda part: part != LOST)
     sent = spark.sparkContext.broadcast(members)
     of_members = cut(hashed(there, BANDS, only=lambda ids: among(ids, sent.value)), "member-hashes")
     again = spark.sparkContext.broadcast(bitmap_of(of_members, tasks, len(members) * (bands + 1)))
@@ -103,6 +103,16 @@ def added_edges(
     more = of_members.union(others[0]).union(others[1])
     more = shuffle(more, tasks, proposer(buckets, both=True))
     return compared(proposed.union(more), matched, options).union(stars(spark, clusters, of))
+
+
+def of_parts(found: DataFrame, chosen: Callable[[np.ndarray], np.ndarray]) -> DataFrame:
+    """The blocks of some parts."""
+
+    def choose(batches: Batches) -> Batches:
+        for batch in batches:
+            yield batch.filter(pa.array(chosen(batch.column("part").to_numpy())))
+
+    return found.mapInArrow(choose, from_arrow_schema(BLOCKS))
 
 
 def members_of(spark: SparkSession, clusters: Files, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

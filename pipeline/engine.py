@@ -1,0 +1,95 @@
+"""What does the tasks of a run: processes of this machine (``pipeline.local``), or Spark.
+
+On one machine it is processes, without Java, unless a stage needs Spark's DataFrames. It is Spark where
+``spark-submit`` gives the session, where the calling program has one, and where Spark is configured
+(``SPARK_CONF_DIR``, ``PYSPARK_SUBMIT_ARGS``). Tables and shards are the same, byte for byte.
+"""
+
+import os
+import re
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Union
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from pipeline.local.session import LocalSession
+
+Session = Union["SparkSession", "LocalSession"]
+VARIABLE = "METACLIP_ENGINE"
+AUTO, LOCAL, SPARK = "auto", "local", "spark"
+ALLOWED = f"{AUTO}, {LOCAL}, {LOCAL}[N] with N tasks at a time, {SPARK}"
+CONFIGURED = ("SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS")
+
+_chosen: str | None = None
+_session: Any = None
+
+
+def choose(engine: str | None) -> None:
+    """Sets the engine of this process, in place of the environment's. Raises ``UsageError`` for none that is known."""
+    global _chosen
+    _check(engine, "--engine")
+    _chosen = engine
+
+
+def submitted() -> bool:
+    """Whether ``spark-submit`` gives the session, so that what it runs on is not known here."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def start(needs_spark: bool) -> None:
+    """Starts the engine in the background, so that it starts while everything is looked at."""
+    if not _is_local(needs_spark):
+        from pipeline.session import start_session
+
+        start_session()
+    elif _session is None:
+        _start_local()
+
+
+def open_engine(needs_spark: bool) -> Session:
+    """The session that tasks run in: this program's own, or Spark's.
+
+    ``needs_spark``: whether a stage makes DataFrames. Raises ``UsageError`` where the engine is none that is known, and
+    where Spark is needed and no Java is found.
+    """
+    if _is_local(needs_spark):
+        return _session or _start_local()
+    from pipeline.session import open_session
+
+    return open_session()
+
+
+def _is_local(needs_spark: bool) -> bool:
+    engine = _chosen or os.environ.get(VARIABLE) or AUTO
+    _check(engine, VARIABLE)
+    if needs_spark or engine == SPARK or submitted() or not hasattr(socket, "send_fds"):
+        return False
+    return engine != AUTO or not (any(map(os.environ.get, CONFIGURED)) or _has_spark())
+
+
+def _has_spark() -> bool:
+    """Whether this program has a SparkContext."""
+    context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
+    return context is not None and context._active_spark_context is not None
+
+
+def _start_local() -> Any:
+    global _session
+    from pipeline.local.session import LocalSession
+
+    _session = LocalSession(_cores())
+    return _session
+
+
+def _cores() -> int | None:
+    found = re.fullmatch(rf"{LOCAL}\[([1-9]\d*)\]", _chosen or os.environ.get(VARIABLE) or AUTO)
+    return int(found[1]) if found else None
+
+
+def _check(engine: str | None, option: str) -> None:
+    if engine is not None and not re.fullmatch(rf"{AUTO}|{SPARK}|{LOCAL}(\[[1-9]\d*\])?", engine):
+        raise UsageError(f"{option}: found {engine!r}; allowed: {ALLOWED}")

@@ -1,0 +1,186 @@
+"""What a worker does: one task after another, each the same functions over rows of its own."""
+
+import os
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+Batches = Iterator[pa.RecordBatch]
+Function = Callable[[Batches], Batches]
+
+
+@dataclass(frozen=True)
+class Running:
+    """The task that runs: its number, that of the attempt, which no other has, and the session's files by name."""
+
+    number: int
+    attempt: int
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What tasks have in common: the functions that rows pass through, of one task or another, and what becomes of
+    the rows then."""
+
+    functions: tuple[tuple[Function, ...], ...]
+    end: Callable[[Batches], Any]
+    files: dict[str, str]
+
+
+running: Running | None = None
+
+
+def answer(job: str, function: int, source: Callable[[], Batches], number: int, attempt: int) -> tuple[bool, Any]:
+    """Whether a task went well, and what it gives, or what went wrong: the error, if it can be sent, and its stack."""
+    global running
+    try:
+        found = _job(job)
+        running = Running(number, attempt, found.files)
+        rows = source()
+        for step in found.functions[function]:
+            rows = step(rows)
+        return True, found.end(rows)
+    except BaseException as error:
+        told = "".join(traceback.format_exception(error))
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return False, (None, told)
+        return False, (error.with_traceback(None), told)
+    finally:
+        running = None
+
+
+@lru_cache(maxsize=2)
+def _job(file: str) -> Job:
+    with open(file, "rb") as content:
+        return pickle.load(content)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A source: the numbers from ``first`` to ``end``."""
+
+    first: int
+    end: int
+
+    def __call__(self) -> Batches:
+        """The rows."""
+        yield pa.record_batch({"id": np.arange(self.first, self.end)})
+
+
+@dataclass(frozen=True)
+class Extents:
+    """A source: rows that other tasks wrote, ``size`` bytes at ``offset`` of one of their files each, one after
+    another."""
+
+    files: tuple[str, ...]
+    file: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+
+    def __call__(self) -> Batches:
+        """The rows."""
+        opened: dict[int, int] = {}
+        try:
+            for file, offset, size in zip(self.file.tolist(), self.offset.tolist(), self.size.tolist(), strict=True):
+                if file not in opened:
+                    opened[file] = os.open(self.files[file], os.O_RDONLY)
+                content = os.pread(opened[file], size, offset)
+                with pa.ipc.open_stream(pa.py_buffer(content)) as stream:
+                    yield from stream
+        finally:
+            for descriptor in opened.values():
+                os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Together:
+    """A source: the rows of several, one after another."""
+
+    sources: tuple[Callable[[], Batches], ...]
+
+    def __call__(self) -> Batches:
+        """The rows."""
+        for source in self.sources:
+            yield from source()
+
+
+@dataclass(frozen=True)
+class Send:
+    """An end: writes rows to a file of the folder, sorted by the column ``target`` and in it by ``part``, a batch at a
+    time.
+
+    Gives the file, or None without rows, and for each extent its target, part, offset and size.
+    """
+
+    folder: str
+    target: str
+    part: str = "part"
+
+    def __call__(self, rows: Batches) -> tuple[str | None, np.ndarray]:
+        """Writes."""
+        file = os.path.join(self.folder, str(running.attempt))
+        sink, found = None, []
+        for batch in rows:
+            if not batch.num_rows:
+                continue
+            sink = sink or pa.OSFile(file, "wb")
+            target, part = (batch.column(name).to_numpy().astype(np.int64) for name in (self.target, self.part))
+            order = np.lexsort((part, target))
+            target, part = target[order], part[order]
+            if (np.diff(order) != 1).any():
+                batch = batch.take(pa.array(order))
+            starts = np.flatnonzero(np.concatenate([[True], (np.diff(target) != 0) | (np.diff(part) != 0)]))
+            ends = np.append(starts[1:], len(target))
+            offsets = [sink.tell()]
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                _write(sink, batch.slice(start, end - start))
+                offsets.append(sink.tell())
+            found.append(np.stack([target[starts], part[starts], offsets[:-1], np.diff(offsets)]))
+        if sink is None:
+            return None, np.zeros((4, 0), np.int64)
+        sink.close()
+        return file, np.concatenate(found, axis=1)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """An end: writes rows to a file of the folder. Gives the file, its size and the number of rows."""
+
+    folder: str
+
+    def __call__(self, rows: Batches) -> tuple[str, int, int]:
+        """Writes."""
+        file, count, stream = os.path.join(self.folder, str(running.attempt)), 0, None
+        with pa.OSFile(file, "wb") as sink:
+            for batch in rows:
+                stream = stream or pa.ipc.new_stream(sink, batch.schema)
+                stream.write(batch)
+                count += batch.num_rows
+            if stream is not None:
+                stream.close()
+            return file, sink.tell(), count
+
+
+def collect(rows: Batches) -> list[bytes]:
+    """An end: the rows themselves, as Arrow streams."""
+    return [_packed(batch) for batch in rows if batch.num_rows]
+
+
+def _packed(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    _write(sink, batch)
+    return sink.getvalue().to_pybytes()
+
+
+def _write(sink: pa.NativeFile, batch: pa.RecordBatch) -> None:
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write(batch)

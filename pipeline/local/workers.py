@@ -1,0 +1,109 @@
+"""The processes that do the tasks of a session, as many at a time as it has cores."""
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from pipeline.handover import AS_SPARK
+from pipeline.local.server import ONE
+
+ENDED = "Python worker exited unexpectedly"  # as Spark says it
+
+# A task: which functions of the job, and its source.
+Task = tuple[int, Callable]
+
+
+class Workers:
+    """Workers, forked from a server that starts at once."""
+
+    def __init__(self, cores: int, folder: str):
+        """``folder``: removed when the session ends."""
+        self.cores, self._folder = cores, folder
+        self._workers: list[Connection] = []
+        self._attempts = 0
+        self._server: subprocess.Popen | None = None
+        self._start()
+        atexit.register(self.close)
+
+    def run(self, job: str, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """Does the tasks of a job (a file with a ``Job``); the number of each as it ends, and what it gives.
+
+        Raises what a task raises, and ends the tasks that run then.
+        """
+        left, busy = deque(range(len(tasks))), {}
+        ended = False
+        try:
+            self._fork(min(self.cores, len(tasks)))
+            idle = list(self._workers)
+            while left or busy:
+                while left and idle:
+                    worker, number = idle.pop(), left.popleft()
+                    self._attempts += 1
+                    worker.send((job, *tasks[number], number, self._attempts))
+                    busy[worker] = number
+                for worker in wait(list(busy)):
+                    went_well, found = worker.recv()
+                    if not went_well:
+                        raise _raised(*found)
+                    idle.append(worker)
+                    yield busy.pop(worker), found
+            ended = True
+        except (EOFError, ConnectionError) as error:
+            raise RuntimeError(ENDED) from error
+        finally:
+            if not ended:
+                self.close()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        seed = os.environ.get("PYTHONHASHSEED", AS_SPARK["PYTHONHASHSEED"])
+        # In a group of its own, so that an interrupt from the terminal is not its business.
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.local.server", str(theirs.fileno()), self._folder],
+            env=os.environ | AS_SPARK | {"PYTHONHASHSEED": seed},
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            pass_fds=[theirs.fileno()],
+            process_group=0,
+        )
+        theirs.close()
+        self._asked = ours
+
+    def _fork(self, count: int) -> None:
+        if self._server is None:
+            self._start()
+        while len(self._workers) < count:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                socket.send_fds(self._asked, [ONE], [theirs.fileno()])
+            self._workers.append(Connection(ours.detach()))
+
+    def close(self) -> None:
+        """Ends all processes; the next tasks get new ones."""
+        if self._server is None:
+            return
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+        self._asked.close()
+        try:
+            os.killpg(self._server.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self._server.kill()
+        self._server.wait()
+        self._server = None
+
+
+def _raised(error: BaseException | None, told: str) -> BaseException:
+    """What a worker raised, with its stack."""
+    if error is None:
+        return RuntimeError(told)
+    error.__cause__ = RuntimeError(f"\n{told}")
+    return error
