@@ -41,6 +41,7 @@ def _work(session: Connection) -> None:
     from pipeline.local.task import answer
 
     with contextlib.suppress(EOFError, ConnectionError):
+        session.send(os.getpid())
         while True:
             session.send(answer(*session.recv()))
     os._exit(0)

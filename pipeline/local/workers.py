@@ -1,6 +1,7 @@
 """The processes that do the tasks of a session, as many at a time as it has cores."""
 
 import atexit
+import contextlib
 import os
 import signal
 import socket
@@ -26,7 +27,7 @@ class Workers:
     def __init__(self, cores: int, folder: str):
         """``folder``: removed when the session ends."""
         self.cores, self._folder = cores, folder
-        self._workers: list[Connection] = []
+        self._workers: dict[Connection, int] = {}  # their process ids
         self._attempts = 0
         self._server: subprocess.Popen | None = None
         self._start()
@@ -38,7 +39,6 @@ class Workers:
         Raises what a task raises, and ends the tasks that run then.
         """
         left, busy = deque(range(len(tasks))), {}
-        ended = False
         try:
             self._fork(min(self.cores, len(tasks)))
             idle = list(self._workers)
@@ -46,20 +46,20 @@ class Workers:
                 while left and idle:
                     worker, number = idle.pop(), left.popleft()
                     self._attempts += 1
-                    worker.send((job, *tasks[number], number, self._attempts))
                     busy[worker] = number
+                    worker.send((job, *tasks[number], number, self._attempts))
                 for worker in wait(list(busy)):
                     went_well, found = worker.recv()
+                    number = busy.pop(worker)
+                    idle.append(worker)
                     if not went_well:
                         raise _raised(*found)
-                    idle.append(worker)
-                    yield busy.pop(worker), found
-            ended = True
+                    yield number, found
         except (EOFError, ConnectionError) as error:
             raise RuntimeError(ENDED) from error
         finally:
-            if not ended:
-                self.close()
+            for worker in busy:  # Something went wrong.
+                self._end(worker)
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -77,28 +77,35 @@ class Workers:
         self._asked = ours
 
     def _fork(self, count: int) -> None:
-        if self._server is None:
+        if self._server is None or self._server.poll() is not None:
+            self.close()
             self._start()
         while len(self._workers) < count:
             ours, theirs = socket.socketpair()
             with theirs:
                 socket.send_fds(self._asked, [ONE], [theirs.fileno()])
-            self._workers.append(Connection(ours.detach()))
+            worker = Connection(ours.detach())
+            self._workers[worker] = worker.recv()
+
+    def _end(self, worker: Connection) -> None:
+        """Ends a worker in the midst of a task."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._workers.pop(worker), signal.SIGKILL)
+        worker.close()
 
     def close(self) -> None:
         """Ends all processes; the next tasks get new ones."""
         if self._server is None:
             return
-        for worker in self._workers:
-            worker.close()
-        self._workers = []
-        self._asked.close()
-        try:
+        # Before it sees that the session has ended, and removes what is on its way.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._server.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            self._server.kill()
+        self._server.kill()
         self._server.wait()
         self._server = None
+        for end in (*self._workers, self._asked):
+            end.close()
+        self._workers = {}
 
 
 def _raised(error: BaseException | None, told: str) -> BaseException:

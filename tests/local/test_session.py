@@ -1,0 +1,198 @@
+"""Tasks in processes of this machine: what they give, what goes wrong in them, and that nothing is left behind."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.buckets.blocks import blocks
+from pipeline.buckets.spark import attempt, run_tasks, session_file, shuffle
+from pipeline.errors import PipelineError
+from pipeline.failure import explained
+from pipeline.local.session import LocalSession
+from pipeline.tables import describe_files
+
+PROJECT = Path(__file__).resolve().parents[2]
+N = pa.schema({"n": pa.int64()})
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux alone")
+
+
+@pytest.fixture(scope="module")
+def session():
+    session = LocalSession(2)
+    yield session
+    session.stop()
+
+
+def numbers(*values):
+    yield pa.record_batch({"n": pa.array(values, pa.int64())})
+
+
+def of(rows):
+    return sorted(rows.toArrow()["n"].to_pylist())
+
+
+def left(session):
+    gc.collect()
+    return os.listdir(session.folder)
+
+
+def test_each_item_has_a_task(session):
+    def work(item):
+        yield from numbers(item, len(item_of_all))
+
+    item_of_all = session.sparkContext.broadcast([1, 2, 3]).value
+    rows = run_tasks(session, [5, 6, 7], work, N)
+    assert of(rows) == [3, 3, 3, 5, 6, 7]
+    assert rows.count() == 6
+    assert of(rows.union(rows)) == sorted(2 * of(rows))
+    assert run_tasks(session, [], work, N).toArrow().schema == N
+    assert left(session) == []
+
+
+def test_rows_are_made_once_where_they_are_kept(session, tmp_path):
+    def work(item):
+        (tmp_path / f"{item}-{attempt()}").touch()
+        yield from numbers(*range(item))
+
+    rows = run_tasks(session, [0, 1, 3], work, N).kept()
+    assert of(rows) == of(rows.coalesce(1)) == [0, 0, 1, 2]
+    assert rows.union(rows).count() == 8
+    assert len(list(tmp_path.iterdir())) == 3
+    assert len(left(session)) == 1
+    del rows
+    assert left(session) == []
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 99)), max_size=8), max_size=4),
+    st.integers(5, 7),
+)
+def test_rows_come_to_their_target_a_part_at_a_time(session, items, targets):
+    def work(rows):
+        for some in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            for target, part, n in some:
+                yield blocks(np.array([target]), next(numbers(n)), np.array([part]))
+
+    def gather(target, parts):
+        for part, tables in parts:
+            found = sorted(n for rows in tables for n in rows["n"].to_pylist())
+            yield pa.record_batch({"target": [target], "part": [part], "numbers": [found]})
+
+    schema = pa.schema({"target": pa.int64(), "part": pa.int64(), "numbers": pa.list_(pa.int64())})
+    found = shuffle(run_tasks(session, items, work), targets, gather, schema).toArrow()
+    want = {}
+    for target, part, n in (row for rows in items for row in rows):
+        want.setdefault((target, part), []).append(n)
+    lines = [(key, sorted(values)) for key, values in sorted(want.items())]
+    assert [((t, p), n) for t, p, n in (line.values() for line in found.to_pylist())] == lines
+
+
+def test_tasks_find_the_files_of_the_session(session, tmp_path):
+    file = tmp_path / "a file ü.txt"
+    file.write_text("12")
+    session.sparkContext.addFile(file.as_uri())
+    assert of(run_tasks(session, [0], lambda _: numbers(int(Path(session_file(file.name)).read_text())), N)) == [12]
+
+
+def test_files_are_described_by_tasks(session, tmp_path, monkeypatch):
+    from pipeline import tables
+
+    for name in "abc":
+        (tmp_path / "t").mkdir(exist_ok=True)
+        (tmp_path / "t" / name).write_text(name)
+    here = describe_files(session, str(tmp_path), ["t"])
+    monkeypatch.setattr(tables, "READ_HERE", 0)
+    assert describe_files(session, str(tmp_path), ["t"]) == here
+    assert len(here) == 3
+
+
+class Odd(Exception):
+    def __init__(self, first, second):
+        super().__init__(first)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (lambda: PipelineError("a line"), PipelineError, "a line"),
+        (lambda: OSError(28, "No space left on device", "/x"), OSError, "No space left"),
+        (lambda: MemoryError("much"), MemoryError, "much"),
+        (lambda: Odd(1, 2), RuntimeError, "Odd"),
+    ],
+)
+def test_what_a_task_raises_is_raised(session, error, kind, told):
+    def work(item):
+        if item == 1:
+            raise error()
+        time.sleep(0.2)
+        yield from numbers(item)
+
+    with pytest.raises(kind, match=told):
+        run_tasks(session, [0, 1, 2], work, N).count()
+    assert session.share_done() in (0, 1 / 3)
+    assert of(run_tasks(session, [0, 2], work, N)) == [0, 2]  # The session goes on.
+
+
+def test_a_worker_that_is_killed(session):
+    def work(item):
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield from numbers(item)
+
+    with pytest.raises(RuntimeError) as raised:
+        run_tasks(session, [0, 1, 2], work, N).count()
+    assert "A worker process was ended from outside in matched" in explained(raised.value, "/out", "matched")
+    assert of(run_tasks(session, [4], lambda item: numbers(item), N)) == [4]
+
+
+PROGRAM = """
+import os, sys, time
+import pyarrow as pa
+from pipeline.buckets.spark import run_tasks
+from pipeline.local.session import LocalSession
+session = LocalSession(2)
+def work(item):
+    print("task", os.getpid(), flush=True)
+    time.sleep(60)
+    yield pa.record_batch({"n": [item]})
+print(session.folder, flush=True)
+run_tasks(session, [1, 2], work, pa.schema({"n": pa.int64()})).count()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_of_a_program_that_is_ended(number, tmp_path):
+    """Workers end in the midst of their tasks, and what is on its way is removed."""
+    (tmp_path / "tmp").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PROJECT,
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+    ) as program:  # fmt: skip
+        folder = Path(program.stdout.readline().strip())
+        workers = [int(program.stdout.readline().split()[1]) for _ in range(2)]
+        assert folder.is_dir()
+        program.send_signal(number)
+        program.wait()
+        end = time.monotonic() + 30
+        while time.monotonic() < end and (folder.exists() or any(map(running, workers))):
+            time.sleep(0.05)
+        assert not folder.exists()
+        assert not any(map(running, workers))
+        assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    except OSError:
+        return False
