@@ -9,16 +9,11 @@ import os
 import re
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any
 
 from pipeline.errors import UsageError
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from pipeline.local.session import LocalSession
-
-Session = Union["SparkSession", "LocalSession"]
+Session = Any  # a LocalSession or a SparkSession
 VARIABLE = "METACLIP_ENGINE"
 AUTO, LOCAL, SPARK = "auto", "local", "spark"
 ALLOWED = f"{AUTO}, {LOCAL}, {LOCAL}[N] with N tasks at a time, {SPARK}"
@@ -45,7 +40,7 @@ def start(needs_spark: bool) -> None:
     if not _is_local(needs_spark):
         from pipeline.session import start_session
 
-        start_session()
+        start_session(_master())
     elif _session is None:
         _start_local()
 
@@ -60,7 +55,7 @@ def open_engine(needs_spark: bool) -> Session:
         return _session or _start_local()
     from pipeline.session import open_session
 
-    return open_session()
+    return open_session(_master())
 
 
 def _is_local(needs_spark: bool) -> bool:
@@ -83,6 +78,11 @@ def _start_local() -> Any:
 
     _session = LocalSession(_cores())
     return _session
+
+
+def _master() -> str | None:
+    cores = _cores()
+    return cores and f"local[{cores}]"
 
 
 def _cores() -> int | None:

@@ -16,11 +16,11 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from pipeline import storage
+from pipeline.engine import submitted
 from pipeline.errors import PipelineError, UsageError
 from pipeline.job import cause
 from pipeline.room import shown
 
-LESS = "let fewer tasks run at a time (--master local[N])"
 AGAIN = "what is finished stays: the same command goes on from there"
 SPACE, QUOTA, READ_ONLY, DENIED, DISK, OPEN_FILES, GONE = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOENT
@@ -115,17 +115,19 @@ def explained(
         }[number]
         return f"{place}: {why}, in {what}; {AGAIN}"
     if isinstance(error, MemoryError) or MEMORY.search(text):
-        return (
-            f"Not enough memory for {what}: give it more, or let fewer tasks run at a time (--master local[N]); {AGAIN}"
-        )
+        return f"Not enough memory for {what}: give it more, or {_fewer()}; {AGAIN}"
     if KILLED.search(text):
         return (
             f"A worker process was ended from outside in {what}, most often by the system for want of memory: "
-            f"give more, or {LESS}; {AGAIN}"
+            f"give more, or {_fewer()}; {AGAIN}"
         )
     if _is_of_java(error):
         return f"Spark's Java process was ended from outside in {what}, most often for want of memory; {AGAIN}"
     return None
+
+
+def _fewer() -> str:
+    return f"let fewer tasks run at a time ({'--master' if submitted() else '--engine'} local[N])"
 
 
 def not_started(error: BaseException, java: subprocess.Popen | None) -> PipelineError:

@@ -51,14 +51,15 @@ NOT_STARTED = (Py4JError, PySparkException, ConnectionError)
 _start: "_Start | None" = None
 
 
-def start_session() -> None:
+def start_session(master: str | None = None) -> None:
     """Starts the JVM of an embedded session in the background; ``open_session`` waits for it.
 
-    What goes wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
+    ``master``: ``local[N]``; by default as many tasks run at a time as there are cores. What goes
+    wrong is raised there; a program that ends before ends the JVM too. Does nothing where there is a JVM.
     """
     global _start
     if _start is None and SparkContext._gateway is None and not submitted():
-        _start = _Start()
+        _start = _Start(master)
 
 
 def open_session(master: str | None = None) -> SparkSession:
@@ -148,7 +149,8 @@ def _embedded(master: str | None, options: list[str]) -> SparkConf:
 class _Start:
     """The start of a JVM in a thread. There is no SparkContext yet, so that it can be ended at any time."""
 
-    def __init__(self):
+    def __init__(self, master: str | None):
+        self._master = master
         handover.start(WORKERS)
         self._process: subprocess.Popen | None = None
         self._error: BaseException | None = None
@@ -169,7 +171,7 @@ class _Start:
 
     def _run(self) -> None:
         try:
-            conf = _embedded(None, class_data.use(class_data.archive_of(use_java())))
+            conf = _embedded(self._master, class_data.use(class_data.archive_of(use_java())))
             SparkContext._ensure_initialized(gateway=_launch(conf, self._note))
         except NOT_STARTED as error:
             self._error = not_started(error, self._process)

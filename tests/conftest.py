@@ -1,4 +1,4 @@
-"""One embedded Spark session for all tests, and where the shared material is."""
+"""One embedded Spark session and one without Java for all tests, and where the shared material is."""
 
 import urllib.request
 from pathlib import Path
@@ -15,6 +15,21 @@ def spark():
     session = open_session("local[2]")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def local():
+    from pipeline.local.session import LocalSession
+
+    session = LocalSession(2)
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session", params=["local", "spark"])
+def tasks(request):
+    """What does tasks: processes of this machine, and Spark."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

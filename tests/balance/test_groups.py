@@ -93,18 +93,18 @@ def in_group(name, entries, group) -> bool:
     return name == CAPPED[group][0] and bool(set(entries) & set(CAPPED[group][1]))
 
 
-def test_a_draw_with_caps(spark, tmp_path):
+def test_a_draw_with_caps(local, tmp_path):
     """The same from pools in other buckets; part of the draw without; shares of what is written are those noted."""
     found = {}
     for buckets in (6, 2):
         pool = Pool(write_table(tmp_path / f"pool{buckets}", with_draws(3), buckets))
-        counts = count_entries(spark, pool, SIZES)
+        counts = count_entries(local, pool, SIZES)
         plain = Draw("sample", counts.starts, probabilities(counts, np.full(len(counts.counts), 90.0)))
         capped = own()
-        draw = cap_groups(SimpleNamespace(session=spark), pool, plain, capped)
+        draw = cap_groups(SimpleNamespace(session=local), pool, plain, capped)
         found[buckets] = [line for line, stays, _ in decided(pool, draw) if stays], capped.notes["groups"]
     assert found[6] == found[2]
-    table, notes = drawn(spark, pool, draw, tmp_path / "capped")[1], capped.notes["groups"]
+    table, notes = drawn(local, pool, draw, tmp_path / "capped")[1], capped.notes["groups"]
     assert kept_ids(table) == {line["pair_id"] for line in found[6][0]}
     before = {line["pair_id"] for line, stays, _ in decided(pool, plain) if stays}
     assert kept_ids(table) < before
@@ -124,23 +124,23 @@ def test_a_draw_with_caps(spark, tmp_path):
     assert before & others <= kept_ids(table)  # what names no group stays
 
 
-def test_caps_that_nothing_meets_end_the_run(spark, tmp_path):
+def test_caps_that_nothing_meets_end_the_run(local, tmp_path):
     pool = Pool(write_table(tmp_path / "pool", with_draws(3), 2))
-    counts = count_entries(spark, pool, SIZES)
+    counts = count_entries(local, pool, SIZES)
     every = replace(own(), bits=np.ones(len(counts.counts), np.int64))
     draw = Draw("sample", counts.starts, probabilities(counts, np.full(len(counts.counts), 90.0)))
     with pytest.raises(PipelineError, match=r"groups: no set meets the shares of 0 \(0.1\), 1 .* none would be left"):
-        cap_groups(SimpleNamespace(session=spark), pool, draw, every)
+        cap_groups(SimpleNamespace(session=local), pool, draw, every)
 
 
-def test_what_other_thresholds_would_give(spark, tmp_path):
+def test_what_other_thresholds_would_give(local, tmp_path):
     """Sums of keep probabilities, with a t of single entries and factors by which shares are expected to fit."""
     pool = Pool(write_table(tmp_path / "pool", with_draws(3), 5))
-    counts = count_entries(spark, pool, SIZES)
+    counts = count_entries(local, pool, SIZES)
     capped = own()
     capped.t[START["en"] + 7] = 33.0
     ts = np.array([[5.0, 5.0], [90.0, 90.0]])
-    sizes = expected_sizes(spark, pool, counts, ts, capped)
+    sizes = expected_sizes(local, pool, counts, ts, capped)
     for (t, _), size in zip(ts, sizes, strict=True):
         flat = np.minimum(1.0, capped.limits(np.full(len(counts.counts), t)) / np.maximum(1, counts.counts))
         share = [1 - np.prod([1 - flat[START[name] + entry] for entry in entries]) for *_, name, entries in PAIRS]

@@ -31,11 +31,11 @@ def unmatched(tmp_path_factory):
 
 
 @pytest.mark.parametrize("mode", ["sample", "cap", "none"])
-def test_pairs_without_entries_stay_where_nothing_is_balanced(spark, unmatched, tmp_path, mode):
-    counts = count_entries(spark, unmatched, SIZES)
+def test_pairs_without_entries_stay_where_nothing_is_balanced(local, unmatched, tmp_path, mode):
+    counts = count_entries(local, unmatched, SIZES)
     with_some = [row for row in without_entries(PAIRS) if row[3]]
     assert counts.counts.tolist() == counted((row[2], row[3]) for row in with_some)
-    _, table = drawn(spark, unmatched, draw_of(spark, unmatched, counts, 20, mode), tmp_path / "drawn")
+    _, table = drawn(local, unmatched, draw_of(local, unmatched, counts, 20, mode), tmp_path / "drawn")
     kept = kept_ids(table)
     left = {row[0] for row in without_entries(PAIRS) if not row[3]}
     assert left <= kept if mode == "none" else not left & kept
@@ -47,13 +47,13 @@ def test_pairs_without_entries_stay_where_nothing_is_balanced(spark, unmatched, 
 
 
 @pytest.mark.parametrize("size", [1, 1000, 3999, 4000, 9000])
-def test_a_random_choice_is_of_the_smallest_draws(spark, unmatched, tmp_path, size):
-    pairs = count_pairs(spark, unmatched)
+def test_a_random_choice_is_of_the_smallest_draws(local, unmatched, tmp_path, size):
+    pairs = count_pairs(local, unmatched)
     assert pairs == len(PAIRS)
     counts = ListCounts(SIZES)
-    cutoffs = find_cutoffs(spark, unmatched, Cutoffs.start(np.array([pairs]), np.array([size])), None)
+    cutoffs = find_cutoffs(local, unmatched, Cutoffs.start(np.array([pairs]), np.array([size])), None)
     draw = Draw("random", counts.starts, np.full(85, 0.25), cutoffs, share=0.25)
-    _, table = drawn(spark, unmatched, draw, tmp_path / "drawn")
+    _, table = drawn(local, unmatched, draw, tmp_path / "drawn")
     order = sorted((hashed(3, row[0]), row[0]) for row in PAIRS)
     assert kept_ids(table) == {pair_id for _, pair_id in order[:size]}
     assert set(table["keep_probability"].to_pylist()) == {0.25}

@@ -99,7 +99,7 @@ def test_workers_hold_no_file_that_was_removed(spark, tmp_path):
     assert run_tasks(spark, list(range(8)), held, pa.schema({"path": pa.string()})).toArrow().num_rows == 0
 
 
-def test_totals_of_tasks(spark):
+def test_totals_of_tasks(tasks):
     """Sums of several ranges, added up by several tasks, and lines."""
     size = 2 * RANGE + 5
 
@@ -116,12 +116,12 @@ def test_totals_of_tasks(spark):
         for index in item:
             want[index] += index + 1
     for known in (size, None):
-        found = totals(run_tasks(spark, items, work), known)
+        found = totals(run_tasks(tasks, items, work), known)
         assert (found.numbers(size) == want).all()
         assert found.lines == {("rows", None): 6}
 
 
-def test_rows_come_to_their_target_a_part_at_a_time(spark):
+def test_rows_come_to_their_target_a_part_at_a_time(tasks):
     def work(item):
         yield blocks(np.array([0, 2, 2]), pa.record_batch({"n": [item, 10 + item, 20 + item]}), np.array([1, 0, 3]))
 
@@ -132,7 +132,7 @@ def test_rows_come_to_their_target_a_part_at_a_time(spark):
 
     schema = pa.schema({"target": pa.int64(), "part": pa.int64(), "numbers": pa.list_(pa.int64())})
     found = (
-        shuffle(run_tasks(spark, [1, 2, 3], work), 4, gather, schema)
+        shuffle(run_tasks(tasks, [1, 2, 3], work), 4, gather, schema)
         .toArrow()
         .sort_by([("target", "ascending"), ("part", "ascending")])
     )

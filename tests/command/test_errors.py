@@ -14,7 +14,7 @@ ALL = ", ".join(COMMANDS)
 WRONG = [
     ("nope", f"nope: no such command; allowed: {ALL}"),
     ("--nope", "--nope: no such option; allowed: --version, --job-file, --install-completion, --show-completion, --help"),
-    ("curate --nope", "--nope: no such option; allowed: --recipe, --input, --output, --set, --force, --strict, --append, --help"),
+    ("curate --nope", "--nope: no such option; allowed: --recipe, --input, --output, --set, --force, --strict, --engine, --append, --help"),
     ("curate --recip demo", "--recip: no such option; allowed: --recipe, --input"),
     ("match x", "unexpected extra argument(s) (x)"),
     ("match --recipe", "'--recipe' requires an argument"),

@@ -65,7 +65,7 @@ def texts(count: int, templates: int, rng) -> list[str]:
 @pytest.mark.parametrize(
     "seed", [pytest.param(seed, marks=[] if seed == 1 else pytest.mark.slow) for seed in range(12)]
 )
-def test_clusters_are_those_of_all_texts_at_once(spark, tmp_path, seed):
+def test_clusters_are_those_of_all_texts_at_once(tasks, tmp_path, seed):
     rng = np.random.default_rng(seed)
     options = Dedupe(threshold=0.6, shingle=3, min_words=3, scope="image" if seed % 5 == 4 else "text")
     count, templates = (int(rng.integers(600, 1500)), seed % 2 + 1) if seed % 3 else (int(rng.integers(20, 400)), 40)
@@ -85,10 +85,10 @@ def test_clusters_are_those_of_all_texts_at_once(spark, tmp_path, seed):
         return str(tmp_path / f"hashes-{name}")
 
     everything = write_matched(tmp_path / "all", rows, 3)
-    want = write("all", everything, near_edges(spark, everything, count, options, spool("all")), 3)
+    want = write("all", everything, near_edges(tasks, everything, count, options, spool("all")), 3)
     parts = [[row for row, is_old in zip(rows, old, strict=True) if is_old == which] for which in (True, False)]
     there, new = (write_matched(tmp_path / name, part, 3) for name, part in zip(("old", "new"), parts, strict=True))
-    before = write("old", there, near_edges(spark, there, len(parts[0]), options, spool("old")), 3)
-    edges = added_edges(spark, there, new, everything, before, options, spool("new"), cut)
+    before = write("old", there, near_edges(tasks, there, len(parts[0]), options, spool("old")), 3)
+    edges = added_edges(tasks, there, new, everything, before, options, spool("new"), cut)
     got = write("got", everything, edges, 3)
     assert got.table(0, 1).equals(want.table(0, 1))

@@ -1,4 +1,4 @@
-"""Whole runs in this process, on the session of all tests."""
+"""Whole runs in this process, their tasks in processes of this machine unless a test says Spark."""
 
 import hashlib
 import subprocess
@@ -9,6 +9,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from pipeline.curate import curate
+from pipeline.engine import LOCAL, VARIABLE
 from pipeline.recipe import load_recipe
 from tests.images.site import Site
 from tests.pool import write_pool, write_recipe
@@ -45,6 +46,14 @@ def check(shared: Path, output: Path) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="package", autouse=True)
+def local():
+    """The engine of runs, and of the commands that tests start; a SparkSession of this process would be the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, LOCAL)
+        yield
+
+
 @pytest.fixture(scope="package")
 def work(tmp_path_factory):
     """A pool and a recipe over it."""
@@ -54,7 +63,7 @@ def work(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def finished(work, spark):
+def finished(work, local):
     """The output of the recipe as it is. Not to be changed."""
     run(work / "recipe.yaml", work / "finished")
     return work / "finished"

@@ -91,7 +91,7 @@ def check_added(recipe: Path, folder: Path, parts: list[str], overrides: list[st
     return got
 
 
-def test_files_of_several_formats(work, tmp_path, spark, capsys):
+def test_files_of_several_formats(work, tmp_path, capsys):
     parts = three(tmp_path / "parts", formats=("parquet", "csv", "jsonl"))
     before = curated_ids(work, tmp_path / "first", parts[:1])
     got = check_added(work / "recipe.yaml", tmp_path, parts, [], capsys, steps=[parts[1:]])
@@ -115,21 +115,21 @@ def curated_ids(work, output: Path, inputs: list[str]) -> set[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_added_files_give_what_one_run_gives(work, tmp_path, spark, capsys, name):
+def test_added_files_give_what_one_run_gives(work, tmp_path, capsys, name):
     overrides = [setting % {"entries": work / "entries"} for setting in CONFIGURATIONS[name]]
     check_added(work / "recipe.yaml", tmp_path, three(tmp_path / "parts"), overrides, capsys)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["aa", "de", "fr", "zh"])
-def test_a_repeat_in_another_language_takes_the_place(work, tmp_path, spark, capsys, language):
+def test_a_repeat_in_another_language_takes_the_place(work, tmp_path, capsys, language):
     """One without a list, so that texts go, where it is the smaller row."""
     check_added(work / "recipe.yaml", tmp_path, three(tmp_path / "parts", again=language), [], capsys)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
-def test_any_split_in_any_order(work, tmp_path, spark, capsys, seed):
+def test_any_split_in_any_order(work, tmp_path, capsys, seed):
     """With more rows than a small pool has, so that there are more buckets at the end than before."""
     rng = random.Random(seed)
     found = rows(40_000 if seed == 0 else 2000, seed)
@@ -146,7 +146,7 @@ def test_any_split_in_any_order(work, tmp_path, spark, capsys, seed):
 
 
 @pytest.mark.slow
-def test_a_crawl(tmp_path, spark, capsys):
+def test_a_crawl(tmp_path, capsys):
     (tmp_path / "crawl").mkdir()
     for name in "abc":
         links = [
@@ -167,7 +167,7 @@ def test_a_crawl(tmp_path, spark, capsys):
 
 
 @pytest.mark.slow
-def test_a_column_whose_type_would_change_is_refused(work, tmp_path, spark):
+def test_a_column_whose_type_would_change_is_refused(work, tmp_path):
     parts = three(tmp_path / "parts", formats=("parquet", "jsonl", "parquet"))
     run(work / "recipe.yaml", tmp_path / "output", "input.pass_through=[number]", inputs=parts[:1])
     there = digests(tmp_path / "output", "pairs", "curated", "shards")
@@ -177,7 +177,7 @@ def test_a_column_whose_type_would_change_is_refused(work, tmp_path, spark):
 
 
 @pytest.mark.slow
-def test_captions_in_four_languages(shared, tmp_path, spark, capsys):
+def test_captions_in_four_languages(shared, tmp_path, capsys):
     """Real texts, held against the independent code of the shared material."""
     (tmp_path / "entries").mkdir()
     pool, parts = [], []
@@ -199,7 +199,7 @@ def test_captions_in_four_languages(shared, tmp_path, spark, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("names", ["ab", "ba"])
-def test_files_whose_urls_have_keys(work, bucket, tmp_path, spark, capsys, names):
+def test_files_whose_urls_have_keys(work, bucket, tmp_path, capsys, names):
     """The set keeps URLs without them; with keys, which may be others, the recipe finds it up to date."""
     first, second = (rows(300)[:200], rows(300)[150:])
     for name, part in zip(names, (first, second), strict=True):

@@ -32,7 +32,7 @@ def small(stage):
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, spark):
+def command(tmp_path, monkeypatch):
     """Runs the recipe, whose pool is a file, with more files."""
     monkeypatch.setattr(stages, "STAGES", tuple(map(small, stages.STAGES)))
     for name in "abc":

@@ -124,13 +124,13 @@ def check_order(recipe: Path, folder: Path, overrides: list[str], steps: tuple[s
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", SETTINGS)
-def test_it_is_a_run_without_what_was_taken_out(work, tmp_path, spark, capsys, name, order):
+def test_it_is_a_run_without_what_was_taken_out(work, tmp_path, capsys, name, order):
     overrides = [setting % {"entries": work / "entries"} for setting in SETTINGS[name]]
     check_order(work / "recipe.yaml", tmp_path, overrides, ORDERS[order], pool(), capsys)
 
 
 @pytest.mark.slow
-def test_captions_in_four_languages(shared, tmp_path, spark, capsys):
+def test_captions_in_four_languages(shared, tmp_path, capsys):
     (tmp_path / "entries").mkdir()
     found = []
     for language in ("en", "de", "fr", "cs"):
@@ -152,7 +152,7 @@ def test_captions_in_four_languages(shared, tmp_path, spark, capsys):
 
 
 @pytest.mark.slow
-def test_a_crawl_is_added_to_a_store_that_something_was_taken_out_of(tmp_path, spark, capsys):
+def test_a_crawl_is_added_to_a_store_that_something_was_taken_out_of(tmp_path, capsys):
     """The files that were read are known, though the removal wrote them again; new ones alone are read."""
     texts = [f"a photo of a {'red' if at % 2 else 'blue'} cat by the river, number {at}" for at in range(40)]
     gone, files = texts[7], {}
@@ -195,7 +195,7 @@ def test_what_a_killed_append_left_goes_too(finished, work, tmp_path):
     assert "change" not in run(work / "recipe.yaml", output)
 
 
-def test_a_cluster_that_a_removed_text_held_together_is_none_after_an_append(work, tmp_path, spark):
+def test_a_cluster_that_a_removed_text_held_together_is_none_after_an_append(work, tmp_path):
     texts = chained(2)
     given = [(f"{PREFIX}{at:05d}.png", text, "en") for at, text in enumerate([*texts, "a cat"])]
     files = [write_rows(tmp_path / f"{name}.parquet", part) for name, part in (("a", given[:3]), ("b", given[3:]))]
@@ -211,7 +211,7 @@ def test_a_cluster_that_a_removed_text_held_together_is_none_after_an_append(wor
 
 
 @pytest.mark.slow
-def test_an_append_finishes_a_removal_that_was_killed(work, tmp_path, spark, monkeypatch, capsys):
+def test_an_append_finishes_a_removal_that_was_killed(work, tmp_path, monkeypatch, capsys):
     """And then reads the new files alone."""
     (first, second, _), gone, _ = pool()
     files = [write_rows(tmp_path / f"{at}.parquet", part) for at, part in enumerate((first, second))]

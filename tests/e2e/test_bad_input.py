@@ -35,7 +35,7 @@ def damaged_pool(folder):
     return folder
 
 
-def test_the_job_goes_on_and_names_the_files(work, tmp_path, spark, capsys):
+def test_the_job_goes_on_and_names_the_files(work, tmp_path, capsys):
     folder = damaged_pool(tmp_path / "in")
     run(work / "recipe.yaml", tmp_path / "out", inputs=[str(folder)])
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -53,7 +53,7 @@ def test_the_job_goes_on_and_names_the_files(work, tmp_path, spark, capsys):
     assert "cut.tsv.gz" in said
 
 
-def test_strict_fails_instead(work, tmp_path, spark):
+def test_strict_fails_instead(work, tmp_path):
     folder = damaged_pool(tmp_path / "in")
     with pytest.raises(PipelineError, match=r"--strict: .*cut.parquet") as error:
         run(work / "recipe.yaml", tmp_path / "out", inputs=[str(folder)], strict=True)
@@ -65,7 +65,7 @@ def test_strict_fails_instead(work, tmp_path, spark):
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_damage_that_only_a_task_sees(work, tmp_path, spark, monkeypatch):
+def test_damage_that_only_a_task_sees(work, tmp_path, monkeypatch):
     """Of very many files not all are opened before anything starts; each damaged one is named with what is wrong."""
     monkeypatch.setattr(plan, "OPENED", 2)
     (tmp_path / "in").mkdir()
@@ -100,13 +100,13 @@ def test_damage_that_only_a_task_sees(work, tmp_path, spark, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"url\ttext\tlanguage\n", b"\n\n"])
-def test_empty_input(work, tmp_path, spark, content):
+def test_empty_input(work, tmp_path, content):
     (tmp_path / "in.tsv").write_bytes(content)
     with pytest.raises(UsageError, match=r"--input: no rows in 1 file\(s\)"):
         run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in.tsv")])
 
 
-def test_a_pool_that_matches_nothing(work, tmp_path, spark):
+def test_a_pool_that_matches_nothing(work, tmp_path):
     (tmp_path / "in.tsv").write_text("url\ttext\tlanguage\nhttp://x/1\tqqq\ten\nhttp://x/2\twww\tfr\n")
     summary = run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in.tsv")])
     assert stage(summary, "match")["dropped"] == {"no_entry_list": 1, "no_match": 1}
@@ -114,7 +114,7 @@ def test_a_pool_that_matches_nothing(work, tmp_path, spark):
     assert json.loads((tmp_path / "out" / "shards" / "sizes.json").read_text()) == {}
 
 
-def test_every_row_bad(work, tmp_path, spark):
+def test_every_row_bad(work, tmp_path):
     (tmp_path / "in.tsv").write_text("url\ttext\tlanguage\nno url\tcat\ten\n")
     summary = run(work / "recipe.yaml", tmp_path / "out", inputs=[str(tmp_path / "in.tsv")])
     assert stage(summary, "ingest")["dropped"] == {"bad_url": 1}

@@ -171,7 +171,7 @@ def test_each_stage_alone_in_folders_of_its_own(finished, work, tmp_path):
         run(work / "recipe.yaml", tmp_path / "none", stages=["match"])
 
 
-def test_rows_that_do_not_add_up_fail_the_run(work, tmp_path, spark, monkeypatch):
+def test_rows_that_do_not_add_up_fail_the_run(work, tmp_path, monkeypatch):
     from dataclasses import replace
 
     from pipeline import stages

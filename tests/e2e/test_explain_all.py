@@ -60,7 +60,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_ends_of_all_pairs_are_those_that_the_stages_counted(case, pool, spark, tmp_path):
+def test_the_ends_of_all_pairs_are_those_that_the_stages_counted(case, pool, tmp_path):
     settings, expected = CASES[case]
     run(pool, tmp_path / "out", f"shards.folder={tmp_path / 'apart'}", *settings)
     ends = check_ends(tmp_path / "out")
@@ -68,7 +68,7 @@ def test_the_ends_of_all_pairs_are_those_that_the_stages_counted(case, pool, spa
     assert not [reason for stage, reason in ends if " or " in str(reason) and stage != "shards"], ends
 
 
-def test_the_ends_of_pairs_whose_images_are_fetched(spark, site, tmp_path):
+def test_the_ends_of_pairs_whose_images_are_fetched(site, tmp_path):
     pytest.importorskip("img2dataset")
     good = [f"{site.url}/good/{i}.jpg" for i in range(5)]
     work = write_work(tmp_path / "work", [*good, f"{site.url}/status/404", f"{site.url}/text/1"])
@@ -77,7 +77,7 @@ def test_the_ends_of_pairs_whose_images_are_fetched(spark, site, tmp_path):
     assert ends == {(None, None): 5, ("images", "http_404"): 1, ("images", "unreadable_image"): 1}
 
 
-def test_a_set_in_a_store_is_checked_and_asked(bucket, pool, spark, tmp_path):
+def test_a_set_in_a_store_is_checked_and_asked(bucket, pool, tmp_path):
     """By its files alone: they are copied there, and then a byte of one is another."""
     from pipeline import storage
     from pipeline.command.explain import explained

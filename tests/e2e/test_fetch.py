@@ -47,7 +47,7 @@ def write_work(folder, urls):
     return folder
 
 
-def test_every_url_ends_in_one_row(spark, site, tmp_path):
+def test_every_url_ends_in_one_row(site, tmp_path):
     good = [f"{site.url}/good/{i}.jpg" for i in range(60)]
     flaky = [f"{site.url}/flaky/{i}" for i in range(5)]
     hostile = ["file:///etc/passwd", "http://10.0.0.1/x.jpg", "ftp://127.0.0.1/x", "not a url", "http://[::1"]

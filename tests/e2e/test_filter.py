@@ -84,7 +84,7 @@ def recipe(tmp_path_factory):
     return made
 
 
-def test_every_rule_drops_what_it_is_for(spark, recipe, tmp_path):
+def test_every_rule_drops_what_it_is_for(recipe, tmp_path):
     folder = recipe.parent
     filters = {
         "min_side": "200", "max_aspect": "3", "texts_per_image": "5", "images_per_text": "3", "min_words": "2",
@@ -133,7 +133,7 @@ def test_every_rule_drops_what_it_is_for(spark, recipe, tmp_path):
 
 
 @pytest.mark.slow
-def test_some_copies_may_stay(spark, recipe, tmp_path):
+def test_some_copies_may_stay(recipe, tmp_path):
     summary = run(recipe, tmp_path / "out", "filter.preset=datacomp-basic", "filter.near_duplicates=4", "filter.keep_per_cluster=2", stages=["ingest", "match", "dedupe", "balance", "filter"])  # fmt: skip
     dropped = stage(summary, "filter")["dropped"]
     assert dropped == {"few_words": 1, "missing_image": 1, "unreadable_image": 1, "animated": 1, "too_small": 1, "aspect_too_large": 1}  # fmt: skip
@@ -155,7 +155,7 @@ def test_some_copies_may_stay(spark, recipe, tmp_path):
         ("input.pass_through=[tar]", "input.pass_through: 'tar' is a column of ours"),
     ],
 )
-def test_wrong_settings(spark, recipe, tmp_path_factory, setting, message):
+def test_wrong_settings(recipe, tmp_path_factory, setting, message):
     output = tmp_path_factory.getbasetemp() / "wrong-settings"
     with pytest.raises(UsageError, match=message):
         run(recipe, output, setting)
@@ -187,7 +187,7 @@ def words(rows) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_balancing_again_is_balancing_the_survivors(spark, shared, two_words, tmp_path):
+def test_balancing_again_is_balancing_the_survivors(shared, two_words, tmp_path):
     """First t = 700 with a survival of a half, then t = 300: as if the survivors of the whole pool were balanced."""
     settings = ["balance.mode=sample", "balance.t=700", "rebalance.t=300", "name=again"]
     summary = run(two_words, tmp_path / "again", *settings)
@@ -215,7 +215,7 @@ def test_balancing_again_is_balancing_the_survivors(spark, shared, two_words, tm
 
 
 @pytest.mark.slow
-def test_without_weights_there_would_be_too_many_and_a_low_first_t_is_told(spark, two_words, tmp_path, capfd):
+def test_without_weights_there_would_be_too_many_and_a_low_first_t_is_told(two_words, tmp_path, capfd):
     summary = run(two_words, tmp_path / "low", "balance.mode=sample", "balance.t=350", "rebalance.t=300")
     line = stage(summary, "rebalance")
     assert line["pairs_above_first"] == words(table(tmp_path / "low", "final"))[0]
@@ -225,7 +225,7 @@ def test_without_weights_there_would_be_too_many_and_a_low_first_t_is_told(spark
 
 
 @pytest.mark.slow
-def test_one_text_an_image(spark, tmp_path):
+def test_one_text_an_image(tmp_path):
     """Two texts an image: a chosen one stands for both, so that counts are those of all texts."""
     content = file(scene(1))
     rows = [(f"{i // 2}.png", f"picture of head {i}", 0.0, None) for i in range(2000)]

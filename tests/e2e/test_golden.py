@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine import VARIABLE
 from tests.e2e.conftest import digests, run
 from tests.pool import write_pool
 
@@ -32,10 +33,12 @@ OTHER = [
 pytestmark = pytest.mark.skipif(bool(OTHER), reason=f"files have other bytes: installed is {', '.join(OTHER)}")
 
 
+@pytest.mark.parametrize("engine", ["local", "spark"])
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GOLDEN]
 )
-def test_the_files_are_those_of_before(work, tmp_path, spark, name):
+def test_the_files_are_those_of_before(work, tmp_path, spark, monkeypatch, name, engine):
+    monkeypatch.setenv(VARIABLE, engine)
     want, inputs = GOLDEN[name], None
     if name == "shuffled":  # The same rows in another order, in three files.
         inputs = [str(write_pool(tmp_path / "shuffled", files=3, shuffle=5))]

@@ -42,7 +42,7 @@ def small(stage):
 
 
 @pytest.fixture
-def small_stages(monkeypatch, spark):
+def small_stages(monkeypatch):
     monkeypatch.setattr(stages, "STAGES", tuple(map(small, stages.STAGES)))
 
 

@@ -31,7 +31,7 @@ def texts(request):
 
 
 @pytest.mark.parametrize("settings", [["language.keep=[en]", "language.threshold=0.4"], []], ids=["kept", "all"])
-def test_matched_is_equal(work, tmp_path, spark, texts, settings):
+def test_matched_is_equal(work, tmp_path, texts, settings):
     (tmp_path / "entries").mkdir()
     (tmp_path / "entries" / "en.txt").write_text(ENTRIES)
     drawn = random.Random(1)
@@ -58,7 +58,7 @@ def test_matched_is_equal(work, tmp_path, spark, texts, settings):
     assert again["out"] < late["out"]
 
 
-def test_texts_of_which_none_matches(work, tmp_path, spark):
+def test_texts_of_which_none_matches(work, tmp_path):
     """Then there is no row left whose language is to be identified."""
     (tmp_path / "entries").mkdir()
     (tmp_path / "entries" / "en.txt").write_text("axolotl\n")
@@ -88,6 +88,6 @@ def test_what_it_does_not_go_with(settings, said):
         load_recipe("metaclip-400m", ["language.match_first=true", *settings])
 
 
-def test_a_folder_of_several_lists(work, tmp_path, spark):
+def test_a_folder_of_several_lists(work, tmp_path):
     with pytest.raises(UsageError, match="match_first: needs exactly one list, found 3"):
         run(work / "recipe.yaml", tmp_path / "out", "language.identify=fasttext", "language.match_first=true")

@@ -120,7 +120,7 @@ def test_other_serves_the_rest(work, tmp_path, shared):
     check(shared, tmp_path / "out")
 
 
-def test_pass_through_columns_reach_the_curated_table(work, tmp_path, spark):
+def test_pass_through_columns_reach_the_curated_table(work, tmp_path):
     table_in = pa.table({"url": [f"{PREFIX}{i:05d}.png" for i in range(20)], "text": [f"cat {i}" for i in range(20)],
                          "language": ["en"] * 20, "punsafe": [i / 20 for i in range(20)], "n": pa.array(range(20), pa.uint8())})  # fmt: skip
     pq.write_table(table_in, tmp_path / "in.parquet")

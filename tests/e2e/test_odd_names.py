@@ -87,7 +87,7 @@ def outcome(output: Path, shards: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory, spark):
+def plain(tmp_path_factory):
     """The files of a run with plain names."""
     base = tmp_path_factory.mktemp("plain")
     recipe = write_work(base, {key: key for key in PLACES})

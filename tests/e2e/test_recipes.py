@@ -23,7 +23,7 @@ RAW = ("match.unmatched=keep", "dedupe.scope=none", "balance.mode=none")
 
 
 @pytest.fixture(scope="module")
-def raw(work, spark):
+def raw(work):
     return run(work / "recipe.yaml", work / "raw", *RAW), work / "raw"
 
 
@@ -45,7 +45,7 @@ def test_the_raw_pool_passes_through(raw):
 
 
 @pytest.fixture(scope="module")
-def chosen(work, spark):
+def chosen(work):
     return run(
         work / "recipe.yaml", work / "random", *RAW[:2], "balance.mode=random", "balance.size=500"
     ), work / "random"
@@ -71,7 +71,7 @@ def test_a_random_choice_has_the_size_of_another_recipe(chosen):
     assert list(findings(str(output))) == []
 
 
-def test_rules_for_texts_and_scores(raw, work, tmp_path, spark):
+def test_rules_for_texts_and_scores(raw, work, tmp_path):
     """ALIGN's rules for texts, and the best half by the scores of a table by key: over the raw pool, as all recipes."""
     pairs = table(raw[1], "pairs").select(["pair_id", "text", "copies"]).to_pylist()
     scores = {row["pair_id"]: row["pair_id"] % 7 for row in pairs if row["pair_id"] % 5}
@@ -119,7 +119,7 @@ def test_explain_tells_of_every_pair(raw, chosen):
     assert ("balance", "not_drawn") in check_ends(chosen[1])
 
 
-def test_semantic_duplicates_go(work, tmp_path, spark):
+def test_semantic_duplicates_go(work, tmp_path):
     """Pairs of one image have one vector; some have none."""
     output = tmp_path / "out"
     (tmp_path / "vectors").mkdir()
@@ -147,7 +147,7 @@ def test_semantic_duplicates_go(work, tmp_path, spark):
 
 
 @pytest.mark.slow
-def test_metaclip_over_the_best_scores(work, tmp_path, spark):
+def test_metaclip_over_the_best_scores(work, tmp_path):
     """As metaclip-clip-score: a first t above any count keeps all, so that the counts balanced are those of what passed."""
     output = tmp_path / "out"
     run(work / "recipe.yaml", output, "dedupe.scope=none", stages=FILTER[:2])

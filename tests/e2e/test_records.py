@@ -73,7 +73,7 @@ def test_a_stage_alone_reads_no_tables_of_another_recipe(finished, work, name, s
     assert everything(finished) == before
 
 
-def test_nor_those_of_other_lists(finished, work, tmp_path, spark):
+def test_nor_those_of_other_lists(finished, work, tmp_path):
     """Their content counts, and not what they are called; where a stage alone has none, it does without."""
     recipe = work / "recipe.yaml"
     lists = shutil.copytree(work / "entries", tmp_path / "lists")
@@ -97,7 +97,7 @@ def test_what_if_reads_no_tables_of_another_recipe(finished, work, tmp_path):
             explore(load_recipe(str(work / "recipe.yaml"), [setting]), str(tmp_path / "x"), str(finished), [3.0], 0.0)
 
 
-def test_tables_of_two_outputs_are_of_one_pool(finished, work, tmp_path, spark):
+def test_tables_of_two_outputs_are_of_one_pool(finished, work, tmp_path):
     """`dedupe` and `balance` from A into B: B's clusters, which are of A's pairs; and not of those of C."""
     settings, other = ["dedupe.threshold=0.9", "balance.t=5"], tmp_path / "B"
     for name in ("dedupe", "balance"):
@@ -207,7 +207,7 @@ def test_a_plot_that_is_gone_comes_back_in_a_set_that_is_not_finished(copy, work
     assert (copy / "distribution.png").read_bytes() == plot
 
 
-def test_a_model_of_ones_own_is_known_by_its_file(work, tmp_path, spark):
+def test_a_model_of_ones_own_is_known_by_its_file(work, tmp_path):
     (tmp_path / "in.tsv").write_text("url\ttext\nhttp://x/1\ta photo of a cat\n")
     model = shutil.copy(model_file(LID_176), tmp_path / "own.ftz")
     settings = ["language.identify=fasttext", f"language.model={model}"]

@@ -54,7 +54,7 @@ def pages(url, other):
 
 
 @pytest.fixture(scope="module")
-def made(spark, tmp_path_factory):
+def made(tmp_path_factory):
     """The set, and how to run it again with another input."""
     folder = tmp_path_factory.mktemp("all")
     with Site() as site:

@@ -26,7 +26,7 @@ def can_be_written(kind):
     return True
 
 
-def test_columns_of_every_type_come_as_far_as_the_last_table(work, tmp_path, spark):
+def test_columns_of_every_type_come_as_far_as_the_last_table(work, tmp_path):
     kinds = [kind for kind in KINDS if can_be_written(kind[0])]
     rows = 4
     columns, want = {}, {}
@@ -68,7 +68,7 @@ def plain(value):
     return value.replace(tzinfo=None) if isinstance(value, dt.datetime) else value
 
 
-def test_values_that_are_lost_are_counted_by_column(work, tmp_path, spark):
+def test_values_that_are_lost_are_counted_by_column(work, tmp_path):
     own = {"text": ["a cat"] * 2, "language": ["en"] * 2}
     pq.write_table(
         pa.table({"url": ["http://x/1", "http://x/2"], **own, "n": [2**60, 7], "width": [-4, 5]}),
@@ -124,7 +124,7 @@ def write_codes(folder, other):
 
 
 @pytest.mark.parametrize("other", [False, True])
-def test_codes_in_all_spellings_find_their_lists(work, tmp_path, spark, other):
+def test_codes_in_all_spellings_find_their_lists(work, tmp_path, other):
     lists = write_codes(tmp_path, other)
     given = ["images.root=null", "images.prefix=null", "balance.t=1000", "balance.tail_share=0.5", f"entries={lists}"]
     summary = run(work / "recipe.yaml", tmp_path / "out", *given, inputs=[str(tmp_path / "in.tsv")])
@@ -140,7 +140,7 @@ def test_codes_in_all_spellings_find_their_lists(work, tmp_path, spark, other):
         check(SHARED, tmp_path / "out")
 
 
-def test_a_leader_without_pairs_ends_the_run_in_one_line(work, tmp_path, spark):
+def test_a_leader_without_pairs_ends_the_run_in_one_line(work, tmp_path):
     (tmp_path / "in.tsv").write_text("url\ttext\tlanguage\nhttp://x/1\tein hund\tde\n")
     with pytest.raises(
         UsageError, match=r"balance.t: the list en, .* has no pairs; give balance.t as a map with one for de"

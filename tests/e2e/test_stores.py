@@ -26,7 +26,7 @@ def work(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def expected(spark, work):
+def expected(work):
     """The files of the set in an ordinary folder, by name."""
     run(work / "recipe.yaml", work.parent / "plain")
     return of(str(work.parent / "plain/shards"))
@@ -58,7 +58,7 @@ def test_shards_in_a_folder_of_their_own(work, expected, tmp_path):
     assert of(str(tmp_path / "elsewhere")) == expected
 
 
-def test_tars_of_others_are_not_written_over(spark, work, tmp_path):
+def test_tars_of_others_are_not_written_over(work, tmp_path):
     before = digests(work, "tars")
     with pytest.raises(UsageError, match=r"shards\.folder: .* holds 00000\.tar, which is not of recipe 'tars'"):
         run(work / "recipe.yaml", tmp_path / "out", f"shards.folder={work / 'tars'}")

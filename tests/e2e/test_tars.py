@@ -75,7 +75,7 @@ def samples(folder):
     return found
 
 
-def test_curated_pairs_get_their_images(spark, tmp_path):
+def test_curated_pairs_get_their_images(tmp_path):
     work = write_work(tmp_path / "work")
     summary = run(work / "recipe.yaml", tmp_path / "out")
     shards = stage(summary, "shards")
@@ -167,7 +167,7 @@ def test_hostile_tars_are_refused_with_their_reason(tmp_path):
 
 
 @pytest.mark.slow
-def test_hostile_tars_are_only_read(spark, tmp_path):
+def test_hostile_tars_are_only_read(tmp_path):
     work = write_work(tmp_path / "work", pairs=5, images=5)
     write_hostile(work / "tars" / "hostile.tar", tmp_path)
     hostile_tars(work / "tars")
@@ -180,7 +180,7 @@ def test_hostile_tars_are_only_read(spark, tmp_path):
     assert not list(tmp_path.parent.glob("escape*"))
 
 
-def test_each_uid_is_an_image_of_its_own_and_a_key_alone_may_be_several(spark, tmp_path):
+def test_each_uid_is_an_image_of_its_own_and_a_key_alone_may_be_several(tmp_path):
     """Two uids of one URL, a uid in two tars, keys without a uid in two tars, and hashes of originals."""
     folder = tmp_path / "work"
     (folder / "tars").mkdir(parents=True)
@@ -223,7 +223,7 @@ def test_no_tars(tmp_path):
 
 
 @pytest.mark.slow
-def test_pairs_are_chosen_by_columns(spark, tmp_path):
+def test_pairs_are_chosen_by_columns(tmp_path):
     work = write_work(tmp_path / "work", pairs=30, images=30)
     run(work / "recipe.yaml", tmp_path / "first")
     index = pq.read_table(sorted((tmp_path / "first" / "shards").glob("*.parquet"))[0])

@@ -54,11 +54,11 @@ def _with_session():
 
 
 def _without_session() -> None:
-    from pipeline import curate, session, stages
+    from pipeline import curate, engine, stages
     from tests.e2e.test_kills import small
 
     stages.STAGES = tuple(map(small, stages.STAGES))
-    curate.start_session = session.start_session = curate._session = lambda: None
+    engine.start = curate._session = lambda _: None
 
 
 def _warm(arguments: list[str]) -> None:

@@ -41,11 +41,11 @@ def write(folder, found, files: int, **more):
     return folder
 
 
-def ingested(spark, tmp_path, source, rows=None, language=NONE, **options):
+def ingested(tasks, tmp_path, source, rows=None, language=NONE, **options):
     """What was counted, and the files of ``pairs``; ``rows``: those of the plan, which decide on buckets and parts."""
     model = None
     if language.identify == "fasttext" and not language.match_first:
-        spark.sparkContext.addFile(model_file(language.model).as_uri())
+        tasks.sparkContext.addFile(model_file(language.model).as_uri())
         model = model_file(language.model).name
     given = Input(paths=[str(source)], **options)
     found = plan(given, False)
@@ -55,7 +55,7 @@ def ingested(spark, tmp_path, source, rows=None, language=NONE, **options):
     (tmp_path / name).mkdir()
     (tmp_path / f"{name}-rows").mkdir()
     folders = str(tmp_path / name), str(tmp_path / f"{name}-rows")
-    totals = write_pairs(spark, found, given, language, model, {}, *folders)
+    totals = write_pairs(tasks, found, given, language, model, {}, *folders)
     files = sorted(file for file in (tmp_path / name).iterdir() if not file.name.startswith("."))
     assert [file.name for file in files] == [f"part-{i:05d}.parquet" for i in range(found.buckets)]
     # Of each file a hash of samples comes along, which counts no row.
@@ -74,7 +74,7 @@ def test_ids_are_those_of_python_xxhash_and_hashlib():
     assert with_image_ids(pa.Table.from_batches([with_ids(batch[:0])])).num_rows == 0
 
 
-def test_languages_of_texts_and_their_pages(spark, tmp_path):
+def test_languages_of_texts_and_their_pages(tasks, tmp_path):
     texts = ["Gift", "Gift", "THE HOUSE ON THE HILL", "das haus 12", "IMG_12.jpg", "🙂", "Gift", "Hus"]
     pages = ["de-DE", "en", "de", "en", "en", "en", None, "nb-NO"]
     found = [(f"http://x/{i}", text) for i, text in enumerate(texts)]
@@ -82,7 +82,7 @@ def test_languages_of_texts_and_their_pages(spark, tmp_path):
     columns = {"columns": {"page_language": "page_language"}}
 
     def languages(**options):
-        counted, files = ingested(spark, tmp_path, source, language=Language(**options), **columns)
+        counted, files = ingested(tasks, tmp_path, source, language=Language(**options), **columns)
         rows = [row for file in files for row in pq.read_table(file).to_pylist()]
         assert [(row["url"], row["text"]) for row in sorted(rows, key=lambda row: row["url"])] == [
             pair for pair in found if pair[0] in {row["url"] for row in rows}
@@ -103,7 +103,7 @@ def test_languages_of_texts_and_their_pages(spark, tmp_path):
     assert dropped == 0
 
 
-def test_pairs_against_plain_python(spark, tmp_path):
+def test_pairs_against_plain_python(tasks, tmp_path):
     """Of the rows of a pair the one of smallest width stays; the bytes are the same from any files in any parts."""
     pool = [(url, text) for url, text, _ in rows()]
     widths = [None if i % 11 == 0 else i * 7919 % 5 for i in range(len(pool))]
@@ -120,7 +120,7 @@ def test_pairs_against_plain_python(spark, tmp_path):
     for number, files in enumerate((1, 3)):
         source = write(tmp_path / f"in-{number}", pool, files, width=widths)
         for planned in (None, 20_000_000):  # of so many rows a task gets several parts of its bucket
-            lines, found = ingested(spark, tmp_path, source, planned)
+            lines, found = ingested(tasks, tmp_path, source, planned)
             columns = ["pair_id", "image_id", "url", "text", "width", "copies"]
             table = pa.concat_tables([pq.read_table(file, columns=columns) for file in found])
             assert [tuple(line.values()) for line in table.to_pylist()] == sorted(want)
@@ -133,12 +133,12 @@ def test_pairs_against_plain_python(spark, tmp_path):
     assert replace(plan(Input(paths=[str(source)]), False), rows=20_000_000).parts > 1
 
 
-def test_dropped_rows_are_counted_by_reason_and_file(spark, tmp_path):
+def test_dropped_rows_are_counted_by_reason_and_file(tasks, tmp_path):
     source = write(tmp_path / "in", [("http://x/1", "a"), (None, "a"), ("http://x/2", "n\0"), ("http://x/3", "b\0")], 1)
     content = gzip.compress(b"url,text\n" + b"".join(b"http://y/%d,t\n" % i for i in range(50_000)))
     (source / "cut.csv.gz").write_bytes(content[: len(content) // 2])
     (source / "lost.csv").write_text("url,text,width\nhttp://z/1,t,wide\nhttp://z/2,t,5\nno\n")
-    lines, found = ingested(spark, tmp_path, source)
+    lines, found = ingested(tasks, tmp_path, source)
     kept = sum(pq.read_metadata(file).num_rows for file in found)
     cut = [copies for (reason, file), copies in lines.items() if reason == "truncated" and file.endswith("cut.csv.gz")]
     assert len(cut) == 1
@@ -151,8 +151,8 @@ def test_dropped_rows_are_counted_by_reason_and_file(spark, tmp_path):
     assert lines["rows_read", None] == kept + dropped
 
 
-def test_no_row_is_kept(spark, tmp_path):
-    lines, found = ingested(spark, tmp_path, write(tmp_path / "in", [("http://x/1", " ")], 1))
+def test_no_row_is_kept(tasks, tmp_path):
+    lines, found = ingested(tasks, tmp_path, write(tmp_path / "in", [("http://x/1", " ")], 1))
     assert +lines == {("empty_text", None): 1, ("rows_read", None): 1}
     assert [pq.read_metadata(file).num_rows for file in found] == [0]
     assert "pair_id" in pq.read_schema(found[0]).names

@@ -36,19 +36,19 @@ def pairs() -> pa.Table:
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 @pytest.mark.parametrize("names", [("de", "en"), ("de", "en", "other"), ("de",)], ids=" ".join)
-def test_against_a_loop(spark, tmp_path, engine, names):
+def test_against_a_loop(tasks, tmp_path, engine, names):
     one_list, pool = len(names) == 1, pairs()
     files = {}
     for name in names:
         file = tmp_path / f"{name}-{len(names)}.{engine}"
         build_file(pa.array(LISTS[name]), "metaclip2", engine, file)
-        spark.sparkContext.addFile(file.as_uri())
+        tasks.sparkContext.addFile(file.as_uri())
         files[name] = file.name
     sizes = {name: len(LISTS[name]) for name in names}
     source = write_table(tmp_path / "pairs", pool, 4)
     (tmp_path / "matched").mkdir()
     schema = tables.with_columns(source.schema(), **tables.MATCH)
-    found = write_matched(spark, source, str(tmp_path / "matched"), schema, sizes, files, engine, SEED, one_list)
+    found = write_matched(tasks, source, str(tmp_path / "matched"), schema, sizes, files, engine, SEED, one_list)
 
     want, lines, counts, of_list = [], Counter(), Counter(), Counter()
     for row in pool.sort_by("pair_id").to_pylist():

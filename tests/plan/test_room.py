@@ -59,7 +59,7 @@ def test_memory(monkeypatch):
 def test_a_machine_that_is_too_small_for_any_run(recipe, tmp_path, monkeypatch):
     from pipeline import curate
 
-    monkeypatch.setattr(curate, "start_session", lambda: None)
+    monkeypatch.setattr(curate.engine, "start", lambda _: None)
     monkeypatch.setattr(room, "memory", lambda: 300_000_000)
     with pytest.raises(UsageError, match=r"of memory, and this machine gives 300 MB"):
         curate.curate(load_recipe(str(recipe)), str(tmp_path / "out"))
@@ -76,7 +76,7 @@ def test_plan_ends_with_the_line_that_curate_would(recipe, tmp_path, small_disk)
 def test_curate_is_refused_before_it_starts(recipe, tmp_path, small_disk, monkeypatch):
     from pipeline import curate
 
-    monkeypatch.setattr(curate, "start_session", lambda: None)
+    monkeypatch.setattr(curate.engine, "start", lambda _: None)
     with pytest.raises(UsageError, match=r"out: the run needs about .* [kMG]?B there"):
         curate.curate(load_recipe(str(recipe)), str(tmp_path / "out"))
     assert not (tmp_path / "out" / "pairs").exists()
