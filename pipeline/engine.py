@@ -74,9 +74,12 @@ def _has_spark() -> bool:
 
 def _start_local() -> Any:
     global _session
+    from pipeline.local.workers import Workers
+
+    workers = Workers(_cores())  # They start while the rest is imported.
     from pipeline.local.session import LocalSession
 
-    _session = LocalSession(_cores())
+    _session = LocalSession(workers)
     return _session
 
 

@@ -20,8 +20,9 @@ def spark():
 @pytest.fixture(scope="session")
 def local():
     from pipeline.local.session import LocalSession
+    from pipeline.local.workers import Workers
 
-    session = LocalSession(2)
+    session = LocalSession(Workers(2))
     yield session
     session.stop()
 

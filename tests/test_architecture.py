@@ -10,7 +10,9 @@ MODULES = sorted(PROJECT.glob("pipeline/**/*.py"))
 STAGES = ("extract", "ingest", "language", "entries", "match", "dedupe", "balance", "images", "filter", "shards")
 # What serves several stages: none of them, so that their Spark sides may use its own.
 SHARED = ("buckets", "components", "local", "tars", "tombstones")
-MAIN_PATH = {f"pipeline.{name}" for name in ("curate", "engine", "explore", "fitting", "job", "output", "session", "stages")}
+MAIN_PATH = {
+    f"pipeline.{name}" for name in ("curate", "engine", "explore", "fitting", "job", "output", "session", "stages")
+}
 
 
 def imports(file: Path) -> set[str]:

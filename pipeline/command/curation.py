@@ -281,7 +281,7 @@ def resolve(
 
 def prepare_demo(recipe: "Recipe") -> None:
     """Builds the demo's pool where a recipe reads it, unless it is there."""
-    from pipeline.demo.pool import FOLDER
+    from pipeline.demo import FOLDER
     from pipeline.recipe_file import found_path
 
     if recipe.input.paths == [f"{FOLDER}/pairs.parquet"]:

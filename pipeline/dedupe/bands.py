@@ -16,13 +16,25 @@ LARGE_BUCKET = 64
 
 @lru_cache(maxsize=8)
 def bands_and_rows(threshold: float, permutations: int) -> tuple[int, int]:
-    """How many bands of how many rows a signature is cut into for a Jaccard threshold."""
+    """How many bands of how many rows a signature is cut into for a Jaccard threshold.
+
+    The chance that texts of similarity s share a band is 1 - (1 - s^rows)^bands, a polynomial, which Gauss and Legendre
+    integrate as it is. (datasketch does so by SciPy, whose import takes a second.)
+    """
     if threshold >= 1:
         return 2, permutations // 2
-    from datasketch import MinHashLSH  # which imports SciPy
+    bands = np.arange(1, permutations + 1)
+    rows = np.concatenate([np.arange(1, permutations // some + 1) for some in bands])
+    bands = np.repeat(bands, permutations // bands)
+    nodes, weights = np.polynomial.legendre.leggauss(permutations // 2 + 1)
 
-    index = MinHashLSH(threshold=threshold, num_perm=permutations)
-    return index.b, index.r
+    def apart(start: float, end: float) -> np.ndarray:
+        """The integral of the chance to share no band, for each number of bands and rows."""
+        similarities = start + (end - start) * (nodes + 1) / 2
+        return (1 - similarities ** rows[:, None]) ** bands[:, None] @ weights * (end - start) / 2
+
+    best = int(np.argmin(threshold - apart(0, threshold) + apart(threshold, 1)))
+    return int(bands[best]), int(rows[best])
 
 
 def band_hashes(signatures: pa.FixedSizeListArray, bands: int, rows: int, scopes: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from pipeline.dedupe.spark import WORDS, near_edges, write_clusters
 from pipeline.progress import say
 from pipeline.recipe import Recipe
 from pipeline.record import Record
-from pipeline.run import MATCHED_ADDED, MATCHED_REPLACED, TAKEN_OUT, Outcome, Request, Run
+from pipeline.run import MATCHED_ADDED, MATCHED_REPLACED, TAKEN_OUT, Outcome, Run
 from pipeline.stage import Stage
 from pipeline.tables import Account
 
@@ -98,13 +98,6 @@ def _losses(run: Run, removed: ListCounts) -> list[dict[str, Any]]:
     ]
 
 
-def _check(request: Request) -> None:
-    """Finds the bands, which takes a second with SciPy's import, while the session starts."""
-    options = request.recipe.dedupe
-    if options.scope != "none":
-        bands_and_rows(options.threshold, options.permutations)
-
-
 def _depends(recipe: Recipe) -> dict[str, Any]:
     options = recipe.dedupe
     return {"dedupe": {"scope": "none"} if options.scope == "none" else options.model_dump()}
@@ -118,6 +111,5 @@ STAGE = Stage(
     reads=("match",),
     run=run_all,
     depends=_depends,
-    check=_check,
     add=add,
 )

@@ -25,7 +25,6 @@ from pipeline.progress import console
 from pipeline.shards.content import image_loader, local_content
 from pipeline.shards.tar import JSON_FIELDS, sample_key, write_shard
 
-FOLDER = "output/demo-pool"  # where the recipe looks for it
 URL_PREFIX = "openmoji://17.0.0/color/"
 PIXELS = 224
 COLUMNS = ("url", "text", "language", "source_uid")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructType
 
 from pipeline.local.task import Extents, Function, Keep, Send, Together, collect
 
 if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
     from pipeline.local.session import LocalSession
 
 
@@ -38,13 +38,13 @@ class Part:
 class Rows:
     """Rows that tasks read, a part each. As in Spark nothing is done until rows are asked for or change places."""
 
-    def __init__(self, session: "LocalSession", parts: list[Part], schema: pa.Schema):
+    def __init__(self, session: "LocalSession", parts: list[Part], schema: "StructType | None" = None):
         self.sparkSession, self.parts, self._schema = session, parts, schema
 
-    def mapInArrow(self, function: Function, schema: StructType) -> "Rows":
+    def mapInArrow(self, function: Function, schema: "StructType") -> "Rows":
         """The rows that ``function`` makes of those of each task."""
         parts = [Part(part.source, (*part.functions, function), part.folders) for part in self.parts]
-        return Rows(self.sparkSession, parts, to_arrow_schema(schema, timezone="UTC"))
+        return Rows(self.sparkSession, parts, schema)
 
     def transform(self, function: Callable, *more: Any) -> "Rows":
         """What ``function`` makes of these."""
@@ -98,7 +98,13 @@ class Rows:
         """The rows as one table."""
         batches = [batch for found in self.sparkSession.run(self.parts, collect) for batch in found]
         tables = [pa.ipc.open_stream(batch).read_all() for batch in batches]
-        return pa.concat_tables(tables) if tables else self._schema.empty_table()
+        return pa.concat_tables(tables) if tables else self._nothing()
+
+    def _nothing(self) -> pa.Table:
+        """A table without rows."""
+        from pyspark.sql.pandas.types import to_arrow_schema  # Its import takes a while, and the workers start before.
+
+        return to_arrow_schema(self._schema, timezone="UTC").empty_table()
 
 
 def _count(rows: Any) -> int:

@@ -1,9 +1,7 @@
 """The session of a run without Java: it hands tasks to processes of this machine, in place of a SparkSession."""
 
-import atexit
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import cloudpickle
-import pyarrow as pa
 
 from pipeline.local.rows import Part, Rows
 from pipeline.local.task import Job, Numbers
@@ -36,12 +33,9 @@ class Progress:
 class LocalSession:
     """Tasks in processes of this machine."""
 
-    def __init__(self, cores: int | None = None):
-        """``cores``: so many tasks at a time; by default as many as this process may use."""
-        self.defaultParallelism = cores or _cores()
-        self.folder = tempfile.mkdtemp(prefix="metaclip-", dir=_local_folder())
-        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
-        self._workers = Workers(self.defaultParallelism, self.folder)
+    def __init__(self, workers: Workers):
+        self.defaultParallelism, self.folder = workers.cores, workers.folder
+        self._workers = workers
         self._files: dict[str, str] = {}
         self._jobs = 0
         self._progress: Progress | None = None
@@ -64,7 +58,7 @@ class LocalSession:
         """Numbers from ``start`` to ``end``, as many to each task as can be."""
         bounds = [start + (end - start) * task // tasks for task in range(tasks + 1)] if tasks else []
         parts = [Part(Numbers(a, b)) for a, b in pairwise(bounds)]
-        return Rows(self, parts, pa.schema({"id": pa.int64()}))
+        return Rows(self, parts)
 
     def run(self, parts: list[Part], end: Any) -> list[Any]:
         """What ``end`` gives of the rows of each part."""
@@ -97,13 +91,3 @@ class LocalSession:
         """Ends its processes."""
         self._workers.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _local_folder() -> str:
-    """Where Spark would keep what is on its way."""
-    return os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or tempfile.gettempdir()

@@ -3,10 +3,12 @@
 import atexit
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -24,9 +26,14 @@ Task = tuple[int, Callable]
 class Workers:
     """Workers, forked from a server that starts at once."""
 
-    def __init__(self, cores: int, folder: str):
-        """``folder``: removed when the session ends."""
-        self.cores, self._folder = cores, folder
+    def __init__(self, cores: int | None = None):
+        """``cores``: so many tasks at a time; by default as many as this process may use.
+
+        There is a ``folder`` for what is on its way, until the session ends.
+        """
+        self.cores = cores or _cores()
+        self.folder = tempfile.mkdtemp(prefix="metaclip-", dir=_local_folder())
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self._workers: dict[Connection, int] = {}  # their process ids
         self._attempts = 0
         self._server: subprocess.Popen | None = None
@@ -66,7 +73,7 @@ class Workers:
         seed = os.environ.get("PYTHONHASHSEED", AS_SPARK["PYTHONHASHSEED"])
         # In a group of its own, so that an interrupt from the terminal is not its business.
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.local.server", str(theirs.fileno()), self._folder],
+            [sys.executable, "-m", "pipeline.local.server", str(theirs.fileno()), self.folder],
             env=os.environ | AS_SPARK | {"PYTHONHASHSEED": seed},
             stdin=subprocess.DEVNULL,
             stdout=2,
@@ -114,3 +121,13 @@ def _raised(error: BaseException | None, told: str) -> BaseException:
         return RuntimeError(told)
     error.__cause__ = RuntimeError(f"\n{told}")
     return error
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _local_folder() -> str:
+    """Where Spark would keep what is on its way."""
+    return os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or tempfile.gettempdir()

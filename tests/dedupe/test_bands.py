@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pipeline.dedupe.bands import band_hashes, bands_and_rows, bucket_pairs
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9])
-def test_bands_are_datasketchs(threshold):
-    index = MinHashLSH(threshold=threshold, num_perm=128)
-    assert bands_and_rows(threshold, 128) == (index.b, index.r)
+@pytest.mark.parametrize("threshold", [0.03, 0.25, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.97])
+@pytest.mark.parametrize("permutations", [128, 200, 256])
+def test_bands_are_datasketchs(threshold, permutations):
+    index = MinHashLSH(threshold=threshold, num_perm=permutations)
+    assert bands_and_rows(threshold, permutations) == (index.b, index.r)
 
 
 def test_bands_are_equal_where_rows_and_scope_are():

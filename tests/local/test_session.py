@@ -19,6 +19,7 @@ from pipeline.buckets.spark import attempt, run_tasks, session_file, shuffle
 from pipeline.errors import PipelineError
 from pipeline.failure import explained
 from pipeline.local.session import LocalSession
+from pipeline.local.workers import Workers
 from pipeline.tables import describe_files
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Li
 
 @pytest.fixture(scope="module")
 def session():
-    session = LocalSession(2)
+    session = LocalSession(Workers(2))
     yield session
     session.stop()
 
@@ -160,7 +161,8 @@ import os, sys, time
 import pyarrow as pa
 from pipeline.buckets.spark import run_tasks
 from pipeline.local.session import LocalSession
-session = LocalSession(2)
+from pipeline.local.workers import Workers
+session = LocalSession(Workers(2))
 def work(item):
     print("task", os.getpid(), flush=True)
     time.sleep(60)
