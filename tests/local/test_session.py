@@ -164,7 +164,7 @@ from pipeline.local.session import LocalSession
 from pipeline.local.workers import Workers
 session = LocalSession(Workers(2))
 def work(item):
-    print("task", os.getpid(), flush=True)
+    os.write(1, f"task {os.getpid()}\\n".encode())
     time.sleep(60)
     yield pa.record_batch({"n": [item]})
 print(session.folder, flush=True)
