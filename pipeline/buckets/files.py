@@ -35,13 +35,15 @@ def write_bucket(
     """Writes the rows of a bucket, in order of pair_id, as one Parquet file; returns their number.
 
     The file is there complete or not at all: an attempt writes under a hidden name of its own. Its bytes depend on the
-    rows alone. ``coded``: the columns that are tried with a dictionary, by default all.
+    rows alone. ``coded``: the columns that are tried with a dictionary, by default all; where it is some, ``pair_id``
+    alone has statistics.
     """
     path = bucket_file(folder, bucket)
     filesystem, target = storage.open_filesystem(path)
     hidden = storage.open_filesystem(storage.join(folder, f".{bucket:05d}.{attempt}"))[1]
     rows = 0
     options = {"compression": "zstd", "use_dictionary": coded, "write_batch_size": ENCODED_VALUES}
+    options["write_statistics"] = True if coded is True else ["pair_id"]
     with pq.ParquetWriter(hidden, schema, filesystem=filesystem, **options) as writer:
         for group in row_groups(batches, schema):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)

@@ -150,7 +150,7 @@ def bitmap_of(hashed: DataFrame, tasks: int, count: int) -> Bitmap:
         for part, tables in parts:
             if part in (BANDS, DIGESTS):
                 hashes = np.concatenate([rows["hash"].to_numpy() for rows in tables])
-                yield pa.record_batch({"place": np.unique(found.places(hashes))})
+                yield pa.record_batch({"place": found.places(hashes)})
 
     found.add(numbers_of(shuffle(hashed, tasks, places, PLACES)))
     return found
@@ -177,9 +177,12 @@ def proposer(buckets: int, loses: Callable | None = None, both: bool = False) ->
         rows, others = held[BANDS], held[OLD_BANDS]
         wanted = of_hashes(others[0], rows[0])
         others = [column[wanted] for column in others]
-        if loses is not None and len(lost := loses(others, rows)):
-            ids = others[1][of_hashes(others[0], lost)]
-            yield block(0, pa.record_batch({"a": ids, "b": ids}), LOST)
+        if loses is not None and len(others[0]):
+            shared = of_hashes(rows[0], others[0])
+            lost = loses(others, [column[shared] for column in rows])
+            if len(lost):
+                ids = others[1][of_hashes(others[0], lost)]
+                yield block(0, pa.record_batch({"a": ids, "b": ids}), LOST)
         a, b = distinct_pairs(*candidate_pairs(*beside(others, rows)))
         ids = np.unique(rows[1])
         some = (np.logical_and if both else np.logical_or)(among(a, ids), among(b, ids))
