@@ -1,7 +1,7 @@
 """``python -m benchmarks.cost --texts FILE --entries FILE``: what each stage costs, at several sizes.
 
 The pool is made of real texts recombined (``benchmarks.pool``), a tenth of it duplicates. A stage's cost is the CPU
-time of all processes and the bytes that Spark shuffled, for each million pairs of the pool.
+time of all processes and, with ``--engine spark``, the bytes that Spark shuffled, for each million pairs of the pool.
 """
 
 import tempfile
@@ -15,11 +15,11 @@ from rich.table import Table
 
 from benchmarks.compare import read_texts, write_json
 from benchmarks.pool import write_pool
+from pipeline import engine
 from pipeline.curate import curate
 from pipeline.job import new_app, run
 from pipeline.progress import results, say
 from pipeline.recipe import load_recipe
-from pipeline.session import open_session
 
 STAGES = ("ingest", "match", "dedupe", "balance")
 app = new_app()
@@ -32,6 +32,7 @@ def main(
     sizes: Annotated[str, typer.Option(help="Pairs, with commas between.")] = "300000,3000000,30000000",
     identify: Annotated[str, typer.Option(help="none or fasttext: language identification.")] = "none",
     settings: Annotated[list[str], typer.Option("--set", help="key=value of the recipe.")] = [],  # noqa: B006
+    does: Annotated[str, typer.Option("--engine", help="local or spark.")] = engine.LOCAL,
     name: Annotated[str, typer.Option(help="Of the JSON file.")] = "cost",
 ) -> None:
     """Measures and reports."""
@@ -39,11 +40,12 @@ def main(
     settings = [*settings, f"entries.en={entries}", f"language.identify={identify}", "balance.t=20000"]
     if identify == "none":
         settings.append("language.keep=[]")
-    open_session()
+    engine.choose(does)
+    engine.open_engine(needs_spark=False)
     # The first run, a small one, compiles and starts everything.
     measure_size(lines, 20_000, settings)
     facts = [fact for rows in sizes.split(",") for fact in measure_size(lines, int(rows), settings)]
-    table = Table(title=f"cost per million pairs, identify {identify}", header_style="bold")
+    table = Table(title=f"cost per million pairs, {does}, identify {identify}", header_style="bold")
     for heading in ("stage", "pairs", "core-seconds", "shuffled MB", "seconds in all", "pairs out"):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     for fact in facts:
@@ -53,7 +55,7 @@ def main(
             f"{fact['shuffled_bytes'] / 1e6 / millions:.1f}", f"{fact['seconds']:.1f}", f"{fact['pairs_out']:,}",
         )  # fmt: skip
     results.print(table)
-    write_json(name, {"identify": identify, "settings": settings, "stages": facts})
+    write_json(name, {"engine": does, "identify": identify, "settings": settings, "stages": facts})
 
 
 def measure_size(lines: list[str], rows: int, settings: list[str]) -> list[dict[str, Any]]:
@@ -87,8 +89,11 @@ def cpu_seconds() -> float:
 
 
 def shuffle_bytes() -> int:
-    """The bytes that the session's executors wrote to shuffles so far."""
-    store = open_session().sparkContext._jsc.sc().statusStore()
+    """The bytes that Spark's executors wrote to shuffles so far; none without Spark."""
+    context = engine.open_engine(needs_spark=False).sparkContext
+    if not hasattr(context, "_jsc"):
+        return 0
+    store = context._jsc.sc().statusStore()
     executors = store.executorList(False)
     return sum(executors.apply(i).totalShuffleWrite() for i in range(executors.size()))
 

@@ -21,7 +21,7 @@ from pipeline.output import check_output, describe, forget, held, write_recipe
 from pipeline.plan.cost import Cores, least_memory
 from pipeline.plan.room import check_beside, check_disk, check_memory, may_fit
 from pipeline.progress import results, running, say, summary_table
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, makes_dataframes
 from pipeline.record import Record
 from pipeline.removal import finish
 from pipeline.remove.work import is_left
@@ -128,7 +128,7 @@ def _check_room(stage: Stage, request: Request, found: Any) -> None:
     if request.force:
         return
     if not engine.submitted():
-        check_memory(least_memory(Cores.here()))
+        check_memory(least_memory(Cores.here(), makes_dataframes(request.recipe)))
     if may_fit(request.output, stage.most_bytes(request.recipe, found)):
         return
     from pipeline.plan.forecast import forecast

@@ -20,7 +20,7 @@ ALLOWED = f"{AUTO}, {LOCAL}, {LOCAL}[N] with N tasks at a time, {SPARK}"
 CONFIGURED = ("SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS")
 
 _chosen: str | None = None
-_session: Any = None
+_session: Session = None
 
 
 def choose(engine: str | None) -> None:
@@ -41,8 +41,8 @@ def start(needs_spark: bool) -> None:
         from pipeline.session import start_session
 
         start_session(_master())
-    elif _session is None:
-        _start_local()
+    else:
+        _local()
 
 
 def open_engine(needs_spark: bool) -> Session:
@@ -52,7 +52,7 @@ def open_engine(needs_spark: bool) -> Session:
     where Spark is needed and no Java is found.
     """
     if _is_local(needs_spark):
-        return _session or _start_local()
+        return _local()
     from pipeline.session import open_session
 
     return open_session(_master())
@@ -72,8 +72,11 @@ def _has_spark() -> bool:
     return context is not None and context._active_spark_context is not None
 
 
-def _start_local() -> Any:
+def _local() -> Session:
+    """The session of this process, which starts with the first call."""
     global _session
+    if _session is not None:
+        return _session
     from pipeline.local.workers import Workers
 
     workers = Workers(_cores())  # They start while the rest is imported.
@@ -91,6 +94,16 @@ def _master() -> str | None:
 def _cores() -> int | None:
     found = re.fullmatch(rf"{LOCAL}\[([1-9]\d*)\]", _chosen or os.environ.get(VARIABLE) or AUTO)
     return int(found[1]) if found else None
+
+
+def _forget() -> None:
+    """The session is that of the process that this one was forked from."""
+    global _session
+    _session = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _check(engine: str | None, option: str) -> None:

@@ -253,6 +253,11 @@ def filters(recipe: Recipe) -> bool:
     return recipe.filter != Filter() or recipe.rebalance is not None
 
 
+def makes_dataframes(recipe: Recipe) -> bool:
+    """Whether a stage of the recipe makes DataFrames, so that a run needs Spark."""
+    return recipe.images.fetch or filters(recipe)
+
+
 def pairs_table(recipe: Recipe) -> str:
     """The table of the pairs that go into shards: that of the last stage that chooses."""
     return "final" if recipe.rebalance else "filtered" if filters(recipe) else "curated"

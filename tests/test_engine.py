@@ -10,6 +10,8 @@ import pytest
 
 from pipeline import engine
 from pipeline.errors import UsageError
+from pipeline.recipe import bundled_recipes, load_recipe, makes_dataframes
+from pipeline.stages import stages_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 CLEAN = {name: value for name, value in os.environ.items() if name not in (engine.VARIABLE, *engine.CONFIGURED)}
@@ -65,6 +67,12 @@ def test_others_are_refused(monkeypatch, given):
     monkeypatch.setenv("METACLIP_ENGINE", given)
     with pytest.raises(UsageError, match=re.escape(f"METACLIP_ENGINE: found {given!r}")):
         engine.start(False)
+
+
+@pytest.mark.parametrize("recipe", bundled_recipes())
+def test_a_recipe_needs_spark_where_a_stage_does(recipe):
+    found = load_recipe(recipe)
+    assert makes_dataframes(found) == any(stage.spark for stage in stages_of(found))
 
 
 def test_a_run_without_dataframes_needs_no_java(tmp_path):

@@ -293,8 +293,8 @@ def prepare_demo(recipe: "Recipe") -> None:
 def begin(recipe: "Recipe", output: str, stages: list[str] | None, force: bool) -> None:
     """Starts the engine where there is surely something to do, so that it starts while the rest is imported."""
     from pipeline import engine, storage
-    from pipeline.recipe import filters
+    from pipeline.recipe import makes_dataframes
 
     if force or not storage.exists(storage.join(storage.absolute(output), "manifest.json")):
         some = {"images", "filter"} & {*(stages or ())}
-        engine.start(bool(some) or (stages is None and (recipe.images.fetch or filters(recipe))))
+        engine.start(bool(some) or (stages is None and makes_dataframes(recipe)))

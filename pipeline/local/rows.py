@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.local.task import Extents, Function, Keep, Send, Together, collect
+from pipeline.local.task import Extents, Function, Keep, Send, Stored, Together, collect
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -78,8 +78,8 @@ class Rows:
         """These rows, written to a file by each task, so that they are made once."""
         folder = Folder(self.sparkSession.folder)
         parts = [
-            Part(Extents((file,), np.zeros(1, int), np.zeros(1, int), np.array([size])), folders=(folder,))
-            for file, size, count in self.sparkSession.run(self.parts, Keep(folder.path))
+            Part(Stored(file), folders=(folder,))
+            for file, count in self.sparkSession.run(self.parts, Keep(folder.path))
             if count
         ]
         return Rows(self.sparkSession, parts, self._schema)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.buckets.blocks import packed, write_stream
+
 Batches = Iterator[pa.RecordBatch]
 Function = Callable[[Batches], Batches]
 
@@ -102,6 +104,18 @@ class Extents:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A source: the rows that a task kept in a file."""
+
+    file: str
+
+    def __call__(self) -> Batches:
+        """The rows."""
+        with pa.OSFile(self.file) as file, pa.ipc.open_stream(file) as stream:
+            yield from stream
+
+
+@dataclass(frozen=True)
 class Together:
     """A source: the rows of several, one after another."""
 
@@ -142,7 +156,7 @@ class Send:
             ends = np.append(starts[1:], len(target))
             offsets = [sink.tell()]
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-                _write(sink, batch.slice(start, end - start))
+                write_stream(sink, batch.slice(start, end - start))
                 offsets.append(sink.tell())
             found.append(np.stack([target[starts], part[starts], offsets[:-1], np.diff(offsets)]))
         if sink is None:
@@ -153,11 +167,11 @@ class Send:
 
 @dataclass(frozen=True)
 class Keep:
-    """An end: writes rows to a file of the folder. Gives the file, its size and the number of rows."""
+    """An end: writes rows to a file of the folder. Gives the file and the number of rows."""
 
     folder: str
 
-    def __call__(self, rows: Batches) -> tuple[str, int, int]:
+    def __call__(self, rows: Batches) -> tuple[str, int]:
         """Writes."""
         file, count, stream = os.path.join(self.folder, str(running.attempt)), 0, None
         with pa.OSFile(file, "wb") as sink:
@@ -167,20 +181,9 @@ class Keep:
                 count += batch.num_rows
             if stream is not None:
                 stream.close()
-            return file, sink.tell(), count
+            return file, count
 
 
 def collect(rows: Batches) -> list[bytes]:
     """An end: the rows themselves, as Arrow streams."""
-    return [_packed(batch) for batch in rows if batch.num_rows]
-
-
-def _packed(batch: pa.RecordBatch) -> bytes:
-    sink = pa.BufferOutputStream()
-    _write(sink, batch)
-    return sink.getvalue().to_pybytes()
-
-
-def _write(sink: pa.NativeFile, batch: pa.RecordBatch) -> None:
-    with pa.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write(batch)
+    return [packed(batch) for batch in rows if batch.num_rows]

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from pipeline.handover import AS_SPARK
+from pipeline.local import machine
 from pipeline.local.server import ONE
 
 ENDED = "Python worker exited unexpectedly"  # as Spark says it
@@ -31,14 +32,14 @@ class Workers:
 
         There is a ``folder`` for what is on its way, until the session ends.
         """
-        self.cores = cores or _cores()
+        self.cores = cores or machine.cores()
         self.folder = tempfile.mkdtemp(prefix="metaclip-", dir=_local_folder())
-        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self._workers: dict[Connection, int] = {}  # their process ids
         self._attempts = 0
         self._server: subprocess.Popen | None = None
         self._start()
-        atexit.register(self.close)
+        self._process = os.getpid()
+        atexit.register(self._leave)
 
     def run(self, job: str, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         """Does the tasks of a job (a file with a ``Job``); the number of each as it ends, and what it gives.
@@ -100,6 +101,11 @@ class Workers:
             os.kill(self._workers.pop(worker), signal.SIGKILL)
         worker.close()
 
+    def _leave(self) -> None:
+        if os.getpid() == self._process:  # and not one that was forked from it
+            self.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def close(self) -> None:
         """Ends all processes; the next tasks get new ones."""
         if self._server is None:
@@ -121,11 +127,6 @@ def _raised(error: BaseException | None, told: str) -> BaseException:
         return RuntimeError(told)
     error.__cause__ = RuntimeError(f"\n{told}")
     return error
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _local_folder() -> str:

@@ -4,18 +4,21 @@ A stage does the sample's work and more: it writes tables, moves rows, starts ta
 measured on whole runs (``python -m benchmarks.cost``), and holds on any machine as far as all of it gets faster alike.
 """
 
-import os
 from dataclasses import dataclass
 
 from pipeline.buckets.keys import bucket_count
+from pipeline.local import machine
 
-# A stage's core-seconds for each of the sample's for the same rows, and for each million rows beside those.
+# A stage's core-seconds for each of the sample's for the same rows, and for each million rows beside those; and what
+# Spark takes more.
 TIMES = {"languages": 1.1, "ingest": 1.3, "match": 1.1, "dedupe": 1.2}
-PER_MILLION = {"ingest": 1.9, "match": 2.2, "dedupe": 5.0, "balance": 3.2, "filter": 4.0, "rebalance": 4.0}
+PER_MILLION = {"ingest": 0.5, "match": 1.6, "dedupe": 1.5, "balance": 2.7, "filter": 4.0, "rebalance": 3.5}
+SPARK_MORE = {"ingest": 1.4, "match": 0.6, "dedupe": 3.5, "balance": 0.5, "rebalance": 0.5}
 # A shard's sample that is read from a disk and written, two SHA-256 included; for each megabyte and each sample.
 PER_MEGABYTE, PER_SAMPLE = 0.0016, 0.00008
-# The session's start, and that of a stage with the records at its end.
-START_SECONDS, STAGE_SECONDS, EXECUTOR_SECONDS = 7.0, 1.0, 15.0
+# The start and the report, and those of a stage with the records at its end; with Spark, and with its executors.
+START_SECONDS, STAGE_SECONDS = 3.0, 0.4
+SPARK_SECONDS, SPARK_STAGE_SECONDS, EXECUTOR_SECONDS = 7.0, 1.0, 15.0
 BUSY = 0.85  # the share of a run in which a core has work
 SHUFFLED = {"ingest": 0.03, "match": 0.4, "dedupe": 33.0, "balance": 0.4}  # MB through Spark's shuffle a million rows
 # Bytes of the JVM, small and at its most, and for each row; of the driver's Python; of a worker without rows.
@@ -41,7 +44,7 @@ class Cores:
     @classmethod
     def here(cls) -> "Cores":
         """This machine's."""
-        return cls(0, os.cpu_count() or 1)
+        return cls(0, machine.cores())
 
 
 def core_seconds(stage: str, rows: float, of_sample: dict[str, float], scale: float) -> float:
@@ -50,11 +53,17 @@ def core_seconds(stage: str, rows: float, of_sample: dict[str, float], scale: fl
     return measured * scale + PER_MILLION.get(stage, 0.0) * rows / 1e6
 
 
-def seconds(work: dict[str, float], tasks: float, cores: Cores) -> float:
-    """How long stages take on some cores, of which as many have work as there are tasks."""
+def seconds(work: dict[str, float], rows: dict[str, float], tasks: float, cores: Cores, spark: bool) -> float:
+    """How long stages take on some cores, of which as many have work as there are tasks.
+
+    ``work``: core-seconds by stage, ``rows``: the rows into each; ``spark``: whether this machine needs it.
+    """
     at_once = max(1.0, min(cores.all, tasks))
-    start = EXECUTOR_SECONDS if cores.executors else START_SECONDS
-    return start + sum(STAGE_SECONDS + spent / (at_once * BUSY) for spent in work.values())
+    if not spark and not cores.executors:
+        return START_SECONDS + sum(STAGE_SECONDS + spent / (at_once * BUSY) for spent in work.values())
+    more = sum(SPARK_MORE.get(name, 0.0) * rows_in / 1e6 for name, rows_in in rows.items())
+    start = EXECUTOR_SECONDS if cores.executors else SPARK_SECONDS
+    return start + SPARK_STAGE_SECONDS * len(work) + (sum(work.values()) + more) / (at_once * BUSY)
 
 
 def memory_of_worker(rows: float, row_bytes: float, entries: int, hashes: float) -> float:
@@ -64,14 +73,15 @@ def memory_of_worker(rows: float, row_bytes: float, entries: int, hashes: float)
     return WORKER + HELD * rows * row_bytes / buckets + compared + WORKER_ENTRY * entries
 
 
-def least_memory(cores: Cores) -> float:
+def least_memory(cores: Cores, spark: bool) -> float:
     """What no run on this machine goes without, whatever its input."""
-    return LEAST_JVM + LEAST_PYTHON * (2 + cores.cores)
+    return LEAST_JVM * spark + LEAST_PYTHON * (2 + cores.cores)
 
 
-def memory_here(rows: float, worker: float, entries: int, cores: Cores) -> float:
-    """Of a run on this machine: the JVM, the driver and a worker a core."""
-    return min(MOST_JVM, JVM + JVM_ROW * rows) + DRIVER + DRIVER_ENTRY * entries + cores.cores * worker
+def memory_here(rows: float, worker: float, entries: int, cores: Cores, spark: bool) -> float:
+    """Of a run on this machine: the driver and a worker a core, and Spark's JVM."""
+    java = min(MOST_JVM, JVM + JVM_ROW * rows) if spark else 0.0
+    return java + DRIVER + DRIVER_ENTRY * entries + cores.cores * worker
 
 
 def buckets_of(rows: float, size: float) -> int:

@@ -14,7 +14,7 @@ from pipeline.plan.crawl import Crawled, crawled
 from pipeline.plan.curated import Chances, drawn
 from pipeline.plan.sample import Sample, draw_sample
 from pipeline.plan.texts import Pairs, matched_pairs, near_duplicates, ready
-from pipeline.recipe import Recipe, filters
+from pipeline.recipe import Recipe, filters, makes_dataframes
 
 ROWS = 200_000
 
@@ -37,7 +37,7 @@ class Stage:
 class Forecast:
     """Of a whole run. ``sampled`` rows of ``rows`` were looked at; ``whole``: the input was read to its end.
 
-    ``guessed``: what is not known from the sample, in words.
+    ``spark``: whether a stage needs it; ``guessed``: what is not known from the sample, in words.
     """
 
     rows: float
@@ -47,6 +47,7 @@ class Forecast:
     t: dict[str, float]
     entries: int
     row_bytes: float
+    spark: bool
     guessed: list[str] = field(default_factory=list)
 
     @property
@@ -67,7 +68,8 @@ class Forecast:
         """How long the run takes on some cores."""
         read = next((stage.rows_in for stage in self.stages if stage.name == "ingest"), self.rows)
         tasks = cost.buckets_of(read, read * self.row_bytes)
-        return cost.seconds({stage.name: stage.core_seconds for stage in self.stages}, tasks, cores)
+        work, rows = ({stage.name: getattr(stage, key) for stage in self.stages} for key in ("core_seconds", "rows_in"))
+        return cost.seconds(work, rows, tasks, cores, self.spark)
 
     @property
     def worker_memory(self) -> float:
@@ -77,7 +79,7 @@ class Forecast:
 
     def memory(self, cores: cost.Cores) -> float:
         """The bytes of a run on this machine."""
-        return cost.memory_here(self.rows, self.worker_memory, self.entries, cores)
+        return cost.memory_here(self.rows, self.worker_memory, self.entries, cores, self.spark)
 
 
 def forecast(recipe: Recipe, rows: int = ROWS, seed: int = 0) -> Forecast:
@@ -122,7 +124,8 @@ def _of_pool(recipe: Recipe, found: Plan, crawl: Crawled | None, matchers: Match
     if filters(recipe):
         guessed.append("what the filter drops (nothing)")
     entries = sum(len(one.entries) for one in matchers.lists.values())
-    return Forecast(sample.total, len(sample.rows), sample.whole, stages, chances.t, entries, size.on_its_way, guessed)
+    spark, read = makes_dataframes(recipe), len(sample.rows)
+    return Forecast(sample.total, read, sample.whole, stages, chances.t, entries, size.on_its_way, spark, guessed)
 
 
 def _stages(
