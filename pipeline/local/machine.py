@@ -11,7 +11,7 @@ GROUP = Path("/sys/fs/cgroup")
 def cores(group: Path = GROUP) -> int:
     """The cores that this process may use: those that it may run on, or its control group's share of them, if less."""
     found = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
-    with contextlib.suppress(ValueError, OSError):  # no such group, or "max"
+    with contextlib.suppress(ValueError, TypeError, OSError):  # no such group, or "max"
         found.append(_share(*(group / "cpu.max").read_text().split()))
     with contextlib.suppress(ValueError, OSError):
         found.append(_share(*((group / "cpu" / f"cpu.cfs_{key}_us").read_text() for key in ("quota", "period"))))
