@@ -31,6 +31,7 @@ def ids_and_texts() -> None:
     """Ids of pairs and normalised texts, their signatures, candidates and similarities."""
     from pipeline.buckets.hashing import hashes, pair_ids
     from pipeline.components.stars import stars
+    from pipeline.dedupe.added.bitmap import Bitmap
     from pipeline.dedupe.bands import band_hashes, bucket_pairs
     from pipeline.dedupe.jaccard import jaccards
     from pipeline.dedupe.normal import normal_texts
@@ -44,6 +45,9 @@ def ids_and_texts() -> None:
     ids = np.arange(2)
     bucket_pairs(np.zeros(2, np.int64), ids)
     stars(ids, ids[::-1])
+    held = Bitmap(2)
+    held.add(held.places(ids))
+    held.holds(ids)
 
 
 def counts() -> None:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pipeline.handover import hand_over, listen, take_over
 
 
-def prepare() -> None:
-    """Imports what tasks need."""
+def prepare(spark: bool = True) -> None:
+    """Imports what tasks need, of Spark or not."""
     import pandas  # noqa: F401, Arrow imports it for any array that is made of Python values.
     import pyarrow.parquet  # noqa: F401
-    import pyspark.worker  # noqa: F401
+
+    if spark:
+        import pyspark.worker  # noqa: F401
 
     import pipeline.balance.stage
     import pipeline.dedupe.stage

@@ -20,11 +20,11 @@ LARGEST = np.uint32(0xFFFFFFFF)
 
 @lru_cache(maxsize=8)
 def coefficients(permutations: int) -> tuple[np.ndarray, np.ndarray]:
-    """The factors and terms, uint32, of so many permutations: datasketch's."""
-    from datasketch import MinHash  # which imports SciPy
-
-    a, b = MinHash(num_perm=permutations, seed=SEED).permutations
-    return a.astype(np.uint32), b.astype(np.uint32)
+    """The factors and terms, uint32, of so many permutations, drawn as datasketch draws them, whose import takes a
+    second: odd factors, so that each is one to one."""
+    generator = np.random.RandomState(SEED)
+    a = generator.randint(0, 1 << 31, permutations, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return a, generator.randint(0, 1 << 32, permutations, dtype=np.uint32)
 
 
 def signatures(

@@ -21,7 +21,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The session says when to end.
     from pipeline.workers import prepare
 
-    prepare()
+    prepare(spark=False)
     signal.signal(signal.SIGCHLD, _reap)
     while True:
         message, descriptors, _, _ = socket.recv_fds(asked, len(ONE), 1)

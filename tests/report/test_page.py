@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.balance.thresholds import keep_probability
-from pipeline.report.page import balance, duplicates, texts
+from pipeline.report.page import balance, duplicates, samples, texts
 from pipeline.report.page.diff import gather as gather_diff
 from pipeline.report.page.entries import pack_entries, side_packs
 from pipeline.report.page.html import as_json, page
@@ -245,6 +247,18 @@ def test_json_in_a_page_ends_nothing(text):
 )
 def test_hosts(url, expected):
     assert host(url) == expected
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from(["http://", "https://", "HTTP://", "ftp://", "", "http:/", "https://u:p@"]),
+    st.text(st.sampled_from("aB9.-_:/?#@[]%\\ \t\nä"), max_size=12),
+)
+def test_hosts_that_are_plain_to_see_are_those_that_python_finds(scheme, rest):
+    found = host(scheme + rest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "_PLAIN", re.compile("(?!)"))
+        assert found == host(scheme + rest)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from pipeline.compiled import compiled
+
 # Bits for each hash that is held, in each half, and the most of all in one.
 SPARE, LEAST_BITS, MOST_BITS = 32, 16, 30
 MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -24,13 +26,12 @@ class Bitmap:
 
     def add(self, places: np.ndarray) -> None:
         """Takes in hashes by their places."""
-        np.bitwise_or.at(self._set, places >> 3, np.left_shift(1, places & 7).astype(np.uint8))
+        set_bits(self._set, places)
 
     def holds(self, hashes: np.ndarray) -> np.ndarray:
         """Whether each hash is held, or has the places of some."""
-        held = self._at(self._first(hashes))
-        some = np.flatnonzero(held)
-        held[some] = self._at(self._second(hashes[some]))
+        held = np.empty(len(hashes), np.bool_)
+        look_up(self._set, hashes.view(np.uint64), np.uint64(64 - self.bits), held)
         return held
 
     def _first(self, hashes: np.ndarray) -> np.ndarray:
@@ -39,5 +40,21 @@ class Bitmap:
     def _second(self, hashes: np.ndarray) -> np.ndarray:
         return ((hashes.view(np.uint64) * MIX) >> np.uint64(64 - self.bits)).astype(np.int64) + (1 << self.bits)
 
-    def _at(self, places: np.ndarray) -> np.ndarray:
-        return (self._set[places >> 3] >> (places & 7).astype(np.uint8)) & 1 == 1
+
+@compiled
+def set_bits(bits, places):
+    """Sets the bits at some places."""
+    for place in places:
+        bits[place >> 3] |= np.uint8(1 << (place & 7))
+
+
+@compiled
+def look_up(bits, hashes, shift, held):
+    """Writes whether the bits at both places of each hash are set."""
+    half = np.int64(4) * len(bits)
+    for row in range(len(hashes)):
+        place = np.int64(hashes[row] >> shift)
+        held[row] = (bits[place >> 3] >> (place & 7)) & 1
+        if held[row]:
+            place = np.int64((hashes[row] * MIX) >> shift) + half
+            held[row] = (bits[place >> 3] >> (place & 7)) & 1

@@ -1,5 +1,6 @@
 """Sample pairs of entries: texts, and images where they are at hand, chosen so that many entries have some."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 from pipeline.balance.counts import flat_ids
 from pipeline.report.page.source import Entries, list_array
 
+# A URL whose host is plain to see.
+_PLAIN = re.compile(r"https?://([A-Za-z0-9._-]+)(?::[0-9]*)?(?:[/?#]|$)")
 PAIRS, EACH, LONGEST, ENTRIES = 4000, 3, 200, 40
 
 
@@ -57,6 +60,8 @@ def clipped(text: str) -> str:
 
 def host(url: str | None) -> str:
     """The host of a URL, or its scheme where it has none; empty where it is no URL."""
+    if plain := _PLAIN.match(url or ""):
+        return plain[1].lower()[:100]
     try:
         parts = urlsplit(url or "")
         host = parts.hostname if parts.scheme in ("http", "https") else None
