@@ -128,7 +128,7 @@ def _check_room(stage: Stage, request: Request, found: Any) -> None:
     if request.force:
         return
     if not engine.submitted():
-        check_memory(least_memory(Cores.here(), makes_dataframes(request.recipe)))
+        check_memory(least_memory(Cores.here(), not engine.is_local(makes_dataframes(request.recipe))))
     if may_fit(request.output, stage.most_bytes(request.recipe, found)):
         return
     from pipeline.plan.forecast import forecast

@@ -9,9 +9,11 @@ import os
 import re
 import socket
 import sys
+import threading
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.local import machine
 
 Session = Any  # a LocalSession or a SparkSession
 VARIABLE = "METACLIP_ENGINE"
@@ -21,6 +23,7 @@ CONFIGURED = ("SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS")
 
 _chosen: str | None = None
 _session: Session = None
+_starts = threading.Lock()
 
 
 def choose(engine: str | None) -> None:
@@ -37,7 +40,7 @@ def submitted() -> bool:
 
 def start(needs_spark: bool) -> None:
     """Starts the engine in the background, so that it starts while everything is looked at."""
-    if not _is_local(needs_spark):
+    if not is_local(needs_spark):
         from pipeline.session import start_session
 
         start_session(_master())
@@ -51,14 +54,15 @@ def open_engine(needs_spark: bool) -> Session:
     ``needs_spark``: whether a stage makes DataFrames. Raises ``UsageError`` where the engine is none that is known, and
     where Spark is needed and no Java is found.
     """
-    if _is_local(needs_spark):
+    if is_local(needs_spark):
         return _local()
     from pipeline.session import open_session
 
     return open_session(_master())
 
 
-def _is_local(needs_spark: bool) -> bool:
+def is_local(needs_spark: bool) -> bool:
+    """Whether the tasks of a run are done by processes of this machine, without Java."""
     engine = _chosen or os.environ.get(VARIABLE) or AUTO
     _check(engine, VARIABLE)
     if needs_spark or engine == SPARK or submitted() or not hasattr(socket, "send_fds"):
@@ -75,8 +79,12 @@ def _has_spark() -> bool:
 def _local() -> Session:
     """The session of this process, which starts with the first call."""
     global _session
-    if _session is not None:
-        return _session
+    with _starts:
+        return _session or _started()
+
+
+def _started() -> Session:
+    global _session
     from pipeline.local.workers import Workers
 
     workers = Workers(_cores())  # They start while the rest is imported.
@@ -91,6 +99,11 @@ def _master() -> str | None:
     return cores and f"local[{cores}]"
 
 
+def cores() -> int:
+    """How many tasks run at a time on this machine."""
+    return _cores() or machine.cores()
+
+
 def _cores() -> int | None:
     found = re.fullmatch(rf"{LOCAL}\[([1-9]\d*)\]", _chosen or os.environ.get(VARIABLE) or AUTO)
     return int(found[1]) if found else None
@@ -98,8 +111,8 @@ def _cores() -> int | None:
 
 def _forget() -> None:
     """The session is that of the process that this one was forked from."""
-    global _session
-    _session = None
+    global _session, _starts
+    _session, _starts = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

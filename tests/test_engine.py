@@ -47,16 +47,16 @@ def test_which_it_is(monkeypatch, needs_spark, environment, has_spark, local):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(engine, "_has_spark", lambda: has_spark)
-    assert engine._is_local(needs_spark) is local
+    assert engine.is_local(needs_spark) is local
 
 
 def test_the_option_comes_before_the_environment(monkeypatch):
     monkeypatch.setenv("METACLIP_ENGINE", "spark")
     engine.choose("local[5]")
-    assert engine._is_local(False)
+    assert engine.is_local(False)
     assert (engine._cores(), engine._master()) == (5, "local[5]")
     engine.choose(None)
-    assert not engine._is_local(False)
+    assert not engine.is_local(False)
     assert engine._master() is None
 
 

@@ -1,5 +1,6 @@
 """Rows of tasks, as far as a DataFrame of Spark is needed: functions over Arrow batches, and the shuffle."""
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -23,7 +24,13 @@ class Folder:
 
     def __init__(self, within: str):
         self.path = tempfile.mkdtemp(dir=within)
-        weakref.finalize(self, shutil.rmtree, self.path, True)
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(folder: str, process: int) -> None:
+    """Removes a folder of this process, which is none of one that was forked from it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Rows:
         return Rows(self.sparkSession, [*self.parts, *other.parts], self._schema)
 
     def repartitionById(self, tasks: int, column: str) -> "Rows":
-        """The rows by their target, the number in ``column``, in the order of the column ``part``."""
+        """The rows of each target, the number in ``column``, in the order of the column ``part``."""
         folder = Folder(self.sparkSession.folder)
         written = [found for found in self.sparkSession.run(self.parts, Send(folder.path, column)) if found[0]]
         places = np.concatenate([np.zeros((4, 0), np.int64), *(found for _, found in written)], axis=1)
@@ -85,7 +92,9 @@ class Rows:
         return Rows(self.sparkSession, parts, self._schema)
 
     def coalesce(self, tasks: int) -> "Rows":
-        """The rows in one task. They are kept before."""
+        """The rows in one task; what functions make of them is kept before."""
+        if any(part.functions for part in self.parts):
+            return self.kept().coalesce(tasks)
         folders = tuple(folder for part in self.parts for folder in part.folders)
         part = Part(Together(tuple(part.source for part in self.parts)), folders=tuple(dict.fromkeys(folders)))
         return Rows(self.sparkSession, [part], self._schema)

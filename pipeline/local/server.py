@@ -18,7 +18,8 @@ ONE = b"+"  # asks for a worker
 def main() -> None:
     """Forks a worker for each descriptor that comes. Arguments: the socket, and the folder of what is on its way."""
     asked, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The session says when to end.
+    for number in (signal.SIGINT, signal.SIGTTOU):  # The session says when to end, and its terminal is not stopped for.
+        signal.signal(number, signal.SIG_IGN)
     from pipeline.workers import prepare
 
     prepare(spark=False)
@@ -32,6 +33,8 @@ def main() -> None:
             asked.close()
             _work(Connection(descriptors[0]))
         os.close(descriptors[0])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)  # the workers, which write to the folder
     shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,7 @@ class LocalSession:
         self._files: dict[str, str] = {}
         self._jobs = 0
         self._progress: Progress | None = None
+        self._turn = threading.Lock()  # Programs may have several threads, and workers do one job at a time.
 
     @property
     def sparkContext(self) -> "LocalSession":
@@ -55,13 +57,17 @@ class LocalSession:
         self._files[Path(path).name] = path
 
     def range(self, start: int, end: int, step: int, tasks: int) -> Rows:
-        """Numbers from ``start`` to ``end``, as many to each task as can be."""
+        """Numbers from ``start`` to ``end``, in steps of 1, as many to each task as can be."""
         bounds = [start + (end - start) * task // tasks for task in range(tasks + 1)] if tasks else []
         parts = [Part(Numbers(a, b)) for a, b in pairwise(bounds)]
         return Rows(self, parts)
 
     def run(self, parts: list[Part], end: Any) -> list[Any]:
         """What ``end`` gives of the rows of each part."""
+        with self._turn:
+            return self._run(parts, end)
+
+    def _run(self, parts: list[Part], end: Any) -> list[Any]:
         functions = list(dict.fromkeys(part.functions for part in parts))
         place = {chain: number for number, chain in enumerate(functions)}
         self._jobs += 1

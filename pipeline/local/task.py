@@ -36,6 +36,9 @@ class Job:
     files: dict[str, str]
 
 
+MOST_TOLD = 1 << 16  # of an error, in characters and bytes
+MOST_OPEN = 64
+
 running: Running | None = None
 
 
@@ -50,17 +53,26 @@ def answer(job: str, function: int, source: Callable[[], Batches], number: int, 
             rows = step(rows)
         return True, found.end(rows)
     except BaseException as error:
-        told = "".join(traceback.format_exception(error))
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            return False, (None, told)
-        return False, (error.with_traceback(None), told)
+        return False, _told(error)
     finally:
         running = None
 
 
-@lru_cache(maxsize=2)
+def _told(error: BaseException) -> tuple[BaseException | None, str]:
+    """What went wrong, as it can be sent: the error, if it stays one on the way, and its stack."""
+    told = "".join(traceback.format_exception(error))
+    if len(told) > MOST_TOLD:
+        told = f"{told[: MOST_TOLD // 2]} … {told[-MOST_TOLD // 2 :]}"
+    try:
+        sent = pickle.dumps(error.with_traceback(None))
+        if len(sent) <= MOST_TOLD and isinstance(pickle.loads(sent), Exception):
+            return error, told
+    except BaseException:  # A class may do anything there.
+        pass
+    return None, told
+
+
+@lru_cache(maxsize=1)
 def _job(file: str) -> Job:
     with open(file, "rb") as content:
         return pickle.load(content)
@@ -94,6 +106,8 @@ class Extents:
         try:
             for file, offset, size in zip(self.file.tolist(), self.offset.tolist(), self.size.tolist(), strict=True):
                 if file not in opened:
+                    if len(opened) == MOST_OPEN:
+                        os.close(opened.pop(next(iter(opened))))
                     opened[file] = os.open(self.files[file], os.O_RDONLY)
                 content = os.pread(opened[file], size, offset)
                 with pa.ipc.open_stream(pa.py_buffer(content)) as stream:

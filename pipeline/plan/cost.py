@@ -6,8 +6,8 @@ measured on whole runs (``python -m benchmarks.cost``), and holds on any machine
 
 from dataclasses import dataclass
 
+from pipeline import engine
 from pipeline.buckets.keys import bucket_count
-from pipeline.local import machine
 
 # A stage's core-seconds for each of the sample's for the same rows, and for each million rows beside those; and what
 # Spark takes more.
@@ -44,7 +44,7 @@ class Cores:
     @classmethod
     def here(cls) -> "Cores":
         """This machine's."""
-        return cls(0, machine.cores())
+        return cls(0, engine.cores())
 
 
 def core_seconds(stage: str, rows: float, of_sample: dict[str, float], scale: float) -> float:

@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import dataclass, field, replace
 
+from pipeline import engine
 from pipeline.entries.lists import load_lists
 from pipeline.extract.options import KINDS
 from pipeline.ingest.plan import Plan, plan
@@ -37,7 +38,7 @@ class Stage:
 class Forecast:
     """Of a whole run. ``sampled`` rows of ``rows`` were looked at; ``whole``: the input was read to its end.
 
-    ``spark``: whether a stage needs it; ``guessed``: what is not known from the sample, in words.
+    ``spark``: whether it does the tasks; ``guessed``: what is not known from the sample, in words.
     """
 
     rows: float
@@ -124,7 +125,7 @@ def _of_pool(recipe: Recipe, found: Plan, crawl: Crawled | None, matchers: Match
     if filters(recipe):
         guessed.append("what the filter drops (nothing)")
     entries = sum(len(one.entries) for one in matchers.lists.values())
-    spark, read = makes_dataframes(recipe), len(sample.rows)
+    spark, read = not engine.is_local(makes_dataframes(recipe)), len(sample.rows)
     return Forecast(sample.total, read, sample.whole, stages, chances.t, entries, size.on_its_way, spark, guessed)
 
 
