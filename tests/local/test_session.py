@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.buckets.blocks import blocks
+from pipeline.buckets.blocks import blocks, packed
 from pipeline.buckets.spark import attempt, run_tasks, session_file, shuffle
 from pipeline.errors import PipelineError
 from pipeline.failure import explained
+from pipeline.local import task
 from pipeline.local.session import LocalSession
 from pipeline.local.workers import Workers
 from pipeline.tables import describe_files
@@ -118,9 +120,53 @@ def test_files_are_described_by_tasks(session, tmp_path, monkeypatch):
     assert len(here) == 3
 
 
+def test_threads_take_turns(session):
+    def work(start):
+        return [of(run_tasks(session, [start + n for n in range(6)], lambda item: numbers(item), N)) for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(work, range(0, 400, 100)))
+    assert found == [[[start + n for n in range(6)]] * 5 for start in range(0, 400, 100)]
+
+
+def test_rows_of_many_files_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(task, "MOST_OPEN", 3)
+    order = np.random.default_rng(0).permutation(np.repeat(np.arange(20), 2))
+    for file in range(20):
+        (tmp_path / str(file)).write_bytes(packed(next(numbers(file))))
+    size = (tmp_path / "0").stat().st_size
+    files = tuple(str(tmp_path / str(file)) for file in range(20))
+    source, before = task.Extents(files, order, np.zeros(40, int), np.full(40, size)), len(os.listdir("/proc/self/fd"))
+    for batch, file in zip(source(), order, strict=True):
+        assert batch["n"].to_pylist() == [file]
+        assert len(os.listdir("/proc/self/fd")) <= before + 3
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_rows_outlive_a_forked_process_that_ends(session):
+    rows = run_tasks(session, [1, 2], lambda item: numbers(item), N).kept()
+    child = os.fork()
+    if child == 0:
+        del rows
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert of(rows) == [1, 2]
+
+
 class Odd(Exception):
     def __init__(self, first, second):
         super().__init__(first)
+
+
+class NoError(Exception):
+    def __reduce__(self):
+        return int, ("5",)
+
+
+class Leaves(Exception):
+    def __reduce__(self):
+        raise SystemExit(3)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +176,9 @@ class Odd(Exception):
         (lambda: OSError(28, "No space left on device", "/x"), OSError, "No space left"),
         (lambda: MemoryError("much"), MemoryError, "much"),
         (lambda: Odd(1, 2), RuntimeError, "Odd"),
+        (lambda: NoError("a line"), RuntimeError, "NoError: a line"),
+        (lambda: Leaves("a line"), RuntimeError, "Leaves: a line"),
+        (lambda: ValueError("long " * 100_000), RuntimeError, "ValueError: long .* … .*long"),
     ],
 )
 def test_what_a_task_raises_is_raised(session, error, kind, told):
@@ -160,6 +209,7 @@ PROGRAM = """
 import os, sys, time
 import pyarrow as pa
 from pipeline.buckets.spark import run_tasks
+from pipeline.local import task
 from pipeline.local.session import LocalSession
 from pipeline.local.workers import Workers
 session = LocalSession(Workers(2))
@@ -191,6 +241,60 @@ def test_nothing_is_left_of_a_program_that_is_ended(number, tmp_path):
         assert not folder.exists()
         assert not any(map(running, workers))
         assert list((tmp_path / "tmp").iterdir()) == []
+
+
+FORKED = PROGRAM.replace("print(session", "os.fork() or time.sleep(30) or os._exit(0)\nprint(session")
+
+
+def test_a_forked_process_keeps_nothing_alive(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKED], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PROJECT, start_new_session=True,
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+    ) as program:  # fmt: skip
+        folder = Path(program.stdout.readline().strip())
+        program.stdout.readline()
+        program.kill()
+        program.wait()
+        end = time.monotonic() + 20
+        while time.monotonic() < end and folder.exists():
+            time.sleep(0.05)
+        left = folder.exists()
+        os.killpg(program.pid, signal.SIGKILL)
+    assert not left
+
+
+def test_the_first_local_folder_that_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "good").mkdir()
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path}/nowhere,{tmp_path}/file,,{tmp_path}/good")
+    workers = Workers(1)
+    assert Path(workers.folder).parent == tmp_path / "good"
+    workers._leave()
+    assert list((tmp_path / "good").iterdir()) == []
+
+
+def test_modules_of_the_current_folder_are_not_the_servers(tmp_path):
+    for name in ("pandas", "numpy", "json", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not mine')")
+    program = f"import sys; sys.path[:1] = [{str(PROJECT)!r}]\n" + PROGRAM.replace("time.sleep(60)", "").replace(
+        "run_tasks(session", "print('counted', run_tasks(session"
+    ).replace(".count()", ".count())")
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "program/program.py"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert "counted 2" in done.stdout, done.stderr
+
+
+def test_a_server_that_cannot_start_says_so(tmp_path, monkeypatch):
+    (tmp_path / "pandas.py").write_text("raise SystemExit(1)")
+    monkeypatch.syspath_prepend(tmp_path)
+    workers = Workers(1)
+    with pytest.raises(PipelineError, match="the process that does the tasks ended with code 1"):
+        list(workers.run("job", [(0, None)]))
+    workers._leave()
 
 
 def running(pid):
