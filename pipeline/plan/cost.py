@@ -21,10 +21,13 @@ START_SECONDS, STAGE_SECONDS = 3.0, 0.4
 SPARK_SECONDS, SPARK_STAGE_SECONDS, EXECUTOR_SECONDS = 7.0, 1.0, 15.0
 BUSY = 0.85  # the share of a run in which a core has work
 SHUFFLED = {"ingest": 0.03, "match": 0.4, "dedupe": 33.0, "balance": 0.4}  # MB through Spark's shuffle a million rows
-# Bytes of the JVM, small and at its most, and for each row; of the driver's Python; of a worker without rows.
-JVM, JVM_ROW, MOST_JVM, DRIVER, WORKER = 450e6, 200.0, 950e6, 350e6, 250e6
-# How often a worker holds a bucket's bytes, and how often the hashes that a task of `dedupe` compares, at most so many.
-HELD, HASHES_HELD, TASK_HASHES = 1.0, 7.0, 48e6
+# Bytes of the JVM, small and at its most, and for each row; of the driver's Python.
+JVM, JVM_ROW, MOST_JVM, DRIVER = 450e6, 200.0, 950e6, 350e6
+# Bytes of a worker without rows, and how often it holds the hashes that a task of `dedupe` compares, at most so many;
+# with Spark; and how often it holds a bucket's bytes.
+WORKER, HASHES_HELD, TASK_HASHES = 200e6, 5.0, 48e6
+SPARK_WORKER, SPARK_HASHES_HELD = 250e6, 7.0
+HELD = 1.0
 DRIVER_ENTRY, WORKER_ENTRY = 60, 16
 LEAST_JVM, LEAST_PYTHON = 400e6, 90e6
 
@@ -66,11 +69,12 @@ def seconds(work: dict[str, float], rows: dict[str, float], tasks: float, cores:
     return start + SPARK_STAGE_SECONDS * len(work) + (sum(work.values()) + more) / (at_once * BUSY)
 
 
-def memory_of_worker(rows: float, row_bytes: float, entries: int, hashes: float) -> float:
+def memory_of_worker(rows: float, row_bytes: float, entries: int, hashes: float, spark: bool) -> float:
     """Of a Python worker, for a pool of so many rows of a size in memory, and bytes of ``hashes`` of their texts."""
     buckets = bucket_count(round(rows), round(rows * row_bytes))
-    compared = HASHES_HELD * min(hashes, TASK_HASHES)
-    return WORKER + HELD * rows * row_bytes / buckets + compared + WORKER_ENTRY * entries
+    worker, held = (SPARK_WORKER, SPARK_HASHES_HELD) if spark else (WORKER, HASHES_HELD)
+    compared = held * min(hashes, TASK_HASHES)
+    return worker + HELD * rows * row_bytes / buckets + compared + WORKER_ENTRY * entries
 
 
 def least_memory(cores: Cores, spark: bool) -> float:

@@ -76,7 +76,7 @@ class Forecast:
     def worker_memory(self) -> float:
         """The bytes of a Python worker."""
         hashes = sum(stage.on_the_way for stage in self.stages if stage.name == "dedupe")
-        return cost.memory_of_worker(self.rows, self.row_bytes, self.entries, hashes)
+        return cost.memory_of_worker(self.rows, self.row_bytes, self.entries, hashes, self.spark)
 
     def memory(self, cores: cost.Cores) -> float:
         """The bytes of a run on this machine."""
