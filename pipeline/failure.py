@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pipeline import storage
 from pipeline.engine import submitted
 from pipeline.errors import PipelineError, UsageError
-from pipeline.job import cause
+from pipeline.job import Stopped, cause
 from pipeline.room import shown
 
 AGAIN = "what is finished stays: the same command goes on from there"
@@ -83,14 +83,15 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__context__
 
 
-def _interrupt(error: BaseException) -> KeyboardInterrupt | None:
-    """The interrupt that an error comes from: it cancels a job, which then says that it was."""
-    return next((one for one in _behind(error) if isinstance(one, KeyboardInterrupt)), None)
+def _interrupt(error: BaseException) -> BaseException | None:
+    """The interrupt, or other signal, that an error comes from: it cancels a job, which then says that it was."""
+    return next((one for one in _behind(error) if isinstance(one, (KeyboardInterrupt, Stopped))), None)
 
 
 def _of_interrupt(error: BaseException | None) -> bool:
     """Whether an error comes from an interrupt, or from a call in its handler."""
-    return any(isinstance(one, KeyboardInterrupt) or str(one).startswith("reentrant call") for one in _behind(error))
+    stops = (KeyboardInterrupt, Stopped)
+    return any(isinstance(one, stops) or str(one).startswith("reentrant call") for one in _behind(error))
 
 
 def explained(

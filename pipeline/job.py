@@ -3,11 +3,13 @@
 import gc
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -45,7 +47,8 @@ EXTRAS = {
 
 
 INTERRUPTED = 130
-_is_command = False
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_is_command, _process = False, 0
 _JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ")
 _NO_CLASS = "java.lang.ClassNotFoundException: "
 # The first line of an error of Py4J, which says what was called and not what went wrong.
@@ -113,15 +116,17 @@ def is_command() -> bool:
 
 
 def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -> None:
-    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed, 130 stopped; an error is one line.
+    """Runs a command and exits: 0 done, 2 wrong usage or configuration, 1 failed, 130 stopped (143 by SIGTERM, 129 by
+    SIGHUP); an error is one line.
 
     ``name``: what the command calls itself, where that is not the name of the file that runs.
     """
     from pipeline.failure import tell_once
 
-    global _is_command
-    _is_command = True
+    global _is_command, _process
+    _is_command, _process = True, os.getpid()
     tell_once()
+    stop_by(_stop)
     if not _is_somewhere():
         fail("the current folder is gone; change to one that is there", 2)
     try:
@@ -130,6 +135,8 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
         fail("stopped", 1)
     except KeyboardInterrupt:
         fail("stopped", INTERRUPTED)
+    except Stopped as by:
+        fail("stopped", 128 + by.args[0])
     except typer.TyperException as error:
         fail(_usage(error), 2)
     except PipelineError as error:
@@ -142,6 +149,31 @@ def run(app: typer.Typer | TyperCommand | TyperGroup, name: str | None = None) -
         fail("stopped", INTERRUPTED)
     gc.freeze()  # The interpreter looks for garbage once more as it ends: a second, with all entries in memory.
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class Stopped(BaseException):
+    """A signal has ended the command: what is begun is tidied up, as after an interrupt."""
+
+
+def stop_by(handler: Any) -> None:
+    """What the signals that end a command do, as far as they are not ignored, as nohup leaves SIGHUP."""
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, handler)
+
+
+def stop(number: int) -> None:
+    """Ends the command by a signal, once: a second one does not end its tidying up. (SIGQUIT does.)"""
+    stop_by(signal.SIG_IGN)
+    raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
+
+
+def _stop(number: int, _frame: Any) -> None:
+    if os.getpid() == _process:
+        stop(number)
+    signal.signal(number, signal.SIG_DFL)  # of a process that was forked from the command's
+    os.kill(os.getpid(), number)
 
 
 def _is_somewhere() -> bool:

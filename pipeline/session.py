@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from pipeline import class_data, handover
 from pipeline.engine import submitted
 from pipeline.failure import not_started
 from pipeline.java import use_java
-from pipeline.job import is_command
+from pipeline.job import is_command, stop, stop_by
 from pipeline.paths import spark_url
 from pipeline.shipping import ship_package
 
@@ -128,13 +127,12 @@ def _cancel_at_interrupt() -> None:
                 SparkContext._active_spark_context.cancelAllJobs()
                 time.sleep(CANCEL_EVERY)
 
-    def cancel(_number, _frame):
+    def cancel(number, _frame):
         logging.disable()  # What Py4J and PySpark say of connections that end now.
         threading.Thread(target=cancel_all, daemon=True).start()  # A thread has a connection of its own.
-        raise KeyboardInterrupt
+        stop(number)
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, cancel)
+    stop_by(cancel)
 
 
 def _embedded(master: str | None, options: list[str]) -> SparkConf:

@@ -1,13 +1,15 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import typer
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.job import cause, new_app, run
+from pipeline.job import STOPS, cause, new_app, run
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,48 @@ def test_an_interrupt_is_told(capsys, monkeypatch):
         run(app)
     assert ended.value.code == 130
     assert capsys.readouterr().err == "error: stopped\n"
+
+
+COMMAND = """
+import tempfile, time
+from pipeline.job import new_app, run
+app = new_app()
+@app.command()
+def main():
+    with tempfile.TemporaryDirectory():
+        print("there", flush=True)
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(0.3)
+run(app)
+"""
+
+
+@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize("times", [1, 4])
+def test_signals_end_a_command_once_and_leave_nothing(tmp_path, number, times):
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "there\n"
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.02)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (128 + number, "error: stopped\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path):
+    ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{COMMAND}".replace(
+        "sleep(60)", "sleep(1)"
+    )
+    with subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "there\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait() == 0
 
 
 def test_the_cause_of_a_failed_task(spark):
