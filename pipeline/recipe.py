@@ -253,8 +253,10 @@ def filters(recipe: Recipe) -> bool:
     return recipe.filter != Filter() or recipe.rebalance is not None
 
 
-def makes_dataframes(recipe: Recipe) -> bool:
-    """Whether a stage of the recipe makes DataFrames, so that a run needs Spark."""
+def makes_dataframes(recipe: Recipe, stages: list[str] | None = None) -> bool:
+    """Whether a stage of the recipe, or one of some, makes DataFrames, as ``Stage.spark`` says when it is imported."""
+    if stages is not None:
+        return not {"images", "filter"}.isdisjoint(stages)
     return recipe.images.fetch or filters(recipe)
 
 

@@ -9,7 +9,6 @@ filter's DataFrame holds kept and dropped rows, told apart by the column ``dropp
 place. An accumulator would count a retried task twice; a row cannot.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -33,6 +32,7 @@ from pyspark.sql.types import (
 
 from pipeline import storage
 from pipeline.buckets.files import file_rows
+from pipeline.buckets.spark import Batches, run_tasks
 from pipeline.local.rows import Rows
 
 LONG, INT, DOUBLE, STRING, BOOLEAN = LongType(), IntegerType(), DoubleType(), StringType(), BooleanType()
@@ -242,15 +242,12 @@ def describe_files(spark: SparkSession, output: str, folders: list[str]) -> list
         with ThreadPoolExecutor() as threads:
             lines = list(threads.map(lambda file: describe(file[0], file[1], root), found))
         return sorted(lines, key=lambda line: line["path"])
-    sent = spark.sparkContext.broadcast(found)
 
-    def describe_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            lines = [describe(*sent.value[i][:2], root) for i in batch.column(0).to_pylist()]
-            yield pa.RecordBatch.from_pylist(lines, DESCRIBED)
+    def describe_some(files: list[tuple[str, int, int]]) -> Batches:
+        yield pa.RecordBatch.from_pylist([describe(path, size, root) for path, size, _ in files], DESCRIBED)
 
     tasks = min(len(found), 4 * spark.sparkContext.defaultParallelism)
-    files = spark.range(0, len(found), 1, tasks).mapInArrow(describe_batches, from_arrow_schema(DESCRIBED))
+    files = run_tasks(spark, [found[task::tasks] for task in range(tasks)], describe_some, DESCRIBED)
     lines = files.toArrow().sort_by("path").to_pylist()
     return [{k: v for k, v in line.items() if v is not None} for line in lines]
 

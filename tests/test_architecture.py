@@ -38,7 +38,6 @@ def test_pyspark_stays_behind_the_seam(file):
         "workers.py",
         "tables.py",
         "curate.py",
-        "local/rows.py",  # which stand for a DataFrame
     )
     if not allowed:
         assert not [i for i in imports(file) if i.split(".")[0] == "pyspark"]

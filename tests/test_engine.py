@@ -11,7 +11,7 @@ import pytest
 from pipeline import engine
 from pipeline.errors import UsageError
 from pipeline.recipe import bundled_recipes, load_recipe, makes_dataframes
-from pipeline.stages import stages_of
+from pipeline.stages import STAGES, stages_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 CLEAN = {name: value for name, value in os.environ.items() if name not in (engine.VARIABLE, *engine.CONFIGURED)}
@@ -73,6 +73,8 @@ def test_others_are_refused(monkeypatch, given):
 def test_a_recipe_needs_spark_where_a_stage_does(recipe):
     found = load_recipe(recipe)
     assert makes_dataframes(found) == any(stage.spark for stage in stages_of(found))
+    for stage in STAGES:
+        assert makes_dataframes(found, [stage.name]) == stage.spark
 
 
 def test_a_run_without_dataframes_needs_no_java(tmp_path):

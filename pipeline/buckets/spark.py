@@ -15,6 +15,7 @@ from pipeline.buckets.files import bucket_file, write_bucket
 from pipeline.buckets.scatter import Scatter, Spool, in_schema
 from pipeline.buckets.totals import RANGE, Totals
 from pipeline.local import task as local
+from pipeline.local.rows import Rows
 
 Batches = Iterator[pa.RecordBatch]
 Parts = Iterator[tuple[int, Iterator[pa.Table]]]
@@ -31,7 +32,12 @@ def run_tasks(
             for index in batch.column(0).to_pylist():
                 yield from work(pickle.loads(sent.value[index]))
 
-    return spark.range(0, len(items), 1, len(items)).mapInArrow(work_batches, from_arrow_schema(schema))
+    return map_batches(spark.range(0, len(items), 1, len(items)), work_batches, schema)
+
+
+def map_batches(rows: DataFrame | Rows, work: Callable[[Batches], Batches], schema: pa.Schema) -> DataFrame | Rows:
+    """What ``work`` makes of the rows of each task."""
+    return rows.mapInArrow(work, schema if isinstance(rows, Rows) else from_arrow_schema(schema))
 
 
 def shuffle(
@@ -46,7 +52,7 @@ def shuffle(
             close_files()
 
     there = blocks.repartitionById(targets, "target").sortWithinPartitions("part")
-    return there.mapInArrow(work_batches, from_arrow_schema(schema))
+    return map_batches(there, work_batches, schema)
 
 
 def write_rows(rows: DataFrame, folder: str, buckets: int) -> None:
@@ -72,7 +78,7 @@ def write_rows(rows: DataFrame, folder: str, buckets: int) -> None:
     for new in (folder, spool):
         storage.remove(new)
         storage.make_folder(new)
-    totals(shuffle(rows.mapInArrow(scatter, from_arrow_schema(BLOCKS)), buckets, write))
+    totals(shuffle(map_batches(rows, scatter, BLOCKS), buckets, write))
     storage.remove(spool)
     fill(folder, buckets, schema)
 

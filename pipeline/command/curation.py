@@ -296,5 +296,4 @@ def begin(recipe: "Recipe", output: str, stages: list[str] | None, force: bool) 
     from pipeline.recipe import makes_dataframes
 
     if force or not storage.exists(storage.join(storage.absolute(output), "manifest.json")):
-        some = {"images", "filter"} & {*(stages or ())}
-        engine.start(bool(some) or (stages is None and makes_dataframes(recipe)))
+        engine.start(makes_dataframes(recipe, stages))

@@ -4,14 +4,14 @@ A task connects what it holds by union-find; what is left goes to one task, or w
 large-star and small-star, of which each shuffles edges alone. On one machine it always goes to one task.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema
 
+from pipeline.buckets.spark import Batches, map_batches
 from pipeline.components.stars import stars
 from pipeline.local.rows import Rows
 
@@ -19,10 +19,9 @@ from pipeline.local.rows import Rows
 ONE_TASK_EDGES = 4_000_000
 # A task connects so many edges at a time before a round.
 TASK_EDGES = 1_000_000
-EDGE = from_arrow_schema(pa.schema({"a": pa.int64(), "b": pa.int64()}))
-MEMBER = from_arrow_schema(pa.schema({"pair_id": pa.int64(), "cluster_id": pa.int64()}))
+EDGE = pa.schema({"a": pa.int64(), "b": pa.int64()})
+MEMBER = pa.schema({"pair_id": pa.int64(), "cluster_id": pa.int64()})
 Cut = Callable[[DataFrame, str], DataFrame]
-Batches = Iterator[pa.RecordBatch]
 
 
 def edge_batch(a: np.ndarray, b: np.ndarray) -> pa.RecordBatch:
@@ -39,7 +38,7 @@ def connect(edges: DataFrame, cut: Cut, one_task: int = ONE_TASK_EDGES) -> DataF
     """
     edges = cut(edges.transform(connect_tasks), "edges")
     if isinstance(edges, Rows) or edges.count() <= one_task:
-        return edges.coalesce(1).mapInArrow(members_of, MEMBER)
+        return map_batches(edges.coalesce(1), members_of, MEMBER)
     members = settle(edges, cut).select(F.col("b").alias("pair_id"), F.col("a").alias("cluster_id"))
     return members.union(members.select(F.col("cluster_id").alias("pair_id"), "cluster_id").distinct())
 
@@ -74,7 +73,7 @@ def connect_tasks(edges: DataFrame, most: int = TASK_EDGES) -> DataFrame:
         others = a != b
         return edge_batch(*reversed(stars(a[others], b[others])))
 
-    return edges.mapInArrow(connect_batches, EDGE)
+    return map_batches(edges, connect_batches, EDGE)
 
 
 def joined(held: list[pa.RecordBatch]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline.balance.counts import EntryCounter, ListCounts
 from pipeline.buckets.blocks import BLOCKS, block, blocks, runs
@@ -21,7 +20,7 @@ from pipeline.buckets.files import Files, read_file, write_bucket
 from pipeline.buckets.hashing import hashes
 from pipeline.buckets.keys import among, bucket_of
 from pipeline.buckets.scatter import Scatter
-from pipeline.buckets.spark import Batches, Parts, attempt, fill, new_spool, run_tasks, shuffle, totals
+from pipeline.buckets.spark import Batches, Parts, attempt, fill, map_batches, new_spool, run_tasks, shuffle, totals
 from pipeline.buckets.totals import Totals
 from pipeline.dedupe.bands import band_hashes, bands_and_rows
 from pipeline.dedupe.candidates import (
@@ -197,7 +196,7 @@ def write_clusters(members: DataFrame, matched: Files, folder: str, sizes: dict[
         counter.add_to(found, starts)
         yield from found.blocks()
 
-    there = members.mapInArrow(by_cluster, from_arrow_schema(BLOCKS))
+    there = map_batches(members, by_cluster, BLOCKS)
     found = totals(shuffle(shuffle(there, buckets, choose), buckets, write), sum(sizes.values()))
     fill(folder, buckets, schema)
     return found

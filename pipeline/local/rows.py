@@ -14,8 +14,6 @@ import pyarrow as pa
 from pipeline.local.task import Extents, Function, Keep, Send, Stored, Together, collect
 
 if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
-
     from pipeline.local.session import LocalSession
 
 
@@ -45,10 +43,10 @@ class Part:
 class Rows:
     """Rows that tasks read, a part each. As in Spark nothing is done until rows are asked for or change places."""
 
-    def __init__(self, session: "LocalSession", parts: list[Part], schema: "StructType | None" = None):
+    def __init__(self, session: "LocalSession", parts: list[Part], schema: pa.Schema):
         self.sparkSession, self.parts, self._schema = session, parts, schema
 
-    def mapInArrow(self, function: Function, schema: "StructType") -> "Rows":
+    def mapInArrow(self, function: Function, schema: pa.Schema) -> "Rows":
         """The rows that ``function`` makes of those of each task."""
         parts = [Part(part.source, (*part.functions, function), part.folders) for part in self.parts]
         return Rows(self.sparkSession, parts, schema)
@@ -107,13 +105,7 @@ class Rows:
         """The rows as one table."""
         batches = [batch for found in self.sparkSession.run(self.parts, collect) for batch in found]
         tables = [pa.ipc.open_stream(batch).read_all() for batch in batches]
-        return pa.concat_tables(tables) if tables else self._nothing()
-
-    def _nothing(self) -> pa.Table:
-        """A table without rows."""
-        from pyspark.sql.pandas.types import to_arrow_schema  # Its import takes a while, and the workers start before.
-
-        return to_arrow_schema(self._schema, timezone="UTC").empty_table()
+        return pa.concat_tables(tables) if tables else self._schema.empty_table()
 
 
 def _count(rows: Any) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import cloudpickle
+import pyarrow as pa
 
 from pipeline.local.rows import Part, Rows
 from pipeline.local.task import Job, Numbers
@@ -60,7 +61,7 @@ class LocalSession:
         """Numbers from ``start`` to ``end``, in steps of 1, as many to each task as can be."""
         bounds = [start + (end - start) * task // tasks for task in range(tasks + 1)] if tasks else []
         parts = [Part(Numbers(a, b)) for a, b in pairwise(bounds)]
-        return Rows(self, parts)
+        return Rows(self, parts, pa.schema({"id": pa.int64()}))
 
     def run(self, parts: list[Part], end: Any) -> list[Any]:
         """What ``end`` gives of the rows of each part."""

@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("signals", "seconds"),
     [
-        *(([signal.SIGINT], seconds) for seconds in (2.5, 3.5, 4.5, 5, 5.5, 6, 6.5, 7, 8, 10, 13)),
+        *(([signal.SIGINT], seconds) for seconds in (1.8, 2.5, 3.5, 4.5, 5, 5.5, 6, 6.5, 7, 8, 10, 13)),
         *(([number] * 3, seconds) for number in STOPS for seconds in (3, 4.7, 6.2)),
     ],
 )

@@ -18,7 +18,7 @@ class Bitmap:
     def __init__(self, count: int):
         """``count``: about so many hashes are held."""
         self.bits = min(MOST_BITS, max(LEAST_BITS, (SPARE * count).bit_length()))
-        self._set = np.zeros(2 << (self.bits - 3), np.uint8)
+        self._set: np.ndarray | None = None  # until something is added: tasks that say places need none
 
     def places(self, hashes: np.ndarray) -> np.ndarray:
         """The places of each hash, those in the first half and then those in the second."""
@@ -26,6 +26,8 @@ class Bitmap:
 
     def add(self, places: np.ndarray) -> None:
         """Takes in hashes by their places."""
+        if self._set is None:
+            self._set = np.zeros(2 << (self.bits - 3), np.uint8)
         set_bits(self._set, places)
 
     def holds(self, hashes: np.ndarray) -> np.ndarray:

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipeline.buckets.blocks import BLOCKS, block, blocks, rows_of
 from pipeline.buckets.files import Files, write_bucket
 from pipeline.buckets.keys import among, bucket_of
-from pipeline.buckets.spark import Batches, Parts, attempt, run_tasks, shuffle, totals
+from pipeline.buckets.spark import Batches, Parts, attempt, map_batches, run_tasks, shuffle, totals
 from pipeline.buckets.totals import Totals
 from pipeline.dedupe.added.bitmap import Bitmap
 from pipeline.dedupe.added.changes import beside, loses, of_hashes
@@ -112,7 +111,7 @@ def of_parts(found: DataFrame, chosen: Callable[[np.ndarray], np.ndarray]) -> Da
         for batch in batches:
             yield batch.filter(pa.array(chosen(batch.column("part").to_numpy())))
 
-    return found.mapInArrow(choose, from_arrow_schema(BLOCKS))
+    return map_batches(found, choose, BLOCKS)
 
 
 def members_of(spark: SparkSession, clusters: Files, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
