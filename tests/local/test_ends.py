@@ -19,7 +19,6 @@ PROGRAM = """
 import os, sys, time
 import pyarrow as pa
 from pipeline.buckets.spark import run_tasks
-from pipeline.local import task
 from pipeline.local.session import LocalSession
 from pipeline.local.workers import Workers
 session = LocalSession(Workers(2))
