@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipeline.buckets.spark import map_batches
 from pipeline.components.spark import EDGE, Cut, connect, edge_batch
 from pipeline.filter.duplicates.near import masks, near_pairs
 from pipeline.filter.options import Filter
@@ -77,7 +78,7 @@ def near_hashes(hashes: DataFrame, distance: int, count: int) -> DataFrame:
         for i, bits in enumerate(joined)
     ]
     keyed = hashes.select(F.inline(F.array(*masked)), "phash").repartition("mask", "masked")
-    return keyed.sortWithinPartitions("mask", "masked").mapInArrow(compare_batches, EDGE)
+    return map_batches(keyed.sortWithinPartitions("mask", "masked"), compare_batches, EDGE)
 
 
 def _keys(rows: pa.Table) -> np.ndarray:
