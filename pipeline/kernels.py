@@ -28,7 +28,7 @@ def match() -> None:
 
 
 def ids_and_texts() -> None:
-    """Ids of pairs and normalised texts, their signatures, candidates and similarities."""
+    """Ids of pairs and normalised texts, their signatures, sketches, candidates and similarities."""
     from pipeline.buckets.hashing import hashes, pair_ids
     from pipeline.components.stars import stars
     from pipeline.dedupe.added.bitmap import Bitmap
@@ -36,11 +36,13 @@ def ids_and_texts() -> None:
     from pipeline.dedupe.jaccard import jaccards
     from pipeline.dedupe.normal import normal_texts
     from pipeline.dedupe.signatures import coefficients, signatures
+    from pipeline.dedupe.sketches import sketches
 
     pair_ids(pa.array(TEXTS), pa.array(TEXTS))
     hashes(WIDE)
     normal, _ = normal_texts(pa.array(TEXTS))
     band_hashes(signatures(normal, coefficients(128), 5), 9, 13, np.zeros(len(normal), np.int64))
+    sketches(normal, 5)
     jaccards(normal, normal, 5)
     ids = np.arange(2)
     bucket_pairs(np.zeros(2, np.int64), ids)

@@ -62,7 +62,7 @@ def hash_bands(values, scopes, rows, hashes):
 
 
 def bucket_pairs(bands: np.ndarray, ids: np.ndarray, large: int = LARGE_BUCKET) -> tuple[np.ndarray, np.ndarray]:
-    """The candidate pairs (a, b), a < b, of rows (band, id) that are sorted by band and id.
+    """The candidate pairs (a, b), a before b, of rows (band, id) that are in order of band and of the texts' ids.
 
     All pairs of a bucket of at most ``large`` ids; in a larger one each id with the smallest alone, so that a template
     that a million texts share makes a million pairs.

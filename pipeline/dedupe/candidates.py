@@ -3,6 +3,8 @@
 A bucket is the rows of one hash. Texts of equal digest are one text, whose smallest id, its head, stands for all.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pipeline.buckets.hashing import hashes
@@ -50,17 +52,26 @@ def equal_edges(high: np.ndarray, ids: np.ndarray, low: np.ndarray) -> tuple[np.
 
 
 def candidate_pairs(
-    bands: np.ndarray, ids: np.ndarray, digest: np.ndarray, large: int = LARGE_BUCKET
+    bands: np.ndarray,
+    ids: np.ndarray,
+    digest: np.ndarray,
+    near: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    large: int = LARGE_BUCKET,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The candidate pairs (a, b), a < b, of the heads of each bucket; see ``bucket_pairs``."""
+    """The candidate pairs (a, b), a < b, of the heads of each bucket; see ``bucket_pairs``.
+
+    ``near``: says of rows i and j whether their texts may be near; the others are left out.
+    """
     rows = shared(bands)
-    bands, ids, digest = bands[rows], ids[rows], digest[rows]
-    order = np.lexsort((ids, digest, bands))
-    bands, ids, digest = bands[order], ids[order], digest[order]
-    head = np.concatenate([[True], (np.diff(bands) != 0) | (np.diff(digest) != 0)])[: len(ids)]
-    bands, ids = bands[head], ids[head]
-    order = np.lexsort((ids, bands))
-    return bucket_pairs(bands[order], ids[order], large)
+    rows = rows[np.lexsort((ids[rows], digest[rows], bands[rows]))]
+    head = np.concatenate([[True], (np.diff(bands[rows]) != 0) | (np.diff(digest[rows]) != 0)])[: len(rows)]
+    rows = rows[head]
+    rows = rows[np.lexsort((ids[rows], bands[rows]))]
+    i, j = bucket_pairs(bands[rows], rows, large)
+    if near is not None:
+        some = near(i, j)
+        i, j = i[some], j[some]
+    return ids[i], ids[j]
 
 
 def distinct_pairs(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

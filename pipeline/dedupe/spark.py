@@ -1,10 +1,10 @@
 """Near-duplicates by tasks: signatures of the texts of a file, candidates of a share of the bands, their comparison.
 
-Only hashes and ids move, and the texts of one side of the candidates. A text's bands are compared within its scope: all
-texts of the pool, or those of one image. Equal texts have the smallest of their ids, the head, for all of them, so that
-boilerplate of a million copies costs a million edges to one of them and no quadratic number. A bucket of more than
-``LARGE_BUCKET`` heads links each of them to the smallest alone, which loses pairs that are near each other and not near
-that one, unless another band holds them.
+Only hashes, sketches and ids move, and the texts of one side of the candidates. A text's bands are compared within its
+scope: all texts of the pool, or those of one image. Equal texts have the smallest of their ids, the head, for all of
+them, so that boilerplate of a million copies costs a million edges to one of them and no quadratic number. A bucket of
+more than ``LARGE_BUCKET`` heads links each of them to the smallest alone, which loses pairs that are near each other
+and not near that one, unless another band holds them.
 """
 
 from collections.abc import Callable
@@ -33,10 +33,11 @@ from pipeline.dedupe.candidates import (
 from pipeline.dedupe.jaccard import jaccards
 from pipeline.dedupe.normal import normal_texts
 from pipeline.dedupe.signatures import coefficients, signatures
+from pipeline.dedupe.sketches import may_be_near, sketches
 from pipeline.recipe import Dedupe
 from pipeline.tables import CLUSTERS, arrow_schema
 
-# So many rows (hash, id, digest) are compared by one task.
+# So many rows of hashes are compared by one task.
 TASK_ROWS, MOST_TASKS = 2_000_000, 16_384
 SIGNED_ROWS = 1 << 13
 # Spark takes at most 2 GB at once; so many bytes of texts are sent together.
@@ -45,6 +46,8 @@ SENT_BYTES = 64 << 20
 # are added: rows of bands of those that were there.
 BANDS, DIGESTS, PAIRS, EDGES, OLD_BANDS = range(5)
 WORDS, WHITE_SPACE = "words", r"[ \t\n\x0b\f\r]+"
+# The rows for the tasks of their hashes; those of bands have all of it.
+HASHED = ["hash", "id", "digest", "sketch", "shingles"]
 EDGE = pa.schema({"a": pa.int64(), "b": pa.int64()})
 
 
@@ -54,7 +57,7 @@ def near_edges(spark: SparkSession, matched: Files, rows: int, options: Dedupe, 
     tasks = min(MOST_TASKS, max(1, -(-rows * (bands + 1) // TASK_ROWS)))
     buckets = len(matched.paths)
     hashed = run_tasks(spark, list(enumerate(matched.paths)), hasher(options, tasks, spool))
-    return compared(shuffle(hashed, tasks, proposer(buckets)), matched, options)
+    return compared(shuffle(hashed, tasks, proposer(buckets, options.threshold)), matched, options)
 
 
 def compared(proposed: DataFrame, matched: Files, options: Dedupe) -> DataFrame:
@@ -83,7 +86,7 @@ def hasher(
             if chosen is not None:
                 some = chosen(columns[0])
                 columns = [column[some] for column in columns]
-            yield from rows.add(hash_rows(*columns))
+            yield from rows.add(pa.record_batch(list(columns), HASHED[: len(columns)]))
 
         for batch in read_file(item[1], ["pair_id", "text", *(["image_id"] if by_image else [])]):
             if only is not None:
@@ -103,7 +106,8 @@ def hasher(
                 texts = normal.take(pa.array(some))
                 signed = signatures(texts, permutations, options.shingle, options.shingle_by)
                 found = band_hashes(signed, bands, rows_a_band, scopes[some]).ravel()
-                yield from add(of_bands, found, np.repeat(ids[some], bands), np.repeat(low[some], bands))
+                of_texts = ids[some], low[some], *sketches(texts, options.shingle, options.shingle_by)
+                yield from add(of_bands, found, *(np.repeat(column, bands) for column in of_texts))
         yield from of_bands.rest()
         yield from of_digests.rest()
         there.close()
@@ -111,7 +115,7 @@ def hasher(
     return hash_file
 
 
-def proposer(buckets: int) -> Callable:
+def proposer(buckets: int, threshold: float) -> Callable:
     """What finds the candidates and the equal texts among the rows of some hashes."""
 
     def propose(task: int, parts: Parts) -> Batches:
@@ -119,12 +123,13 @@ def proposer(buckets: int) -> Callable:
             if part == EDGES:
                 yield from (edges_to(task % buckets, *arrays(edges)) for edges in tables)
                 continue
-            hashed, ids, digest = arrays(pa.concat_tables(tables))
+            hashed, ids, digest, *sketched = arrays(pa.concat_tables(tables))
             if part == DIGESTS:
                 a, b = equal_edges(hashed, ids, digest)
                 yield edges_to(task % buckets, a, b)
             else:
-                a, b = distinct_pairs(*candidate_pairs(hashed, ids, digest))
+                near = may_be_near(*sketched, threshold)
+                a, b = distinct_pairs(*candidate_pairs(hashed, ids, digest, near))
                 yield blocks(bucket_of(a, buckets), pa.record_batch({"a": a, "b": b}), PAIRS)
 
     return propose
@@ -244,11 +249,6 @@ def texts_of(matched: Files, bucket: int, ids: np.ndarray) -> pa.Array:
         here = among(batch.column("pair_id").to_numpy(), wanted)
         found.append(normal_texts(batch.column("text").filter(pa.array(here)))[0])
     return pa.concat_arrays(found).take(pa.array(np.searchsorted(wanted, ids)))
-
-
-def hash_rows(hashed: np.ndarray, ids: np.ndarray, digest: np.ndarray) -> pa.RecordBatch:
-    """Rows for the tasks of their hashes."""
-    return pa.record_batch({"hash": hashed, "id": ids, "digest": digest})
 
 
 def edges_to(target: int, a: np.ndarray, b: np.ndarray) -> pa.RecordBatch:

@@ -20,7 +20,7 @@ from pipeline.shards.content import image_path
 # So many rows are written, and the files of so many images looked at; so many entries of a list.
 WRITTEN, LOOKED_AT, ENTRIES = 1 << 16, 300, 200_000
 # A row on its way from one task to another, beside its texts; a hash there; a row of clusters.
-ROW_ON_ITS_WAY, HASH_BYTES, CLUSTER_BYTES = 16, 24, 17
+ROW_ON_ITS_WAY, HASH_BYTES, CLUSTER_BYTES = 16, 36, 17
 # Reports and records; an image that is fetched and resized, as far as nothing is known of it.
 DESCRIPTIONS, FETCHED_BYTES = 3 << 20, 25_000
 # In a tar: the headers of three members, and what rounds them up; a row of the index.

@@ -20,7 +20,7 @@ LARGE = 4
 def compared(rows, large):
     """The pairs of digests that a set of rows (hash, id, digest) compares."""
     of = dict(zip(rows[1].tolist(), rows[2].tolist(), strict=True))
-    a, b = candidate_pairs(*rows, large)
+    a, b = candidate_pairs(*rows, large=large)
     return {frozenset((of[x], of[y])) for x, y in zip(a.tolist(), b.tolist(), strict=True)}
 
 

@@ -44,12 +44,12 @@ def test_candidates(texts, large, seed, tasks):
     rows = [(band, pair_id, digest) for pair_id, (digest, bands) in texts.items() for band in bands]
     rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     band, ids, digest = columns(rows, 3)
-    found = candidate_pairs(band, ids, digest, large)
+    found = candidate_pairs(band, ids, digest, large=large)
     assert all(a < b for a, b in pairs(found))
     assert pairs(distinct_pairs(*found)) == sorted(plain_candidates(rows, large))
     # Each task has the buckets of some hashes.
     task = bucket_of(band, tasks)
-    parts = [candidate_pairs(band[task == i], ids[task == i], digest[task == i], large) for i in range(tasks)]
+    parts = [candidate_pairs(band[task == i], ids[task == i], digest[task == i], large=large) for i in range(tasks)]
     assert {pair for part in parts for pair in pairs(part)} == set(pairs(found))
 
 

@@ -10,9 +10,9 @@ from pipeline.dedupe.shingles import normalise, shingles
 from pipeline.dedupe.signatures import SEED, coefficients, signatures
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
-    texts=st.lists(st.text(max_size=60).map(normalise), max_size=5),
+    texts=st.lists((st.text(max_size=60) | st.text("ab 1~", max_size=90)).map(normalise), max_size=5),
     permutations=st.sampled_from([16, 128]),
     size=st.integers(1, 30),
     shingle_by=st.sampled_from(["characters", "words"]),

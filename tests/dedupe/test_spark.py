@@ -230,7 +230,7 @@ def test_a_large_bucket_makes_a_star(local, cut, tmp_path):
     (tmp_path / "spool").mkdir()
     files = Files.of(str(tmp_path / "matched"))
     hashed = run_tasks(local, list(enumerate(files.paths)), hasher(options, 4, str(tmp_path / "spool")))
-    proposed = shuffle(hashed, 4, proposer(3)).toArrow()
+    proposed = shuffle(hashed, 4, proposer(3, options.threshold)).toArrow()
     proposed = proposed.filter(pc.equal(proposed["part"], PAIRS))
     compared = sum(rows_of(batch, row).num_rows for batch in proposed.to_batches() for row in range(batch.num_rows))
     assert 2000 <= compared < 2000 * LARGE_BUCKET * bands / 2

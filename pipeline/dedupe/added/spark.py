@@ -21,6 +21,7 @@ from pipeline.dedupe.added.bitmap import Bitmap
 from pipeline.dedupe.added.changes import beside, loses, of_hashes
 from pipeline.dedupe.bands import bands_and_rows
 from pipeline.dedupe.candidates import candidate_pairs, distinct_pairs, equal_edges
+from pipeline.dedupe.sketches import may_be_near
 from pipeline.dedupe.spark import (
     BANDS,
     DIGESTS,
@@ -84,7 +85,7 @@ def added_edges(
     of_new = cut(hashed(new, BANDS), "new-hashes")
     held = spark.sparkContext.broadcast(bitmap_of(of_new, tasks, hashes))
     of_old = hashed(there, OLD_BANDS, chosen=lambda found: held.value.holds(found))
-    proposed = cut(shuffle(of_new.union(of_old), tasks, proposer(buckets, loses)), "proposed")
+    proposed = cut(shuffle(of_new.union(of_old), tasks, proposer(buckets, options.threshold, loses)), "proposed")
     lost = np.unique(numbers_of(of_parts(proposed, lambda part: part == LOST)))
     if not len(lost):
         return compared(proposed, matched, options).union(stars(spark, clusters, lost))
@@ -100,7 +101,7 @@ def added_edges(
         for files in (there, new)
     ]
     more = of_members.union(others[0]).union(others[1])
-    more = shuffle(more, tasks, proposer(buckets, both=True))
+    more = shuffle(more, tasks, proposer(buckets, options.threshold, both=True))
     return compared(proposed.union(more), matched, options).union(stars(spark, clusters, of))
 
 
@@ -155,7 +156,7 @@ def bitmap_of(hashed: DataFrame, tasks: int, count: int) -> Bitmap:
     return found
 
 
-def proposer(buckets: int, loses: Callable | None = None, both: bool = False) -> Callable:
+def proposer(buckets: int, threshold: float, loses: Callable | None = None, both: bool = False) -> Callable:
     """What finds the candidates and the equal texts among the rows of some hashes.
 
     Rows of bands are of texts that are looked at, and of others with the same hashes. A candidate has one of the
@@ -164,7 +165,7 @@ def proposer(buckets: int, loses: Callable | None = None, both: bool = False) ->
     """
 
     def propose(task: int, parts: Parts) -> Batches:
-        none = [np.zeros(0, np.int64)] * 3
+        none = [np.zeros(0, np.int64)] * 3 + [np.zeros(0, np.uint64), np.zeros(0, np.int32)]
         held = {BANDS: none, OLD_BANDS: none}
         for part, tables in parts:
             if part == EDGES:
@@ -178,11 +179,13 @@ def proposer(buckets: int, loses: Callable | None = None, both: bool = False) ->
         others = [column[wanted] for column in others]
         if loses is not None and len(others[0]):
             shared = of_hashes(rows[0], others[0])
-            lost = loses(others, [column[shared] for column in rows])
+            lost = loses(others[:3], [column[shared] for column in rows[:3]])
             if len(lost):
                 ids = others[1][of_hashes(others[0], lost)]
                 yield block(0, pa.record_batch({"a": ids, "b": ids}), LOST)
-        a, b = distinct_pairs(*candidate_pairs(*beside(others, rows)))
+        hashed, there, digest, *sketched = beside(others, rows)
+        near = may_be_near(*sketched, threshold)
+        a, b = distinct_pairs(*candidate_pairs(hashed, there, digest, near))
         ids = np.unique(rows[1])
         some = (np.logical_and if both else np.logical_or)(among(a, ids), among(b, ids))
         a, b = a[some], b[some]
