@@ -30,6 +30,7 @@ def match() -> None:
 def ids_and_texts() -> None:
     """Ids of pairs and normalised texts, their signatures, sketches, candidates and similarities."""
     from pipeline.buckets.hashing import hashes, pair_ids
+    from pipeline.buckets.scatter import by_place
     from pipeline.components.stars import stars
     from pipeline.dedupe.added.bitmap import Bitmap
     from pipeline.dedupe.bands import band_hashes, bucket_pairs
@@ -46,6 +47,7 @@ def ids_and_texts() -> None:
     jaccards(normal, normal, 5)
     ids = np.arange(2)
     bucket_pairs(np.zeros(2, np.int64), ids)
+    by_place(ids)
     stars(ids, ids[::-1])
     held = Bitmap(2)
     held.add(held.places(ids))

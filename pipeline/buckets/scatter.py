@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.buckets.blocks import Rows, places, runs, write_stream
+from pipeline.buckets.blocks import Rows, places, write_stream
 from pipeline.buckets.keys import bucket_of
+from pipeline.compiled import compiled
 
 # What is held before it is sent; more where blocks would be smaller than is worth their headers.
 LEAST_HELD, MOST_HELD, BLOCK_BYTES = 32 << 20, 128 << 20, 1 << 12
@@ -21,19 +22,18 @@ class Spool:
         self.file = file
         self._sink: pa.NativeFile | None = None
 
-    def send(self, target: np.ndarray, rows: Rows, part: np.ndarray | int = 0) -> pa.RecordBatch:
-        """Writes the rows, which are in the order of target and part; their places, as ``blocks`` gives them."""
+    def send(self, target: np.ndarray, part: np.ndarray, ends: np.ndarray, rows: Rows) -> pa.RecordBatch:
+        """Writes the rows, those of a target and part up to each end; their places, as ``blocks`` gives them."""
         if self._sink is None:
             filesystem, path = storage.open_filesystem(self.file)
             self._sink = filesystem.open_output_stream(path)
-        starts, ends = runs(target, part)
-        offsets = [self._sink.tell()]
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        offsets, start = [self._sink.tell()], 0
+        for end in ends.tolist():
             write_stream(self._sink, rows.slice(start, end - start))
             offsets.append(self._sink.tell())
-        parts = np.broadcast_to(np.asarray(part), target.shape)
-        file = [self.file] * len(starts)
-        return places(target[starts], parts[starts], file=file, offset=offsets[:-1], size=np.diff(offsets))
+            start = end
+        file = [self.file] * len(ends)
+        return places(target, part, file=file, offset=offsets[:-1], size=np.diff(offsets))
 
     def close(self) -> None:
         """Ends the file."""
@@ -42,9 +42,9 @@ class Spool:
 
 
 class Scatter:
-    """Holds rows, and sends them to ``buckets`` targets by a column of int64 that is as good as a hash, in its order.
+    """Holds rows, and sends them to ``buckets`` targets by a column of int64 that is as good as a hash.
 
-    A target gets its rows in ``parts``, each a range of the column, or all as ``part``.
+    A target gets its rows in ``parts``, each a range of the column, or all as ``part``; in the order they came in.
     """
 
     def __init__(self, spool: Spool, buckets: int, parts: int = 1, by: str = "pair_id", part: int = 0):
@@ -66,11 +66,27 @@ class Scatter:
         self._held, self._bytes = [], 0
         if rows.num_rows:
             rows = rows.select([name for name in rows.column_names if rows[name].null_count < rows.num_rows])
-            values = rows[self.by].to_numpy()
-            order = np.argsort(values)
-            place = bucket_of(values[order], self.buckets * self.parts)
-            sorted_rows = rows.combine_chunks().take(pa.array(order))
-            yield self.spool.send(place // self.parts, sorted_rows, place % self.parts + self.part)
+            place = bucket_of(rows[self.by].to_numpy(), self.buckets * self.parts)
+            order, ends = by_place(place)
+            there = np.flatnonzero(np.diff(ends, prepend=0))
+            target, part = np.divmod(there, self.parts)
+            in_order = rows.combine_chunks().take(pa.array(order))
+            yield self.spool.send(target, part + self.part, ends[there], in_order)
+
+
+def by_place(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of one place after another, in the order they have, and where those of each place end."""
+    ends, order = np.cumsum(np.bincount(place)), np.empty(len(place), np.int64)
+    write_order(place, np.concatenate([[0], ends[:-1]]), order)
+    return order, ends
+
+
+@compiled
+def write_order(place, starts, order):
+    """Writes the rows of each place from its start on."""
+    for row in range(len(place)):
+        order[starts[place[row]]] = row
+        starts[place[row]] += 1
 
 
 def in_schema(rows: pa.Table, schema: pa.Schema) -> pa.Table:

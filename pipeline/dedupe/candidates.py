@@ -8,9 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.buckets.hashing import hashes
+from pipeline.compiled import compiled
 from pipeline.dedupe.bands import LARGE_BUCKET, bucket_pairs
 
 HALVES = (11, 12)  # seeds of the two halves of a digest
+SPARE, MIX = 8, np.uint64(0x9E3779B97F4A7C15)  # bits for each hash, and what spreads hashes over them
 
 
 def digests(normal, scopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,13 +33,32 @@ def first_of_equal(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 
 
 def shared(hashes: np.ndarray) -> np.ndarray:
-    """The rows whose hash another row has too."""
-    order = np.argsort(hashes)
-    same = hashes[order[1:]] == hashes[order[:-1]]
-    among = np.zeros(len(order), bool)
-    among[1:] |= same
-    among[:-1] |= same
-    return order[among]
+    """The rows whose hash another row has too, in its order.
+
+    Most rows share none, which a table of bits tells at once; the others are sorted.
+    """
+    bits = (SPARE * len(hashes)).bit_length()
+    once, twice = np.zeros((2, max(1, (1 << bits) >> 3)), np.uint8)
+    may = np.empty(len(hashes), np.bool_)
+    write_repeated(hashes.view(np.uint64), np.uint64(64 - bits), once, twice, may)
+    rows = np.flatnonzero(may)
+    order = np.argsort(hashes[rows])
+    rows, some = rows[order], hashes[rows[order]]
+    same = some[1:] == some[:-1]
+    return rows[np.append(same, False) | np.append(False, same)] if len(rows) else rows
+
+
+@compiled
+def write_repeated(hashes, shift, once, twice, may):
+    """Writes whether the bit of each hash is that of another row's too."""
+    for row in range(len(hashes)):
+        place = np.int64((hashes[row] * MIX) >> shift)
+        bit = np.uint8(1 << (place & 7))
+        twice[place >> 3] |= once[place >> 3] & bit
+        once[place >> 3] |= bit
+    for row in range(len(hashes)):
+        place = np.int64((hashes[row] * MIX) >> shift)
+        may[row] = (twice[place >> 3] >> (place & 7)) & 1
 
 
 def equal_edges(high: np.ndarray, ids: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

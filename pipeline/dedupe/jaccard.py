@@ -7,6 +7,8 @@ from pipeline.compiled import compiled
 from pipeline.dedupe.hashing import hash_shingles, scratch_for
 from pipeline.match.fast import text_buffers
 
+BOTH = np.uint64(1 << 32)
+
 
 def jaccards(left: pa.Array, right: pa.Array, shingle: int, shingle_by: str = "characters") -> np.ndarray:
     """For each pair of normalised texts the similarity of their sets of shingle hashes, float64.
@@ -17,33 +19,44 @@ def jaccards(left: pa.Array, right: pa.Array, shingle: int, shingle_by: str = "c
     data_b, offsets_b = text_buffers(right)
     found = np.empty(len(left), np.float64)
     scratch = *scratch_for(offsets_a), *scratch_for(offsets_b)
-    compare_rows(data_a, offsets_a, data_b, offsets_b, shingle, shingle_by == "words", *scratch, found)
+    room = sum(int(np.diff(offsets).max(initial=0)) + 1 for offsets in (offsets_a, offsets_b))
+    table = np.zeros(1 << (2 * room - 1).bit_length(), np.uint64)
+    compare_rows(data_a, offsets_a, data_b, offsets_b, shingle, shingle_by == "words", *scratch, table, found)
     return found
 
 
 @compiled
-def compare_rows(data_a, offsets_a, data_b, offsets_b, size, by_words, starts_a, hashes_a, starts_b, hashes_b, found):
-    """Writes the similarity of each pair of texts; ``starts`` and ``hashes`` are scratch."""
+def compare_rows(
+    data_a, offsets_a, data_b, offsets_b, size, by_words, starts_a, hashes_a, starts_b, hashes_b, table, found
+):
+    """Writes the similarity of each pair of texts; ``starts``, ``hashes`` and ``table`` are scratch.
+
+    A place of the table, which has more than twice as many as a pair has shingles, holds a shingle's hash with the
+    row's number, so that it need not be cleared for each, and whether both texts have it.
+    """
     for row in range(len(found)):
         count = hash_shingles(data_a, offsets_a[row], offsets_a[row + 1], size, by_words, starts_a, hashes_a)
-        a = distinct(hashes_a, count)
+        either = common = 0
+        for i in range(count):
+            held = np.uint64(row + 1) << np.uint64(33) | np.uint64(hashes_a[i])
+            at = place_of(held, table)
+            either += table[at] != held
+            table[at] = held
         count = hash_shingles(data_b, offsets_b[row], offsets_b[row + 1], size, by_words, starts_b, hashes_b)
-        b = distinct(hashes_b, count)
-        i = j = common = 0
-        while i < a and j < b:
-            common += hashes_a[i] == hashes_b[j]
-            ahead = hashes_a[i] <= hashes_b[j]
-            j += hashes_a[i] >= hashes_b[j]
-            i += ahead
-        found[row] = common / (a + b - common)
+        for i in range(count):
+            held = np.uint64(row + 1) << np.uint64(33) | np.uint64(hashes_b[i])
+            at = place_of(held, table)
+            common += table[at] == held
+            either += table[at] & ~BOTH != held
+            table[at] = held | BOTH
+        found[row] = common / either
 
 
 @compiled
-def distinct(values, count):
-    """Sorts values[:count] with the distinct ones in front, and returns their number."""
-    values[:count] = np.sort(values[:count])
-    kept = 1
-    for i in range(1, count):
-        values[kept] = values[i]
-        kept += values[i] != values[kept - 1]
-    return kept
+def place_of(held, table):
+    """Where the table has a row's hash, or may take it: a place of another row, or never taken, counts as free."""
+    last = np.uint64(len(table) - 1)
+    at = held & last
+    while table[at] >> np.uint64(33) == held >> np.uint64(33) and table[at] & ~BOTH != held:
+        at = (at + np.uint64(1)) & last
+    return at
