@@ -19,7 +19,7 @@ def jaccards(left: pa.Array, right: pa.Array, shingle: int, shingle_by: str = "c
     data_b, offsets_b = text_buffers(right)
     found = np.empty(len(left), np.float64)
     scratch = *scratch_for(offsets_a), *scratch_for(offsets_b)
-    room = sum(int(np.diff(offsets).max(initial=0)) + 1 for offsets in (offsets_a, offsets_b))
+    room = int((np.diff(offsets_a) + np.diff(offsets_b)).max(initial=0)) + 2
     table = np.zeros(1 << (2 * room - 1).bit_length(), np.uint64)
     compare_rows(data_a, offsets_a, data_b, offsets_b, shingle, shingle_by == "words", *scratch, table, found)
     return found
