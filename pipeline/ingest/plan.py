@@ -21,6 +21,7 @@ from pipeline.buckets.keys import bucket_count, part_count
 from pipeline.errors import PipelineError, UsageError
 from pipeline.ingest.passed import check_columns, passed_schema
 from pipeline.ingest.presets import Preset, resolve
+from pipeline.ingest.splits import OpenedFile, Split
 from pipeline.ingest.text import Damage, gzip_chunks, utf16_chunks
 from pipeline.recipe import Input
 from pipeline.recipe_file import found_path
@@ -28,6 +29,8 @@ from pipeline.tombstones.table import Stored
 
 # A pool is cut into about so many splits, each of a size between these two.
 SPLITS, LEAST_BYTES, MOST_BYTES = 16, 1 << 20, 128 << 20
+# Fewer splits than so many, which are large row groups, are cut into at most so many pieces each.
+FEW, PIECES = 8, 4
 # So many files are opened before anything starts; what is in the others is seen by the tasks that read them.
 OPENED = 1000
 # To open a file costs about as much as to read so much of it.
@@ -36,27 +39,6 @@ TEXT_ROW_BYTES, GZIP_RATIO = 80, 3
 LONGEST_HEADER = 16 << 20
 UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
-
-
-@dataclass(frozen=True)
-class Split:
-    """A part of one file for one task: bytes [start, end) of a text file, row groups [start, end) of a Parquet file.
-
-    ``columns`` are the names in the file's header (text formats). ``encoding`` is that of a text file that is not in
-    UTF-8; its places are those of the text in UTF-8. ``damage`` says why nothing of the file can be read. ``size``:
-    its bytes in the file. Of a file that is not yet ``opened`` only path, format and size are known.
-    """
-
-    path: str
-    format: str
-    start: int
-    end: int
-    columns: tuple[str, ...] = ()
-    data_start: int = 0
-    encoding: str | None = None
-    damage: str | None = None
-    size: int = 0
-    opened: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +80,7 @@ class Plan:
                 found.append([])
                 held = 0
             found[-1].append(split)
-            held += split.size + FILE_BYTES * (split.start == split.data_start)
+            held += split.size + FILE_BYTES * split.first
         return found
 
 
@@ -133,6 +115,8 @@ def plan(options: Input, language_column: bool, before: tuple[str, pa.Schema] | 
         for file, whole in zip(files, unopened, strict=True)
         for part in (opened[file].cut(options, split_bytes) if file in opened else [whole])
     ]
+    if len(splits) < FEW:
+        splits = [piece for split in splits for piece in split.pieces(min(PIECES, -(-FEW // len(splits))), split_bytes)]
     share = total / max(1, sum(size for _, size, _ in looked))
     rows, size = (round(share * sum(getattr(found, of) for found in opened.values())) for of in ("rows", "size"))
     return Plan(tuple(splits), preset, passed, tuple(files), rows, size, split_bytes)
@@ -152,51 +136,6 @@ def find_files(patterns: list[str]) -> list[tuple[str, int, int]]:
             raise UsageError(f"--input {pattern}: no such file")
         found.update(files)
     return sorted(found)
-
-
-@dataclass(frozen=True)
-class OpenedFile:
-    """A file as one split, its schema (None where it is damaged), and about how many rows and bytes it holds.
-
-    ``groups``: the bytes of the row groups of a Parquet file.
-    """
-
-    split: Split
-    schema: pa.Schema | None
-    rows: int = 0
-    size: int = 0
-    groups: tuple[int, ...] = ()
-
-    def cut(self, options: Input, split_bytes: int) -> list[Split]:
-        """The file in splits: Parquet by row groups, text at byte offsets; gz, UTF-16 and multi-line CSV stay whole."""
-        split = self.split
-        if split.damage:
-            return [split]
-        if split.format == "parquet":
-            return _cut_groups(split, self.groups, split_bytes)
-        if (
-            storage.base_name(split.path).lower().endswith(".gz")
-            or split.encoding
-            or (split.format == "csv" and options.multiline)
-        ):
-            return [replace(split, start=split.data_start)]
-        starts = range(split.data_start, max(split.end, split.data_start + 1), split_bytes)
-        ends = [min(split.end, at + split_bytes) for at in starts]
-        return [replace(split, start=at, end=end, size=end - at) for at, end in zip(starts, ends, strict=True)]
-
-
-def _cut_groups(split: Split, groups: tuple[int, ...], split_bytes: int) -> list[Split]:
-    """Runs of row groups of about ``split_bytes``; one split where there are none."""
-    cuts, held = [0], 0
-    for at, size in enumerate(groups):
-        if held and held + size > split_bytes:
-            cuts.append(at)
-            held = 0
-        held += size
-    ends = [*cuts[1:], len(groups)]
-    return [
-        replace(split, start=start, end=end, size=sum(groups[start:end])) for start, end in zip(cuts, ends, strict=True)
-    ]
 
 
 def open_file(path: str, size: int, options: Input, preset: Preset) -> OpenedFile:

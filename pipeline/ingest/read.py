@@ -21,7 +21,8 @@ from pipeline.ingest.convert import as_bytes, as_id, as_size, as_url, fit, utf8
 from pipeline.ingest.delimited import delimited_batches
 from pipeline.ingest.json_lines import json_batches
 from pipeline.ingest.passed import check_columns
-from pipeline.ingest.plan import Plan, Split, open_file
+from pipeline.ingest.plan import Plan, open_file
+from pipeline.ingest.splits import Split
 from pipeline.ingest.text import Rows, gzip_chunks, plain_chunks, utf16_chunks
 from pipeline.recipe import Input
 
@@ -131,11 +132,18 @@ def _parquet_batches(file: pa.NativeFile, split: Split, wanted: list[str], bad: 
         bad[UNREADABLE] += 0
     columns = [name for name in wanted if name in reader.schema_arrow.names]
     for group in range(split.start, min(split.end, reader.num_row_groups)):
-        left = reader.metadata.row_group(group).num_rows
+        place, (first, end) = 0, split.rows(reader.metadata.row_group(group).num_rows)
+        left = end - first
         try:
             for batch in reader.iter_batches(PARQUET_ROWS, row_groups=[group], columns=columns, use_threads=False):
-                left -= batch.num_rows
-                yield batch
+                skipped = min(max(0, first - place), batch.num_rows)
+                here = batch.slice(skipped, max(0, end - place - skipped))
+                place += batch.num_rows
+                left -= here.num_rows
+                if here.num_rows:
+                    yield here
+                if place >= end:
+                    break
         except UNREAD:
             bad[UNREADABLE] += left
 

@@ -20,8 +20,9 @@ from pipeline.buckets.spark import Batches, Parts, attempt, new_spool, run_tasks
 from pipeline.buckets.totals import Totals
 from pipeline.ingest.contents import sampled
 from pipeline.ingest.distinct import distinct
-from pipeline.ingest.plan import Plan, Split
+from pipeline.ingest.plan import Plan
 from pipeline.ingest.read import TRUNCATED, UNREADABLE, VALUES_LOST, read_split
+from pipeline.ingest.splits import Split
 from pipeline.language.label import label_rows, with_codes
 from pipeline.recipe import Input, Language
 from pipeline.tables import PAIRS, arrow_schema
@@ -58,7 +59,7 @@ def reader(plan: Plan, options: Input, language: Language, model: str | None, al
         rows, dropped = Scatter(new_spool(spool), plan.buckets, plan.parts), Totals()
         tombstones = plan.tombstones.loaded() if plan.tombstones else None
         for split in splits:
-            if split.start == split.data_start:  # the first of its file
+            if split.first:
                 count_file(split.path, dropped)
             for batch in read_split(split, plan, options):
                 batch = mark_removed(batch, tombstones)

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.buckets.hashing import pair_ids
-from pipeline.ingest.plan import Plan, Split
+from pipeline.ingest.plan import Plan
 from pipeline.ingest.read import ROWS_READ, TRUNCATED, VALUES_LOST, opened, read_split
+from pipeline.ingest.splits import Split
 from pipeline.recipe import Input
 
 # An input of so many rows and packed bytes is read whole; of a larger one so many rows, in so many pieces.
@@ -104,12 +105,13 @@ def _of_pieces(plan: Plan, options: Input, wanted: int, rng: np.random.Generator
 
 def _pieces(plan: Plan, options: Input, rng: np.random.Generator, folder: Path) -> Iterator[tuple[Split, int]]:
     """Pieces of random splits, each of them at most once, with their number of rows where that is known."""
-    sizes = np.array([max(1, split.size) for split in plan.splits], np.float64)
+    splits = [split for split in plan.splits if split.piece[0] == 0]
+    sizes = np.array([max(1, split.size) for split in splits], np.float64)
     many = min(PIECES, len(sizes))
     chosen = rng.choice(len(sizes), many, replace=False, p=sizes / sizes.sum())
     again = -(-PIECES // many)  # Few and large splits give several pieces each.
     for at in chosen:
-        split = opened(plan.splits[at], options, plan)
+        split = opened(splits[at], options, plan)
         if split.damage:
             continue
         if split.format == "parquet":
@@ -134,7 +136,7 @@ def _group(split: Split, group: int) -> tuple[Split, int]:
     with filesystem.open_input_file(inner) as file:
         found = pq.read_metadata(file).row_group(group)
         size = sum(found.column(i).total_compressed_size for i in range(found.num_columns))
-    return replace(split, start=group, end=group + 1, size=size), found.num_rows
+    return replace(split, start=group, end=group + 1, size=size, piece=(0, 1)), found.num_rows
 
 
 def _first_of_packed(split: Split, folder: Path) -> Split:

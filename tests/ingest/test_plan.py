@@ -1,6 +1,7 @@
 import gzip
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -52,6 +53,47 @@ def test_a_large_parquet_file_is_cut_by_row_groups_of_about_equal_bytes(tmp_path
     # Nothing but a row group is too large.
     monkeypatch.setattr(planning, "MOST_BYTES", 1)
     assert [(s.start, s.end) for s in planned([path]).splits] == [(i, i + 1) for i in range(50)]
+
+
+def one_group(path, rows=5_000):
+    """A file that is one row group of its rows."""
+    pq.write_table(pa.table({"url": [f"http://x.test/{n}" for n in range(rows)], "text": random_texts(rows, 60)}), path)
+    assert pq.read_metadata(path).num_row_groups == 1
+    return path
+
+
+def rows_and_counts(found, options):
+    rows, counts = [], Counter()
+    for split in found.splits:
+        for batch in read_split(split, found, options):
+            for row in batch.select(["url", "text", "dropped", "copies"]).to_pylist():
+                if row["dropped"] is None:
+                    rows.append((row["url"], row["text"]))
+                else:
+                    counts[row["dropped"]] += row["copies"]
+    return rows, counts
+
+
+@pytest.mark.parametrize("files", [1, 2, 5, 8])
+@pytest.mark.parametrize("harmed", [None, 0.1, 0.6, 0.95])
+def test_few_large_row_groups_are_read_in_pieces(tmp_path, monkeypatch, files, harmed):
+    """With the rows and the losses that they have as a whole."""
+    monkeypatch.setattr(planning, "LEAST_BYTES", 20_000)
+    for number in range(files):
+        path = one_group(tmp_path / f"{number}.parquet")
+        if harmed is not None and number == 0:
+            content = bytearray(path.read_bytes())
+            at = int(len(content) * harmed)
+            content[at : at + 3000] = bytes(3000)
+            path.write_bytes(content)
+    options = Input(paths=[str(tmp_path)])
+    found = plan(options, False)
+    pieces = min(planning.PIECES, -(-planning.FEW // files)) if files < planning.FEW else 1
+    assert len(found.splits) == files * pieces == len(found.items())
+    assert {split.piece[1] for split in found.splits} == {pieces}
+    assert sum(split.first for split in found.splits) == files
+    whole = replace(found, splits=tuple(replace(split, piece=(0, 1)) for split in found.splits if split.first))
+    assert rows_and_counts(found, options) == rows_and_counts(whole, options)
 
 
 def test_many_small_row_groups_are_one_item(tmp_path):
