@@ -33,7 +33,8 @@ def ids_and_texts() -> None:
     from pipeline.buckets.scatter import by_place
     from pipeline.components.stars import stars
     from pipeline.dedupe.added.bitmap import Bitmap
-    from pipeline.dedupe.bands import band_hashes, bucket_pairs
+    from pipeline.dedupe.bands import band_hashes
+    from pipeline.dedupe.candidates import candidate_pairs, equal_edges
     from pipeline.dedupe.jaccard import jaccards
     from pipeline.dedupe.normal import normal_texts
     from pipeline.dedupe.signatures import coefficients, signatures
@@ -46,7 +47,11 @@ def ids_and_texts() -> None:
     sketches(normal, 5)
     jaccards(normal, normal, 5)
     ids = np.arange(2)
-    bucket_pairs(np.zeros(2, np.int64), ids)
+    for writeable in (True, False):  # Arrow gives both
+        equal, some = np.zeros(2, np.int64), np.arange(2)
+        equal.flags.writeable = some.flags.writeable = writeable
+        candidate_pairs(equal, some, some)
+        equal_edges(equal, some, equal)
     by_place(ids)
     stars(ids, ids[::-1])
     held = Bitmap(2)

@@ -44,7 +44,8 @@ class Spool:
 class Scatter:
     """Holds rows, and sends them to ``buckets`` targets by a column of int64 that is as good as a hash.
 
-    A target gets its rows in ``parts``, each a range of the column, or all as ``part``; in the order they came in.
+    A target gets its rows in ``parts``, each a range of the column, or all as ``part``; those that are held together in
+    their order.
     """
 
     def __init__(self, spool: Spool, buckets: int, parts: int = 1, by: str = "pair_id", part: int = 0):

@@ -12,6 +12,7 @@ from pipeline.compiled import compiled
 from pipeline.dedupe.bands import LARGE_BUCKET, bucket_pairs
 
 HALVES = (11, 12)  # seeds of the two halves of a digest
+FEW = 64  # rows that are put in order by insertion
 SPARE, MIX = 8, np.uint64(0x9E3779B97F4A7C15)  # bits for each hash, and what spreads hashes over them
 
 
@@ -94,25 +95,28 @@ def candidate_pairs(
     return ids[i], ids[j]
 
 
+def order_each(hashes: np.ndarray, first: np.ndarray, second: np.ndarray, rows: np.ndarray) -> None:
+    """Puts the rows of each hash, which are together, in the order of two keys: mostly they are two."""
+    of_rows = hashes[rows]
+    ends = np.append(np.flatnonzero(of_rows[1:] != of_rows[:-1]) + 1, len(rows))
+    order_few(first, second, rows, ends)
+    starts = np.append(0, ends[:-1])
+    for many in np.flatnonzero(ends - starts > FEW).tolist():
+        some = rows[starts[many] : ends[many]]
+        some[:] = some[np.lexsort((second[some], first[some]))]
+
+
 @compiled
-def order_each(hashes, first, second, rows):
-    """Puts the rows of each hash, which are together, in the order of two keys, by Shell's sort: mostly they are two,
-    which no other takes less for, and a million take a second."""
+def order_few(first, second, rows, ends):
+    """Puts rows up to each end in the order of two keys, by insertion, where they are few."""
     start = 0
-    for end in range(1, len(rows) + 1):
-        if end < len(rows) and hashes[rows[end]] == hashes[rows[start]]:
-            continue
-        gap = 1
-        while 3 * gap < end - start:
-            gap = 3 * gap + 1
-        while gap:
-            for place in range(start + gap, end):
-                row, at = rows[place], place
-                while at - gap >= start and after(first, second, rows[at - gap], row):
-                    rows[at] = rows[at - gap]
-                    at -= gap
-                rows[at] = row
-            gap //= 3
+    for end in ends:
+        for place in range(start + 1, end if end - start <= FEW else start):
+            row, at = rows[place], place
+            while at > start and after(first, second, rows[at - 1], row):
+                rows[at] = rows[at - 1]
+                at -= 1
+            rows[at] = row
         start = end
 
 

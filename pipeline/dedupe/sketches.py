@@ -1,9 +1,9 @@
 """Sketches of texts, by which most candidates that are not near are told before their texts are read.
 
-A shingle marks one of 4,096 cells by its hash, and a bit of a sketch is the parity of the marks in 64 of them. So two
-sketches differ in at most as many bits as there are shingles that one text alone has: an odd sketch (Mitzenmacher,
-Pagh, Pham, "Efficient estimation for high similarities using odd sketches", 2014). Texts that differ in more than their
-threshold allows are not near for certain.
+A shingle marks one of 4,096 cells by its hash, and a bit of a sketch is the parity of the marked ones among 64 of them.
+Where two sketches differ in d bits, at least d shingles are in one of the texts alone: an odd sketch (Mitzenmacher,
+Pagh, Pham, "Efficient estimation for high similarities using odd sketches", 2014). Texts that differ in more than
+the threshold allows are not near for certain.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from pipeline.compiled import compiled
 from pipeline.dedupe.hashing import hash_shingles, scratch_for
 from pipeline.match.fast import text_buffers
 
-ROUNDING = 1e-6
+ROUNDING = 1e-6  # of the threshold's products, so that no pair is left out that is at the threshold
 
 
 def sketches(normal: pa.Array, shingle: int, shingle_by: str = "characters") -> tuple[np.ndarray, np.ndarray]:
@@ -27,15 +27,16 @@ def sketches(normal: pa.Array, shingle: int, shingle_by: str = "characters") -> 
     return found, counts
 
 
-def may_be_near(found: np.ndarray, counts: np.ndarray, threshold: float) -> Callable:
+def may_be_near(sketch: np.ndarray, shingles: np.ndarray, threshold: float) -> Callable:
     """What says of texts i and j, by their sketches, whether their similarity may be at least the threshold.
 
-    Of the n shingles of two texts d are those of one alone: (n - d) / (n + d) >= t where d (1 + t) <= n (1 - t).
+    Of the n shingles of two texts d are in one alone: (n - d) / (n + d) >= t where d (1 + t) <= n (1 - t). ``shingles``
+    count repeated ones again, so that n is no less than that, and the more stay.
     """
 
     def near(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        most = (counts[i].astype(np.int64) + counts[j]) * (1 - threshold) + ROUNDING
-        return np.bitwise_count(found[i] ^ found[j]) * (1 + threshold) <= most
+        most = (shingles[i].astype(np.int64) + shingles[j]) * (1 - threshold) + ROUNDING
+        return np.bitwise_count(sketch[i] ^ sketch[j]) * (1 + threshold) <= most
 
     return near
 

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.buckets.keys import bucket_of
-from pipeline.dedupe.candidates import candidate_pairs, digests, distinct_pairs, equal_edges, first_of_equal, shared
+from pipeline.dedupe.candidates import (
+    FEW,
+    candidate_pairs,
+    digests,
+    distinct_pairs,
+    equal_edges,
+    first_of_equal,
+    order_each,
+    shared,
+)
 
 HASH = st.integers(0, 4) | st.sampled_from([-(2**63), 2**63 - 1])
 
@@ -60,6 +69,17 @@ def test_a_large_bucket_is_a_star():
     assert sorted(pairs(found)) == [(0, i) for i in range(1, count)]
     assert len(candidate_pairs(np.full(64, 7), ids[:64], ids[:64])[0]) == 64 * 63 // 2
     assert len(candidate_pairs(np.full(65, 7), ids[:65], ids[:65])[0]) == 64
+
+
+@pytest.mark.parametrize("size", [1, 2, FEW, FEW + 1, 1000])
+def test_rows_of_a_hash_are_put_in_order(size):
+    random = np.random.default_rng(size)
+    hashes = np.repeat(random.permutation(5), size)
+    first, second = random.integers(0, 3, 5 * size), random.permutation(5 * size)
+    rows = np.arange(5 * size).reshape(5, size)[random.permutation(5)].ravel()
+    want = [row for some in rows.reshape(5, size) for row in sorted(some, key=lambda row: (first[row], second[row]))]
+    order_each(hashes, first, second, rows)
+    assert rows.tolist() == want
 
 
 def test_equal_texts_of_a_bucket_are_one_that_stands_for_all():
