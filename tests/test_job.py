@@ -83,8 +83,10 @@ def test_an_interrupt_is_told(capsys, monkeypatch):
     assert capsys.readouterr().err == "error: stopped\n"
 
 
+# As a terminal starts it: under nohup SIGHUP is ignored, and would stay so.
 COMMAND = """
-import tempfile, time
+import signal, tempfile, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pipeline.job import new_app, run
 app = new_app()
 @app.command()
@@ -116,9 +118,7 @@ def test_signals_end_a_command_once_and_leave_nothing(tmp_path, number, times):
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path):
-    ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{COMMAND}".replace(
-        "sleep(60)", "sleep(1)"
-    )
+    ignoring = COMMAND.replace("SIG_DFL", "SIG_IGN").replace("sleep(60)", "sleep(1)")
     with subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "there\n"
         process.send_signal(signal.SIGHUP)
