@@ -12,7 +12,7 @@ from pipeline.buckets.keys import bucket_count
 # A stage's core-seconds for each of the sample's for the same rows, and for each million rows beside those; and what
 # Spark takes more.
 TIMES = {"languages": 1.1, "ingest": 1.3, "match": 1.1, "dedupe": 1.2}
-PER_MILLION = {"ingest": 0.5, "match": 1.6, "dedupe": 1.5, "balance": 2.7, "filter": 4.0, "rebalance": 3.5}
+PER_MILLION = {"ingest": 0.5, "match": 1.6, "dedupe": 3.2, "balance": 3.4, "filter": 4.0, "rebalance": 3.5}
 SPARK_MORE = {"ingest": 1.4, "match": 0.6, "dedupe": 3.5, "balance": 0.5, "rebalance": 0.5}
 # A shard's sample that is read from a disk and written, two SHA-256 included; for each megabyte and each sample.
 PER_MEGABYTE, PER_SAMPLE = 0.0016, 0.00008
@@ -25,8 +25,8 @@ SHUFFLED = {"ingest": 0.03, "match": 0.4, "dedupe": 33.0, "balance": 0.4}  # MB 
 JVM, JVM_ROW, MOST_JVM, DRIVER = 450e6, 200.0, 950e6, 350e6
 # Bytes of a worker without rows, and how often it holds the hashes that a task of `dedupe` compares, at most so many;
 # with Spark; and how often it holds a bucket's bytes.
-WORKER, HASHES_HELD, TASK_HASHES = 200e6, 5.0, 48e6
-SPARK_WORKER, SPARK_HASHES_HELD = 250e6, 7.0
+WORKER, HASHES_HELD, TASK_HASHES = 200e6, 3.3, 72e6
+SPARK_WORKER, SPARK_HASHES_HELD = 250e6, 4.7
 HELD = 1.0
 DRIVER_ENTRY, WORKER_ENTRY = 60, 16
 LEAST_JVM, LEAST_PYTHON = 400e6, 90e6
