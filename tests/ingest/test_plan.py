@@ -12,6 +12,7 @@ import pytest
 from pipeline.buckets.keys import bucket_count
 from pipeline.errors import PipelineError
 from pipeline.ingest import plan as planning
+from pipeline.ingest import read as reading
 from pipeline.ingest.plan import plan
 from pipeline.ingest.read import read_split
 from pipeline.recipe import Input
@@ -56,8 +57,9 @@ def test_a_large_parquet_file_is_cut_by_row_groups_of_about_equal_bytes(tmp_path
 
 
 def one_group(path, rows=5_000):
-    """A file that is one row group of its rows."""
-    pq.write_table(pa.table({"url": [f"http://x.test/{n}" for n in range(rows)], "text": random_texts(rows, 60)}), path)
+    """A file that is one row group, of many pages."""
+    rows = pa.table({"url": [f"http://x.test/{n}" for n in range(rows)], "text": random_texts(rows, 60)})
+    pq.write_table(rows, path, data_page_size=8000, use_dictionary=False)
     assert pq.read_metadata(path).num_row_groups == 1
     return path
 
@@ -79,6 +81,7 @@ def rows_and_counts(found, options):
 def test_few_large_row_groups_are_read_in_pieces(tmp_path, monkeypatch, files, harmed):
     """With the rows and the losses that they have as a whole."""
     monkeypatch.setattr(planning, "LEAST_BYTES", 20_000)
+    monkeypatch.setattr(reading, "PARQUET_ROWS", 200)
     for number in range(files):
         path = one_group(tmp_path / f"{number}.parquet")
         if harmed is not None and number == 0:
@@ -93,7 +96,10 @@ def test_few_large_row_groups_are_read_in_pieces(tmp_path, monkeypatch, files, h
     assert {split.piece[1] for split in found.splits} == {pieces}
     assert sum(split.first for split in found.splits) == files
     whole = replace(found, splits=tuple(replace(split, piece=(0, 1)) for split in found.splits if split.first))
-    assert rows_and_counts(found, options) == rows_and_counts(whole, options)
+    rows, counts = rows_and_counts(found, options)
+    assert (rows, counts) == rows_and_counts(whole, options)
+    assert len(rows) + counts["unreadable"] == files * 5_000
+    assert bool(counts["unreadable"]) == (harmed is not None)
 
 
 def test_many_small_row_groups_are_one_item(tmp_path):
